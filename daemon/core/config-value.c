@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/config-value.h"
+#include "daemon/core/grammar-error.h"
+#include "daemon/core/span.h"
+
+#define N(_array) (sizeof(_array) / sizeof(*(_array)))
+
+#define HISTORY_SIZE_MIN 256
+#define HISTORY_SIZE_MAX 65536
+#define WATCHES_MAX 65536
+#define GROUPS_MAX 65536
+#define RELAYS_MAX 4096
+#define STREAMS_MAX 1024
+#define QUEUE_BYTES_MIN (UINT64_C(64) << 10)
+#define QUEUE_BYTES_MAX (UINT64_C(256) << 20)
+#define FORK_RATE_MAX 1000000
+
+#define COMMAND_MAX 4095
+#define UNIT_MAX 255
+#define USER_MAX 256
+
+#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+static const char *const source_names[] = { "gate", "mount-events" };
+static const struct grammar_names sources = { "a source", source_names, N(source_names) };
+
+/* In the order of enum config_log_level. */
+static const char *const log_level_names[] = { "error", "warning", "notice", "info", "debug" };
+static const struct grammar_names log_levels = { "a log level", log_level_names,
+						 N(log_level_names) };
+
+static const char *const watch_event_names[] = {
+	"access",      "modify", "create",  "delete", "move",	     "attrib",
+	"close-write", "open",	 "unmount", "mount",  "delete-self", "move-self",
+};
+static const struct grammar_names watch_events = { "an event of watches", watch_event_names,
+						   N(watch_event_names) };
+
+static const char *const exit_names[] = { "signal", "status", "none" };
+static const struct grammar_names exits = { "a kind of exit", exit_names, N(exit_names) };
+
+int value_sources(struct section *section, const char *value, struct grammar_error *error)
+{
+	uint32_t set;
+	int r;
+
+	r = grammar_parse_list(value, &sources, &set, error);
+	if (r < 0)
+		return r;
+
+	section->daemon.source_gate = set & 1;
+	section->daemon.source_mount_events = set & 2;
+	return 0;
+}
+
+int value_history_size(struct section *section, const char *value, struct grammar_error *error)
+{
+	uint64_t size;
+	int r;
+
+	r = grammar_parse_number(value, HISTORY_SIZE_MIN, HISTORY_SIZE_MAX, &size, error);
+	if (r < 0)
+		return r;
+
+	section->daemon.history_size = size;
+	return 0;
+}
+
+int value_log_level(struct section *section, const char *value, struct grammar_error *error)
+{
+	unsigned int level;
+	int r;
+
+	r = grammar_parse_name(value, &log_levels, &level, error);
+	if (r < 0)
+		return r;
+
+	section->daemon.log_level = (enum config_log_level)level;
+	return 0;
+}
+
+static int parse_limit(const char *value, unsigned int max, unsigned int *ret,
+		       struct grammar_error *error)
+{
+	uint64_t limit;
+	int r;
+
+	r = grammar_parse_number(value, 0, max, &limit, error);
+	if (r < 0)
+		return r;
+
+	*ret = (unsigned int)limit;
+	return 0;
+}
+
+int value_watches(struct section *section, const char *value, struct grammar_error *error)
+{
+	return parse_limit(value, WATCHES_MAX, &section->limits.watches, error);
+}
+
+int value_groups(struct section *section, const char *value, struct grammar_error *error)
+{
+	return parse_limit(value, GROUPS_MAX, &section->limits.groups, error);
+}
+
+int value_relays(struct section *section, const char *value, struct grammar_error *error)
+{
+	return parse_limit(value, RELAYS_MAX, &section->limits.relays, error);
+}
+
+int value_streams(struct section *section, const char *value, struct grammar_error *error)
+{
+	return parse_limit(value, STREAMS_MAX, &section->limits.streams, error);
+}
+
+int value_queue_bytes(struct section *section, const char *value, struct grammar_error *error)
+{
+	char quoted[GRAMMAR_QUOTE_MAX];
+	uint64_t bytes;
+	int r;
+
+	r = grammar_parse_size(value, &bytes, error);
+	if (r < 0)
+		return r;
+	if (bytes < QUEUE_BYTES_MIN || bytes > QUEUE_BYTES_MAX) {
+		grammar_quote(quoted, value, strlen(value));
+		return grammar_refuse(error, "'%s' is not in range: allowed is 64K to 256M",
+				      quoted);
+	}
+
+	section->limits.queue_bytes = bytes;
+	return 0;
+}
+
+int value_events(struct section *section, const char *value, struct grammar_error *error)
+{
+	return grammar_parse_events(value, &section->events, error);
+}
+
+int value_ignore(struct section *section, const char *value, struct grammar_error *error)
+{
+	return grammar_parse_bool(value, &section->ignore, error);
+}
+
+static int check_threshold(const struct section *section, const struct threshold_spec *spec,
+			   struct grammar_error *error)
+{
+	bool given = section->lines[KEY_FILESYSTEM_THRESHOLD] > 0;
+
+	if (given && section->n_thresholds == 0)
+		return grammar_refuse(error,
+				      "another threshold beside 'threshold = none' on line %u: "
+				      "allowed is either",
+				      section->lines[KEY_FILESYSTEM_THRESHOLD]);
+	if (section->n_thresholds >= THRESHOLDS_MAX)
+		return grammar_refuse(error,
+				      "one threshold too many: allowed are at most %d a section",
+				      THRESHOLDS_MAX);
+	for (size_t i = 0; i < section->n_thresholds; i++)
+		if (strcmp(section->thresholds[i].name, spec->name) == 0)
+			return grammar_refuse(error,
+					      "the name '%s' is used by an earlier threshold: "
+					      "allowed is each name once a section",
+					      spec->name);
+
+	return 0;
+}
+
+int value_threshold(struct section *section, const char *value, struct grammar_error *error)
+{
+	struct threshold_spec spec, *thresholds;
+	int r;
+
+	if (span_equal(span_of(value), "none")) {
+		if (section->lines[KEY_FILESYSTEM_THRESHOLD] > 0)
+			return grammar_refuse(error,
+					      "'none' beside another threshold on line %u: "
+					      "allowed is either",
+					      section->lines[KEY_FILESYSTEM_THRESHOLD]);
+		return 0;
+	}
+
+	r = grammar_parse_threshold(value, &spec, error);
+	if (r < 0)
+		return r;
+	r = check_threshold(section, &spec, error);
+	if (r < 0)
+		return r;
+
+	thresholds =
+		reallocarray(section->thresholds, section->n_thresholds + 1, sizeof(*thresholds));
+	if (!thresholds)
+		return -ENOMEM;
+	thresholds[section->n_thresholds++] = spec;
+	section->thresholds = thresholds;
+	return 0;
+}
+
+int value_watch_events(struct section *section, const char *value, struct grammar_error *error)
+{
+	uint32_t set;
+
+	return grammar_parse_list(value, &watch_events, &set, error);
+}
+
+int value_watch_recursive(struct section *section, const char *value, struct grammar_error *error)
+{
+	bool recursive;
+
+	return grammar_parse_bool(value, &recursive, error);
+}
+
+int value_watch_log_level(struct section *section, const char *value, struct grammar_error *error)
+{
+	unsigned int level;
+
+	return grammar_parse_name(value, &log_levels, &level, error);
+}
+
+int value_command(struct section *section, const char *value, struct grammar_error *error)
+{
+	struct span span = span_of(value);
+	char quoted[GRAMMAR_QUOTE_MAX];
+
+	if (span.n > 0 && span.n <= COMMAND_MAX && where_is_printable(span))
+		return 0;
+
+	grammar_quote(quoted, span.p, span.n);
+	return grammar_refuse(error,
+			      "'%s' is not a command: allowed is the name or the absolute path of "
+			      "an executable, 1 to %d bytes, what does not print written \\ooo",
+			      quoted, COMMAND_MAX);
+}
+
+int value_unit(struct section *section, const char *value, struct grammar_error *error)
+{
+	struct span span = span_of(value);
+	const char *dot = memrchr(span.p, '.', span.n);
+	char quoted[GRAMMAR_QUOTE_MAX];
+
+	if (span.n <= UNIT_MAX && dot && dot > span.p && dot + 1 < span.p + span.n &&
+	    strspn(span.p, ALNUM ":-_.\\@") >= span.n)
+		return 0;
+
+	grammar_quote(quoted, span.p, span.n);
+	return grammar_refuse(error,
+			      "'%s' is not a unit: allowed is a full name such as "
+			      "nginx.service, at most %d letters, digits and :-_.\\@",
+			      quoted, UNIT_MAX);
+}
+
+int value_user(struct section *section, const char *value, struct grammar_error *error)
+{
+	struct span span = span_of(value);
+	char quoted[GRAMMAR_QUOTE_MAX];
+
+	if (span.n > 0 && span.n <= USER_MAX && *span.p != '-' &&
+	    strspn(span.p, ALNUM "._-") >= span.n)
+		return 0;
+
+	grammar_quote(quoted, span.p, span.n);
+	return grammar_refuse(error,
+			      "'%s' is not a user: allowed is a name or a number, at most %d "
+			      "letters, digits, '.', '_' and '-'",
+			      quoted, USER_MAX);
+}
+
+int value_fork_rate(struct section *section, const char *value, struct grammar_error *error)
+{
+	struct span span = span_of(value), number = span;
+	char quoted[GRAMMAR_QUOTE_MAX];
+	uint64_t rate;
+
+	if (span.n > 2 && memcmp(span.p + span.n - 2, "/s", 2) == 0) {
+		number.n -= 2;
+		if (span_number(number, &rate) == 0 && rate >= 1 && rate <= FORK_RATE_MAX)
+			return 0;
+	}
+
+	grammar_quote(quoted, span.p, span.n);
+	return grammar_refuse(error, "'%s' is not a rate: allowed is N/s with N from 1 to %d",
+			      quoted, FORK_RATE_MAX);
+}
+
+int value_exits(struct section *section, const char *value, struct grammar_error *error)
+{
+	unsigned int kind;
+
+	return grammar_parse_name(value, &exits, &kind, error);
+}

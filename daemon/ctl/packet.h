@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Packets of a stream
+ *
+ * Takes the records of OpenEvents out of a packet, as fsevents_stream.h
+ * describes them. The daemon may be newer: fixed parts may be longer or
+ * shorter than known here, kinds and types of details may be unknown. Pure;
+ * no byte of a packet is believed before it was checked.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/details.h"
+#include "include/fsevents_stream.h"
+
+struct packet_record {
+	uint16_t kind; /* enum fsevents_kind, or any other: then nothing else is set */
+	union {
+		struct fsevents_hello hello;
+		struct fsevents_event event;
+		struct fsevents_amend amend;
+		struct fsevents_lost lost;
+	}; /* fields that were not sent are zero */
+	struct details details; /* owned; those of known types that make sense */
+};
+
+void packet_record_deinit(struct packet_record *record);
+
+/**
+ * packet_next() - the next record
+ * @offset:	0 at the start; advanced past the record
+ * @ret:	set when 1 is returned; packet_record_deinit() it
+ *
+ * Return: 1, 0 at the end, -EBADMSG where the bytes are no record, -ENOMEM.
+ */
+int packet_next(const uint8_t *packet, size_t n, size_t *offset, struct packet_record *ret);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Names of the outside world
+ *
+ * Every bus name, path, interface, error name, journal field and file name
+ * stands here and nowhere else in the daemon.
+ */
+
+#define BUS_NAME "org.fsevents1"
+#define BUS_PATH_ROOT "/org/fsevents1"
+#define BUS_PATH_FILESYSTEM "/org/fsevents1/filesystem"
+#define BUS_IFACE_MANAGER "org.fsevents1.Manager"
+#define BUS_IFACE_FILESYSTEM "org.fsevents1.Filesystem"
+
+#define BUS_ERROR_STALLED "org.fsevents1.Error.Stalled"
+#define BUS_ERROR_STREAM_OPEN "org.fsevents1.Error.StreamOpen"
+#define BUS_ERROR_BAD_CONFIG "org.fsevents1.Error.BadConfiguration"
+
+#define CONFIG_FILE "/etc/fsevents.conf"
+#define CONFIG_DROPIN_VENDOR "/usr/lib/fsevents.conf.d"
+#define CONFIG_DROPIN_ADMIN "/etc/fsevents.conf.d"
+#define STATE_DIRECTORY "/var/lib/fsevents"
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define JOURNAL_IDENTIFIER "fseventsd"
+#define JOURNAL_FIELD_PREFIX "FSEVENTS_" /* and the key of a detail, in capitals */
+#define JOURNAL_FIELD_CODE "FSEVENTS_CODE"
+#define JOURNAL_FIELD_WHERE "FSEVENTS_WHERE"
+#define JOURNAL_FIELD_DEVICE "FSEVENTS_DEVICE"
+#define JOURNAL_FIELD_ID "FSEVENTS_ID"
+#define JOURNAL_FIELD_PID "FSEVENTS_PID"
+#define JOURNAL_FIELD_SEVERITY "FSEVENTS_SEVERITY"
+#define JOURNAL_FIELD_DATA "FSEVENTS_DATA"
+#define JOURNAL_FIELD_COUNT "FSEVENTS_COUNT"
+#define JOURNAL_FIELD_TEST "FSEVENTS_TEST"
+#define JOURNAL_FIELD_CUT "FSEVENTS_CUT"
