@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/bus/bus-internal.h"
+#include "daemon/bus/peer-internal.h"
+
+static struct peer *peers_find(const struct peers *peers, const char *name)
+{
+	for (size_t i = 0; i < peers->n; i++)
+		if (strcmp(peers->items[i]->name, name) == 0)
+			return peers->items[i];
+	return NULL;
+}
+
+bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret)
+{
+	const struct peer *peer = peers_find(peers, name);
+
+	if (!peer || peer->knowledge != PEER_KNOWN)
+		return false;
+	*ret = peer->uid;
+	return true;
+}
+
+void peers_keep(struct peers *peers, const char *name)
+{
+	struct peer *peer = peers_find(peers, name);
+
+	if (peer)
+		peer->kept = true;
+}
+
+const char *peers_next_kept(const struct peers *peers, size_t *at)
+{
+	while (*at < peers->n) {
+		const struct peer *peer = peers->items[(*at)++];
+
+		if (peer->kept)
+			return peer->name;
+	}
+	return NULL;
+}
+
+struct pump_message *peer_pop_held(struct peers *peers, struct peer *peer)
+{
+	struct pump_message *message = peer->held;
+
+	if (!message)
+		return NULL;
+
+	peer->held = message->next;
+	if (!peer->held)
+		peer->held_tail = &peer->held;
+	message->next = NULL;
+	peer->n_held--;
+	peers->n_held--;
+	peers->n_held_bytes -= message->n_data;
+	return message;
+}
+
+void peer_remove(struct peer *peer)
+{
+	struct peers *peers = peer->peers;
+	size_t i = 0;
+
+	while (peers->items[i] != peer)
+		i++;
+	peers->items[i] = peers->items[--peers->n];
+
+	while (peer->held)
+		(void)pump_message_free(peer_pop_held(peers, peer));
+	if (peer->kept)
+		peers->bus->ops->owner_gone(peer->name, peers->bus->userdata);
+
+	budget_deinit(&peer->budget);
+	sd_bus_slot_unref(peer->match);
+	sd_bus_slot_unref(peer->question);
+	sd_bus_slot_unref(peer->ping);
+	free(peer->name);
+	free(peer);
+}
+
+static bool peer_is_idle(const struct peer *peer)
+{
+	return peer->knowledge == PEER_KNOWN && !peer->held && !peer->kept;
+}
+
+/* The one about which least is forgotten, the longest unused among equals. */
+static struct peer *peers_least(const struct peers *peers)
+{
+	struct peer *least = NULL;
+
+	for (size_t i = 0; i < peers->n; i++) {
+		struct peer *peer = peers->items[i];
+
+		if (!peer_is_idle(peer))
+			continue;
+		if (!least || peer->unproven < least->unproven ||
+		    (peer->unproven == least->unproven && peer->used < least->used))
+			least = peer;
+	}
+	return least;
+}
+
+static struct peer *peers_add(struct peers *peers, const char *name)
+{
+	struct peer *peer;
+
+	if (peers->n == PEERS_MAX) {
+		struct peer *least = peers_least(peers);
+
+		if (!least)
+			return NULL;
+		peer_remove(least);
+	}
+
+	peer = calloc(1, sizeof(*peer));
+	if (!peer)
+		return NULL;
+	peer->peers = peers;
+	peer->held_tail = &peer->held;
+	peer->name = strdup(name);
+	if (!peer->name) {
+		free(peer);
+		return NULL;
+	}
+	peers->items[peers->n++] = peer;
+
+	if (peer_identify(peer) < 0) {
+		peer_remove(peer);
+		return NULL;
+	}
+	return peer;
+}
+
+void peers_restore(struct peers *peers, const char *name)
+{
+	struct peer *peer = peers_find(peers, name);
+
+	if (!peer)
+		peer = peers_add(peers, name);
+	if (peer)
+		peer->kept = true;
+	else
+		peers->bus->ops->owner_gone(name, peers->bus->userdata);
+}
+
+size_t peers_count_uid(const struct peers *peers, uid_t uid)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < peers->n; i++)
+		if (peers->items[i]->knowledge == PEER_KNOWN && peers->items[i]->uid == uid)
+			n++;
+	return n;
+}
+
+static uint64_t peers_unproven(const struct peers *peers, uid_t uid)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < peers->n; i++)
+		if (peers->items[i]->knowledge == PEER_KNOWN && peers->items[i]->uid == uid)
+			sum += peers->items[i]->unproven;
+	return sum;
+}
+
+static void refuse(struct peers *peers, const struct pump_message *message, const char *text)
+{
+	peers->bus->statistics.replies_refused++;
+	pump_refuse(peers->bus->pump, &message->envelope, SD_BUS_ERROR_LIMITS_EXCEEDED, text);
+}
+
+static enum pump_verdict peer_hold(struct peer *peer, struct pump_message *message)
+{
+	struct peers *peers = peer->peers;
+
+	if (peer->n_held >= PEER_HELD_MAX || peers->n_held >= PEERS_HELD_MAX ||
+	    peers->n_held_bytes + message->n_data > PEERS_HELD_BYTES) {
+		refuse(peers, message, "Too many calls at once; wait for an answer first");
+		return PUMP_DROP;
+	}
+
+	message->next = NULL;
+	*peer->held_tail = message;
+	peer->held_tail = &message->next;
+	peer->n_held++;
+	peers->n_held++;
+	peers->n_held_bytes += message->n_data;
+	return PUMP_TAKEN;
+}
+
+/* Return: true when its replies may still grow; else the call was answered. */
+static bool peer_is_trusted(struct peer *peer, const struct pump_message *message)
+{
+	struct peers *peers = peer->peers;
+	bool is_root = peer->uid == 0;
+	uint64_t hard = is_root ? PEER_UNPROVEN_ROOT : PEER_UNPROVEN_HARD;
+	uint64_t fair = is_root ? PEER_UNPROVEN_MAX : PEER_FAIR;
+	uint64_t sum = peers_unproven(peers, peer->uid);
+
+	if (sum <= PEER_UNPROVEN_MAX || (peer->unproven <= fair && sum <= hard))
+		return true;
+
+	peer_ping(peer);
+
+	/* Refusals are bytes too: in the end there is no answer at all. */
+	if (sum > hard && peer->unproven > fair)
+		peers->bus->statistics.replies_refused++;
+	else
+		refuse(peers, message,
+		       "Too many replies that were not read; read them and answer "
+		       "org.freedesktop.DBus.Peer.Ping");
+	return false;
+}
+
+static uint64_t peers_now(const struct peers *peers)
+{
+	uint64_t now;
+
+	(void)sd_event_now(peers->bus->loop, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+static bool uid_allows(const struct peers *peers, uid_t uid, size_t cost)
+{
+	size_t reserved = 0;
+
+	for (size_t i = 0; i < peers->n; i++)
+		if (peers->items[i]->knowledge == PEER_KNOWN && peers->items[i]->uid == uid)
+			reserved += peers->items[i]->budget.reserved;
+	return reserved == 0 || reserved + cost <= BUDGET_UID;
+}
+
+enum admission {
+	ADMIT,
+	WAIT, /* for replies to be sent */
+	REFUSED, /* and answered */
+};
+
+static enum admission peer_admit(struct peer *peer, const struct pump_message *message)
+{
+	struct peers *peers = peer->peers;
+	size_t cost = budget_cost(&peers->sizes, &message->envelope);
+
+	/*
+	 * Work whose result nobody wants; what has another effect than its
+	 * answer is root's.
+	 */
+	if (message->envelope.no_reply)
+		return peer->uid == 0 ? ADMIT : REFUSED;
+
+	if (!budget_allows(&peer->budget, cost) || !uid_allows(peers, peer->uid, cost))
+		return WAIT;
+	if (!peer_is_trusted(peer, message))
+		return REFUSED;
+	return budget_reserve(&peer->budget, &message->envelope, cost, peers_now(peers)) < 0
+		       ? REFUSED
+		       : ADMIT;
+}
+
+static void peer_release(struct peer *peer)
+{
+	struct peers *peers = peer->peers;
+
+	while (peer->held) {
+		enum admission admission = peer_admit(peer, peer->held);
+		struct pump_message *message;
+
+		if (admission == WAIT)
+			return;
+		message = peer_pop_held(peers, peer);
+		if (admission == ADMIT)
+			pump_deliver(peers->bus->pump, message);
+		else
+			(void)pump_message_free(message);
+	}
+}
+
+void peers_release(struct peers *peers)
+{
+	/* Each time another one is first. */
+	size_t first = peers->clock;
+
+	for (size_t i = 0; i < peers->n && peers->n_held; i++) {
+		struct peer *peer = peers->items[(first + i) % peers->n];
+
+		if (peer->knowledge == PEER_KNOWN && peer->held)
+			peer_release(peer);
+	}
+}
+
+static enum pump_verdict peer_incoming(struct peer *peer, struct pump_message *message)
+{
+	/* In order: none overtakes one that waits. */
+	if (peer->knowledge == PEER_ASKED || peer->held) {
+		if (budget_expire(&peer->budget, peers_now(peer->peers)))
+			peers_release(peer->peers);
+		return peer_hold(peer, message);
+	}
+
+	switch (peer_admit(peer, message)) {
+	case ADMIT:
+		return PUMP_PASS;
+	case WAIT:
+		return peer_hold(peer, message);
+	case REFUSED:
+		return PUMP_DROP;
+	}
+	return PUMP_DROP;
+}
+
+enum pump_verdict peers_incoming(struct peers *peers, struct pump_message *message)
+{
+	const char *sender = message->envelope.sender;
+	struct peer *peer;
+
+	assert(peers);
+
+	/* The bus itself answers us and tells who leaves. */
+	if (sender && strcmp(sender, DRIVER_NAME) == 0)
+		return PUMP_PASS;
+	if (!sender)
+		return message->envelope.type == ENVELOPE_CALL ? PUMP_DROP : PUMP_PASS;
+	/* No peer's signal means anything here, but each could be large. */
+	if (message->envelope.type != ENVELOPE_CALL)
+		return message->envelope.type == ENVELOPE_SIGNAL ? PUMP_DROP : PUMP_PASS;
+
+	peer = peers_find(peers, sender);
+	if (!peer)
+		peer = peers_add(peers, sender);
+	if (!peer) {
+		refuse(peers, message, "Too many callers at once; try again later");
+		return PUMP_DROP;
+	}
+	peer->used = ++peers->clock;
+
+	if (message->cut) {
+		refuse(peers, message, "The message is larger than any call needs to be (256 KiB)");
+		return PUMP_DROP;
+	}
+	return peer_incoming(peer, message);
+}
+
+void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t n)
+{
+	struct peer *peer;
+
+	assert(peers);
+
+	if (!envelope->destination)
+		return;
+	/* Answers and signals; what we ask proves itself. */
+	if (envelope->type == ENVELOPE_CALL)
+		return;
+
+	peer = peers_find(peers, envelope->destination);
+	if (!peer)
+		return;
+
+	peer->unproven += n;
+	if (peer->unproven > PEER_PING_AT)
+		peer_ping(peer);
+
+	if (budget_settle(&peer->budget, &peers->sizes, envelope->reply_serial, n))
+		peers_release(peers);
+}
+
+int peers_new(struct peers **ret, struct bus *bus)
+{
+	struct peers *peers;
+
+	assert(ret);
+	assert(bus);
+
+	peers = calloc(1, sizeof(*peers));
+	if (!peers)
+		return -ENOMEM;
+	peers->bus = bus;
+	*ret = peers;
+	return 0;
+}
+
+struct peers *peers_free(struct peers *peers)
+{
+	if (!peers)
+		return NULL;
+
+	while (peers->n) {
+		peers->items[peers->n - 1]->kept = false;
+		peer_remove(peers->items[peers->n - 1]);
+	}
+	assert(peers->n_held == 0 && peers->n_held_bytes == 0);
+	free(peers);
+	return NULL;
+}

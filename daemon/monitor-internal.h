@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Inside the monitor: what its files offer each other, and nobody else.
+ */
+
+#include "daemon/monitor.h"
+
+/* monitor.c */
+
+/** monitor_announce() - that properties changed (enum bus_property), and State if it is not @state any more */
+void monitor_announce(struct monitor *monitor, enum fs_state state, unsigned int properties);
+/** monitor_begin() - the timer came for the first time */
+void monitor_begin(struct monitor *monitor);
+/** monitor_reveal() - there is a first answer: show it, unless that was done */
+void monitor_reveal(struct monitor *monitor);
+/** monitor_evaluate() - compare the usage with the thresholds and tell what was crossed */
+void monitor_evaluate(struct monitor *monitor);
+
+/* monitor-check.c */
+
+/** monitor_check_init() - timer, schedule and gate; Return: 0 or a negative errno */
+int monitor_check_init(struct monitor *monitor);
+void monitor_check_deinit(struct monitor *monitor);
+/** monitor_check() - ask for the figures now, unless that is under way */
+void monitor_check(struct monitor *monitor);
+/** monitor_check_soon() - ask at @due_us at the latest */
+void monitor_check_soon(struct monitor *monitor, uint64_t due_us);
+/** monitor_wait() - check next at the time that the schedule says */
+void monitor_wait(struct monitor *monitor);
+/** monitor_mount() - the mount to reach it by: that shown, unless it is too young; NULL: none */
+const struct mount *monitor_mount(const struct monitor *monitor);
+bool monitor_is_foreign(const struct monitor *monitor);
+enum pool_lane monitor_lane(const struct monitor *monitor);
+
+/* monitor-gate.c */
+
+int monitor_gate_init(struct monitor *monitor);
+/** monitor_gate_configure() - whether a write gate is wanted may have changed */
+void monitor_gate_configure(struct monitor *monitor);
+/** monitor_arm() - as the schedule said; a check or a timer follows in any case */
+void monitor_arm(struct monitor *monitor);
+
+/* monitor-usage.c */
+
+/** monitor_answer() - to all who asked: the figures of now */
+void monitor_answer(struct monitor *monitor);
+void monitor_refuse(struct monitor *monitor, const char *name, const char *text);

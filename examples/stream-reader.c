@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later OR MIT */
+
+/*
+ * Reads a stream of OpenEvents and prints a line per record
+ *
+ *	stream-reader [FD]
+ *
+ * FD (standard input by default) is the descriptor that
+ * org.fsevents1.Manager.OpenEvents() gave. The format is written down in
+ * fsevents_stream.h. Of use as it is, and to copy from.
+ */
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#ifdef FSEVENTS_STREAM_LOCAL
+#include "include/fsevents_stream.h"
+#else
+#include <fsevents_stream.h>
+#endif
+
+static const char *code_name(uint32_t code)
+{
+	static const char *const names[] = {
+		[FSEVENTS_CODE_ENOSPC] = "enospc",
+		[FSEVENTS_CODE_ENOSPC_METADATA] = "enospc-metadata",
+		[FSEVENTS_CODE_ENOSPC_INODES] = "enospc-inodes",
+		[FSEVENTS_CODE_THRESHOLD_BELOW] = "threshold-below",
+		[FSEVENTS_CODE_THRESHOLD_ABOVE] = "threshold-above",
+		[FSEVENTS_CODE_READ_ONLY] = "read-only",
+		[FSEVENTS_CODE_READ_WRITE] = "read-write",
+		[FSEVENTS_CODE_CORRUPTED] = "corrupted",
+		[FSEVENTS_CODE_IO_ERROR] = "io-error",
+		[FSEVENTS_CODE_WRITEBACK_ERROR] = "writeback-error",
+		[FSEVENTS_CODE_SHUTDOWN] = "shutdown",
+		[FSEVENTS_CODE_FROZEN] = "frozen",
+		[FSEVENTS_CODE_THAWED] = "thawed",
+		[FSEVENTS_CODE_MOUNTED] = "mounted",
+		[FSEVENTS_CODE_UNMOUNTED] = "unmounted",
+		[FSEVENTS_CODE_STALLED] = "stalled",
+		[FSEVENTS_CODE_RESPONDING] = "responding",
+	};
+
+	return code < sizeof(names) / sizeof(names[0]) ? names[code] : "unknown";
+}
+
+static const char *severity_name(uint32_t severity)
+{
+	static const char *const names[] = { "info", "notice", "warning", "critical" };
+
+	return severity < sizeof(names) / sizeof(names[0]) ? names[severity] : "unknown";
+}
+
+/* File names are any bytes: what a terminal could take for a command is escaped. */
+static void print_bytes(const uint8_t *p, size_t n)
+{
+	for (; n > 0; p++, n--) {
+		if (isgraph(*p) && *p != '\\')
+			putchar(*p);
+		else
+			printf("\\%03o", *p);
+	}
+}
+
+static void print_writers(const uint8_t *p, size_t n)
+{
+	uint64_t bytes;
+	uint32_t pid;
+	uint16_t n_name;
+
+	while (n >= 14) {
+		memcpy(&pid, p, 4);
+		memcpy(&bytes, p + 4, 8);
+		memcpy(&n_name, p + 12, 2);
+		if (n_name > n - 14)
+			return;
+		printf("%" PRIu32 ":%" PRIu64 ":", pid, bytes);
+		print_bytes(p + 14, n_name);
+		p += 14 + n_name;
+		n -= 14 + n_name;
+		if (n > 0)
+			putchar(',');
+	}
+}
+
+static void print_value(uint8_t type, const uint8_t *p, size_t n)
+{
+	uint64_t u64;
+	uint32_t u32;
+	int32_t i32;
+
+	if (type == 'u' && n == sizeof(u32)) {
+		memcpy(&u32, p, n);
+		printf("%" PRIu32, u32);
+	} else if (type == 't' && n == sizeof(u64)) {
+		memcpy(&u64, p, n);
+		printf("%" PRIu64, u64);
+	} else if (type == 'i' && n == sizeof(i32)) {
+		memcpy(&i32, p, n);
+		printf("%" PRId32, i32);
+	} else if (type == 'b' && n == 1) {
+		printf("%s", *p ? "true" : "false");
+	} else if (type == 'w') {
+		print_writers(p, n);
+	} else if (type == 's' || type == 'y') {
+		print_bytes(p, n);
+	} else {
+		printf("?");
+	}
+}
+
+static void print_details(const uint8_t *p, size_t n)
+{
+	struct fsevents_detail detail;
+
+	while (n >= sizeof(detail)) {
+		/* Not aligned. */
+		memcpy(&detail, p, sizeof(detail));
+		p += sizeof(detail);
+		n -= sizeof(detail);
+		if (detail.n_key > n || detail.n_value > n - detail.n_key)
+			return;
+
+		putchar(' ');
+		print_bytes(p, detail.n_key);
+		putchar('=');
+		print_value(detail.type, p + detail.n_key, detail.n_value);
+		p += detail.n_key + detail.n_value;
+		n -= detail.n_key + detail.n_value;
+	}
+}
+
+/* The variable part begins where the header says, whatever this program was built with. */
+static void print_variable(const struct fsevents_record *record, uint32_t n)
+{
+	if (n <= record->size - record->header_size)
+		print_details((const uint8_t *)record + record->header_size, n);
+}
+
+static void print_event(const struct fsevents_event *event)
+{
+	printf("event id=%" PRIu64 " code=%s severity=%s", (uint64_t)event->id,
+	       code_name(event->code), severity_name(event->severity));
+	printf(" filesystem=%u_%u_%u realtime-usec=%" PRIu64 " pid=%u data=%" PRIu64,
+	       event->dev_major, event->dev_minor, event->dev_n, (uint64_t)event->realtime_usec,
+	       event->pid, (uint64_t)event->data);
+	if (event->flags & FSEVENTS_EVENT_TEST)
+		printf(" test");
+	print_variable(&event->record, event->n_details);
+	putchar('\n');
+}
+
+static void print_hello(const struct fsevents_hello *hello)
+{
+	printf("hello epoch=%.40s oldest=%" PRIu64 " newest=%" PRIu64 " since=%" PRIu64 "%s\n",
+	       hello->epoch, (uint64_t)hello->oldest_id, (uint64_t)hello->newest_id,
+	       (uint64_t)hello->since_id, hello->flags & FSEVENTS_HELLO_RESET ? " reset" : "");
+}
+
+static void print_amend(const struct fsevents_amend *amend)
+{
+	printf("amend id=%" PRIu64, (uint64_t)amend->id);
+	print_variable(&amend->record, amend->n_details);
+	putchar('\n');
+}
+
+static void print_lost(const struct fsevents_lost *lost)
+{
+	printf("lost first=%" PRIu64 " last=%" PRIu64 "%s\n", (uint64_t)lost->first_id,
+	       (uint64_t)lost->last_id,
+	       lost->flags & FSEVENTS_LOST_AMENDS    ? " amendments"
+	       : lost->flags & FSEVENTS_LOST_UNKNOWN ? " unknown"
+						     : "");
+}
+
+static void print_record(const struct fsevents_record *record)
+{
+	/* Shorter than this program knows it: from another format. */
+	switch (record->kind) {
+	case FSEVENTS_KIND_HELLO:
+		if (record->header_size >= sizeof(struct fsevents_hello))
+			print_hello((const struct fsevents_hello *)record);
+		break;
+	case FSEVENTS_KIND_EVENT:
+		if (record->header_size >= sizeof(struct fsevents_event))
+			print_event((const struct fsevents_event *)record);
+		break;
+	case FSEVENTS_KIND_AMEND:
+		if (record->header_size >= sizeof(struct fsevents_amend))
+			print_amend((const struct fsevents_amend *)record);
+		break;
+	case FSEVENTS_KIND_LOST:
+		if (record->header_size >= sizeof(struct fsevents_lost))
+			print_lost((const struct fsevents_lost *)record);
+		break;
+	default:
+		break; /* of a later version: skipped by its size */
+	}
+}
+
+static int print_packet(const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		const struct fsevents_record *record = (const struct fsevents_record *)p;
+
+		if (n < sizeof(*record) || record->size > n || record->size % 8 != 0 ||
+		    record->header_size < sizeof(*record) || record->header_size > record->size) {
+			fprintf(stderr, "stream-reader: this is no stream of fseventsd\n");
+			return -1;
+		}
+
+		print_record(record);
+		p += record->size;
+		n -= record->size;
+	}
+
+	fflush(stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static _Alignas(8) uint8_t packet[FSEVENTS_PACKET_MAX];
+	int fd = argc > 1 ? atoi(argv[1]) : 0;
+
+	for (;;) {
+		ssize_t n = recv(fd, packet, sizeof(packet), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			perror("stream-reader: recv");
+			return 1;
+		}
+		if (n == 0)
+			break;
+		if (print_packet(packet, (size_t)n) < 0)
+			return 1;
+	}
+
+	printf("end\n");
+	return 0;
+}
