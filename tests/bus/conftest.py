@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Fixtures of the bus tests: the real daemon on private buses and real filesystems.
+
+Run by `./dev test bus` inside tests/private-namespace. HACKING.md describes
+how to use them.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import buses
+import disks
+import service
+from client import Client
+from fusefs import Fuse
+from journal import Journal
+from lateness import Lateness
+from user import UserClient
+from waiting import wait_for as wait_for_condition
+
+POLICY = os.path.join(service.SOURCE, "dbus", "org.fsevents1.conf")
+SCRATCH = "/run/fsevents-test"
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "buses(*kinds): run on these buses only (default: dbus-daemon and dbus-broker)")
+    if os.environ.get("FSEVENTS_PRIVATE_NAMESPACE") != "1":
+        pytest.exit("to be run inside tests/private-namespace (./dev test bus)", 2)
+
+
+def pytest_generate_tests(metafunc):
+    if "bus_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("buses")
+        metafunc.parametrize("bus_kind", marker.args if marker else buses.KINDS)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, "report_" + call.when, outcome.get_result())
+
+
+@pytest.fixture
+def scratch():
+    """A directory of the test that every user can enter and root alone can write."""
+    os.makedirs(SCRATCH, 0o755, exist_ok=True)
+    path = tempfile.mkdtemp(dir=SCRATCH)
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def bus(bus_kind, scratch):
+    """A private bus with the policy of a system bus and the project's: .address, .kind, .stop(), .start()."""
+    directory = os.path.join(scratch, "bus.d")
+    os.mkdir(directory, 0o755)
+    running = buses.Bus(bus_kind, directory, POLICY).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def daemon(request, bus, scratch):
+    """
+    daemon(config_text="", args=(), env=None, state=None, journal=None, ready=True) -> Daemon
+
+    Started and ready (unless ready=False: then only started; start=False: not even that). At the
+    end of the test each one that still runs gets SIGTERM and must end well within a second.
+    """
+    made = []
+
+    def make(config_text="", args=(), env=None, state=None, journal=None, ready=True, start=True,
+             address=None):
+        directory = os.path.join(scratch, f"daemon{len(made)}")
+        os.mkdir(directory, 0o755)
+        new = service.Daemon(address or bus.address, directory, config_text, args, env, state,
+                             journal)
+        made.append(new)
+        if start:
+            new.start(ready)
+        return new
+
+    yield make
+    problems = []
+    for one in made:
+        try:
+            if one.running():
+                one.stop()
+            if os.path.exists(one.stderr_path):
+                one.check_reports()
+        except AssertionError as problem:
+            problems.append(str(problem))
+        finally:
+            one.kill()
+            if os.path.exists(one.stderr_path):
+                print(f"--- the daemon's stderr ---\n{one.stderr()[-20000:]}")
+    # After a failed test the end of the daemon is no second failure.
+    report = getattr(request.node, "report_call", None)
+    if problems and not (report and report.failed):
+        pytest.fail("\n".join(problems))
+
+
+@pytest.fixture
+def client(bus, request):
+    """A Client of root's on the bus. client.another() gives a further one."""
+    made = []
+
+    def another(**kwargs):
+        made.append(Client(bus.address, **kwargs))
+        return made[-1]
+
+    first = another()
+    first.another = another
+    yield first
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def as_user(bus):
+    """as_user(uid, gid=None, groups=()) -> UserClient"""
+    made = []
+
+    def make(uid, gid=None, groups=()):
+        made.append(UserClient(bus.address, uid, gid, groups))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def busctl(bus):
+    """busctl(*arguments, check=True, uid=None) -> CompletedProcess with text"""
+    def run(*arguments, check=True, uid=None, timeout=20):
+        command = ["busctl", "--address=" + bus.address, *map(str, arguments)]
+        options = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout, check=False, **options)
+        assert not check or done.returncode == 0, f"{command}: {done.stderr}"
+        return done
+    return run
+
+
+@pytest.fixture
+def ctl(bus):
+    """ctl(*arguments, check=True) -> CompletedProcess of fseventsctl on this bus"""
+    path = os.path.join(os.path.dirname(service.executable()), "fseventsctl")
+
+    def run(*arguments, check=True, timeout=20, text=True, env=None, uid=None):
+        options = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
+        done = subprocess.run(["fseventsctl", "--bus=" + bus.address, *arguments],
+                              executable=path if os.path.exists(path) else service.executable(),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=text,
+                              timeout=timeout, check=False, env={**os.environ, **(env or {})},
+                              **options)
+        assert not check or done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr}"
+        return done
+    return run
+
+
+@pytest.fixture
+def loopfs(request):
+    """
+    loopfs(kind, size_mb=None, options=None, name=None, mkfs=(), mount=True) -> Disk
+
+    kind: ext4 xfs btrfs tmpfs. Mounted below /mnt, released after the test.
+    """
+    made = []
+
+    def make(kind, size_mb=None, options=None, name=None, mkfs=(), mount=True, where=None):
+        name = name or f"{kind}{len(made)}"
+        made.append(disks.make_disk(kind, name, size_mb, options, mkfs, mount, where))
+        return made[-1]
+
+    yield make
+    for disk in reversed(made):
+        disk.release()
+
+
+@pytest.fixture
+def fuse():
+    """fuse(name="fuse0", uid=0, source=..., kind=..., **figures) -> Fuse, mounted at /mnt/NAME"""
+    made = []
+
+    def make(name=None, **kwargs):
+        where = os.path.join(disks.MOUNTS, name or f"fuse{len(made)}")
+        made.append(Fuse(where, **kwargs))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.release()
+
+
+@pytest.fixture
+def journal():
+    """A stand-in for journald; give it to daemon(journal=journal)."""
+    one = Journal()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def lateness(bus):
+    """with lateness(daemon) as l: ...; then l.max_ms, l.count, l.over_ms"""
+    return lambda daemon: Lateness(bus.address, [daemon.pid, *bus.pids()])
+
+
+@pytest.fixture
+def wait_for():
+    """wait_for(predicate, timeout=5.0, what=None): the predicate's result once it is true"""
+    return wait_for_condition

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A booted Debian with fseventsd installed: root directory, boot, commands in it.
+
+The root is made once by mmdebstrap and kept in the cache directory; each run
+boots an overlay of it that lives in memory.
+"""
+
+import hashlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "mount",
+            "util-linux", "procps", "e2fsprogs", "libglib2.0-bin")
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def os_release(key):
+    with open("/etc/os-release", encoding="utf-8") as file:
+        for line in file:
+            name, _, value = line.strip().partition("=")
+            if name == key:
+                return value.strip('"')
+    return ""
+
+
+def apt_sources(codename):
+    """The files of this machine that name its own release: the packages come from the same place."""
+    folder = "/etc/apt/sources.list.d"
+    candidates = ["/etc/apt/sources.list"]
+    if os.path.isdir(folder):
+        candidates += sorted(os.path.join(folder, name) for name in os.listdir(folder)
+                             if name.endswith((".list", ".sources")))
+    found = []
+    for path in candidates:
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = [line for line in file if not line.startswith("#")]
+            if any(codename in line and "debian" in "".join(lines) for line in lines):
+                found.append(path)
+    return found
+
+
+def apt_options():
+    """What this machine needs to reach its packages: proxies, dates."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True)
+    wanted = ("::Proxy", "Check-Valid-Until", "Check-Date", "::Retries", "::CaInfo")
+    return "\n".join(line for line in dump.stdout.splitlines()
+                     if line.startswith("Acquire::") and any(w in line for w in wanted))
+
+
+def cached_root(cache):
+    """The directory of a Debian root, made when it is not there or its packages changed."""
+    codename = os_release("VERSION_CODENAME") or "bookworm"
+    key = hashlib.sha256(" ".join((codename, *PACKAGES)).encode()).hexdigest()[:12]
+    root = os.path.join(cache, f"root-{key}")
+    if os.path.isdir(root):
+        return root
+
+    for name in os.listdir(cache):
+        if name.startswith("root-"):
+            shutil.rmtree(os.path.join(cache, name))
+    building = tempfile.mkdtemp(prefix="root-building-", dir=cache)
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as options:
+            options.write(apt_options())
+            options.flush()
+            subprocess.run(
+                ["mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=" + options.name,
+                 "--include=" + ",".join(PACKAGES), codename, building + "/root",
+                 *apt_sources(codename)],
+                stdin=subprocess.DEVNULL, check=True, timeout=400)
+        os.rename(building + "/root", root)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return root
+
+
+class Machine:
+    """One boot. run() executes in it."""
+
+    def __init__(self, root, build, work):
+        self.root = os.path.join(work, "root")
+        self.log_path = os.path.join(work, "console")
+        self.process = None
+        self.leader = None
+        upper, scratch = os.path.join(work, "upper"), os.path.join(work, "scratch")
+        for directory in (self.root, upper, scratch):
+            os.mkdir(directory)
+        self._host("mount", "-t", "overlay", "-o",
+                   f"lowerdir={root},upperdir={upper},workdir={scratch}", "overlay", self.root)
+        self._host("meson", "install", "-C", build, "--no-rebuild", "--quiet",
+                   env={**os.environ, "DESTDIR": self.root})
+        self._host("journalctl", "--root=" + self.root, "--update-catalog")
+        self._host("systemctl", "--root=" + self.root, "enable", "fseventsd.service")
+        # A filesystem that the daemon serves by default; the root is an overlay.
+        with open(os.path.join(self.root, "etc/fstab"), "w", encoding="ascii") as file:
+            file.write("scratch /srv tmpfs size=64M 0 0\n")
+
+    @staticmethod
+    def _host(*command, **kwargs):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=120,
+                              **kwargs)
+        assert done.returncode == 0, f"{command}: {done.stdout}"
+
+    def boot(self):
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
+                 "--console=pipe", "--capability=all", "--machine=fsevents-test",
+                 "--directory=" + self.root],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._wait(self._find_leader, 20, "a first process")
+        self._wait(self._is_up, 60, "the end of the boot")
+
+    def _find_leader(self):
+        ours = os.readlink("/proc/self/ns/pid")
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        with open(path, encoding="ascii") as file:
+            for pid in file.read().split():
+                if os.readlink(f"/proc/{pid}/ns/pid") != ours:
+                    self.leader = int(pid)
+        return self.leader
+
+    def _is_up(self):
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def _wait(self, predicate, timeout, what):
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if predicate():
+                    return
+            except (OSError, ValueError):
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the machine did not come to {what}:\n{self.console()}")
+            select.select([], [], [], 0.1)
+
+    def console(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def command(self, *command, user=None):
+        """The command line that runs @command inside."""
+        inside = ["nsenter", "--target", str(self.leader), "--all", "--wd=/", "--"]
+        if user:
+            inside += ["setpriv", "--reuid", user, "--regid", "nogroup", "--clear-groups",
+                       "--inh-caps=-all", "--"]
+        return [*inside, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
+                "TERM=dumb", "SYSTEMD_PAGER=cat", *command]
+
+    def run(self, *command, check=True, user=None, timeout=30):
+        done = subprocess.run(self.command(*command, user=user), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout, check=False)
+        assert not check or done.returncode == 0, \
+            f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def start(self, *command, user=None):
+        """A command that goes on; the caller ends it."""
+        return subprocess.Popen(self.command(*command, user=user), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def write(self, path, text):
+        with open(f"/proc/{self.leader}/root{path}", "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def read(self, path):
+        with open(f"/proc/{self.leader}/root{path}", encoding="utf-8") as file:
+            return file.read()
+
+    def exists(self, path):
+        return os.path.exists(f"/proc/{self.leader}/root{path}")
+
+    def halt(self):
+        """systemd powers off on SIGRTMIN+4."""
+        if self.process and self.process.poll() is None:
+            if self.leader:
+                os.kill(self.leader, signal.SIGRTMIN + 4)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        subprocess.run(["umount", "--lazy", self.root], check=False)
