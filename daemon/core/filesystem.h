@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/core/event.h"
+#include "daemon/core/fusion.h"
 #include "daemon/core/schedule.h"
 #include "daemon/core/superblock.h"
 #include "daemon/core/threshold.h"
@@ -30,15 +31,6 @@ enum fs_state {
 	FS_STATE_READ_ONLY,
 	FS_STATE_ERROR,
 	FS_STATE_STALLED,
-};
-
-enum read_only_reason {
-	READ_ONLY_NO,
-	READ_ONLY_ADMIN,
-	READ_ONLY_ERROR,
-	READ_ONLY_SHUTDOWN,
-	READ_ONLY_DEVICE,
-	READ_ONLY_EMERGENCY,
 };
 
 struct filesystem {
@@ -70,9 +62,6 @@ enum fs_state filesystem_state(const struct filesystem *fs);
 
 /** fs_state_name() - as in the property State */
 const char *fs_state_name(enum fs_state state);
-
-/** read_only_reason_name() - as in the property ReadOnlyReason; "" for READ_ONLY_NO */
-const char *read_only_reason_name(enum read_only_reason reason);
 
 /** filesystem_deinit() - frees what it owns; ->sb is not touched */
 void filesystem_deinit(struct filesystem *fs);
