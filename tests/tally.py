@@ -1,26 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tally.py JUNIT... - print how many tests passed, failed and were skipped"""
+"""
+tally.py JUNIT... - print how many tests passed, failed and were skipped, and
+how many of those that passed did so at their second attempt only
+"""
 
 import os
 import sys
 import xml.etree.ElementTree as ElementTree
 
+PASSED, FAILED, SKIPPED = range(3)
+
 
 def outcome(case):
     kinds = {child.tag for child in case}
     if kinds & {"failure", "error"}:
-        return 1
-    return 2 if "skipped" in kinds else 0
+        return FAILED
+    return SKIPPED if "skipped" in kinds else PASSED
+
+
+def is_second_attempt(case):
+    return any(entry.get("name") == "failed-attempt" for entry in case.iter("property"))
+
+
+def name(case):
+    return case.get("classname"), case.get("name")
+
+
+def cases(path):
+    """The last attempt of each test: a first one that failed when it cleaned up is in the file as well."""
+    found = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        if is_second_attempt(case):
+            found = [other for other in found if name(other) != name(case)]
+        found.append(case)
+    return found
 
 
 def main():
     counts = [0, 0, 0]
+    again = 0
     for path in sys.argv[1:]:
         if not os.path.exists(path):
             continue
-        for case in ElementTree.parse(path).iter("testcase"):
-            counts[outcome(case)] += 1
-    print(*counts)
+        for case in cases(path):
+            result = outcome(case)
+            counts[result] += 1
+            again += result == PASSED and is_second_attempt(case)
+    print(*counts, again)
 
 
 if __name__ == "__main__":

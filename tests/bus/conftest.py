@@ -43,7 +43,14 @@ def pytest_generate_tests(metafunc):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    setattr(item, "report_" + call.when, outcome.get_result())
+    report = outcome.get_result()
+    if call.when == "setup":
+        item.report_call = None
+    elif call.when == "call":
+        item.report_call = report
+    if report.failed:
+        # For the results, should the second attempt pass.
+        item.user_properties.append(("failed-attempt", call.when))
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def daemon(request, bus, scratch):
             if os.path.exists(one.stderr_path):
                 print(f"--- the daemon's stderr ---\n{one.stderr()[-20000:]}")
     # After a failed test the end of the daemon is no second failure.
-    report = getattr(request.node, "report_call", None)
+    report = request.node.report_call
     if problems and not (report and report.failed):
         pytest.fail("\n".join(problems))
 

@@ -15,6 +15,14 @@ def pytest_configure(config):
             pytest.exit("to be run by ./dev test system", 2)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        # For the results, should the second attempt pass.
+        item.user_properties.append(("failed-attempt", call.when))
+
+
 @pytest.fixture(scope="session")
 def booted():
     root = machines.cached_root(os.environ["FSEVENTS_CACHE"])
