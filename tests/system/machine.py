@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "mount",
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "libmnl0", "mount",
             "util-linux", "procps", "e2fsprogs", "libglib2.0-bin")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
