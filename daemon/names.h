@@ -11,8 +11,10 @@
 #define BUS_NAME "org.fsevents1"
 #define BUS_PATH_ROOT "/org/fsevents1"
 #define BUS_PATH_FILESYSTEM "/org/fsevents1/filesystem"
+#define BUS_PATH_GROUP "/org/fsevents1/group"
 #define BUS_IFACE_MANAGER "org.fsevents1.Manager"
 #define BUS_IFACE_FILESYSTEM "org.fsevents1.Filesystem"
+#define BUS_IFACE_GROUP "org.fsevents1.ProcessGroup"
 
 #define BUS_ERROR_STALLED "org.fsevents1.Error.Stalled"
 #define BUS_ERROR_STREAM_OPEN "org.fsevents1.Error.StreamOpen"

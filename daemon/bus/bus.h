@@ -17,6 +17,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/bus/bus-process.h"
 #include "daemon/core/cleanup.h"
 #include "daemon/core/event.h"
 #include "daemon/core/filesystem.h"
@@ -83,6 +84,10 @@ struct bus_ops {
 		       void *userdata);
 	void (*statistics)(bool root, void (*add)(const char *key, uint64_t value, void *ctx),
 			   void *ctx, void *userdata);
+
+	/* Processes: bus-process.h; NULL: NotSupported. Called with ->process_userdata(). */
+	const struct bus_process_ops *process;
+	void *(*process_userdata)(void *userdata);
 
 	/* Name owned (true), or the bus is lost (false; a reconnect is under way). */
 	void (*connected)(bool connected, void *userdata);

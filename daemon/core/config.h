@@ -17,6 +17,7 @@
 
 #include "daemon/core/cleanup.h"
 #include "daemon/core/event.h"
+#include "daemon/core/process-policy.h"
 #include "daemon/core/threshold.h"
 
 #define CONFIG_LINE_MAX 4200
@@ -157,3 +158,12 @@ void config_device_forget(struct config *config, const char *path);
 
 /** config_needs_identity() - some section matches by uuid: or label: */
 bool config_needs_identity(const struct config *config);
+
+/**
+ * config_process_next() - walk the sections [process NAME], in byte order of the names
+ * @index:	0 at the start
+ * @ret:	strings are the configuration's
+ *
+ * Return: false at the end.
+ */
+bool config_process_next(const struct config *config, size_t *index, struct process_rule *ret);

@@ -18,6 +18,9 @@
 enum quota_kind {
 	QUOTA_STREAMS,
 	QUOTA_REPLY_BYTES, /* sent to it and not proven read */
+	QUOTA_GROUPS, /* of processes */
+	QUOTA_RELAYS, /* of forks */
+	QUOTA_QUEUE_BYTES, /* of groups: told and not sent yet */
 
 	_QUOTA_KIND_N,
 };

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Scan of all processes
+ *
+ * What a reading of /proc showed, against the table: finds the descendants
+ * that were there before a group began, and after a loss of events who of the
+ * followed is gone, who is new, and whose pid is somebody else's by now.
+ * The reading itself is the source's; two passes go into one scan (a process
+ * that the first missed while its parent ended is found by the second).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/core/process.h"
+
+/* Entries of one scan; the kernel has at most 4 Mi processes, this is for what a service sees. */
+#define PROCESS_SCAN_MAX (1U << 20)
+
+struct process_scan_entry {
+	uint32_t pid, parent; /* tgids */
+	uint64_t start_ticks; /* field 22 of proc_pid_stat(5) */
+	uint32_t uid; /* all four, where they are equal */
+	bool uid_mixed;
+	bool zombie; /* the leader has ended */
+	const uint32_t
+		*tids; /* all threads that live, copied; NULL: only the leader, or not read */
+	size_t n_tids;
+	uint32_t n_threads; /* as field 20 says; with a zombie leader it counts */
+};
+
+struct process_scan;
+
+int process_scan_new(struct process_scan **ret); /* 0 or -ENOMEM */
+struct process_scan *process_scan_free(struct process_scan *scan);
+DEFINE_FREEP(process_scan, process_scan_free)
+
+/** process_scan_add() - a later one of the same pid replaces the former; Return: 0, -ENOSPC, -ENOMEM */
+int process_scan_add(struct process_scan *scan, const struct process_scan_entry *entry);
+
+/** process_scan_find() - by pid, NULL: it was not there; borrowed */
+const struct process_scan_entry *process_scan_find(const struct process_scan *scan, uint32_t pid);
+
+struct process_scan_ops {
+	/*
+	 * A process that is in the table from now on, or was: give it the reasons of
+	 * its parent, NULL where the table has none, and those it has by itself.
+	 * Parents come before their children.
+	 */
+	void (*found)(struct process *process, struct process *parent, void *userdata);
+	/* A process not in the table: is there a reason for it other than its parent? */
+	bool (*wanted)(const struct process_scan_entry *entry, void *userdata);
+	/* Its pid is another process's: it will be removed, its reasons are to be taken back. */
+	void (*replaced)(struct process *process, void *userdata);
+	/* One that belongs here has no room. */
+	void (*full)(const struct process_scan_entry *entry, struct process *parent,
+		     void *userdata);
+};
+
+/**
+ * process_scan_apply() - bring the table to what the scan showed
+ * @lossless:	no event was lost since the table was right: none is taken for
+ *		gone, its end will be told by an event
+ *
+ * Else those who are not in the scan become ->unseen: events that came since
+ * the loss may still tell how they ended. After these were applied,
+ * process_scan_sweep() takes them.
+ *
+ * Return: 0, or -ENOMEM: what was found so far holds.
+ */
+int process_scan_apply(struct process_scan *scan, struct process_table *table, bool lossless,
+		       const struct process_scan_ops *ops, void *userdata);
+
+/** process_scan_sweep() - the next process that is ->unseen, NULL at the end; the caller removes it */
+struct process *process_scan_sweep(struct process_table *table);

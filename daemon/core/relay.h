@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Relay of forks
+ *
+ * Registered processes are sent a queued real-time signal for each new
+ * process, with the parent in si_pid and the child in si_value. Here it is
+ * decided which fork goes to whom and when a registration ends; the signal
+ * itself is sent through a callback.
+ *
+ * Scope: the forks of all processes for those who may see them (root, holders
+ * of the polkit action); else those of processes all of whose uids are that of the
+ * registrant. Threads are not relayed.
+ *
+ * A registration ends when its process ends, executes, or changes a uid.
+ * Before the first signal of each batch the sender looks at the four uids
+ * under its pidfd, so that a lag of the events cannot help anybody.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/core/process.h"
+
+#define RELAY_SIGNAL_MIN 34 /* 32 and 33 are glibc's own */
+#define RELAY_SIGNAL_MAX 64
+#define RELAYS_MAX 256 /* of all users together */
+
+struct relay_uids {
+	uint32_t real, effective, saved, filesystem;
+};
+
+struct relay_options {
+	uint32_t pid;
+	int signal;
+	uid_t owner; /* who registered: counted for, listed to */
+	struct relay_uids uids; /* of the process at its registration */
+	bool all; /* forks of all users */
+};
+
+enum relay_end {
+	RELAY_STOPPED, /* asked for, or replaced */
+	RELAY_EXITED,
+	RELAY_EXECED,
+	RELAY_UIDS_CHANGED,
+	RELAY_BROKEN, /* the signal cannot be sent any more */
+};
+
+struct relay;
+struct relays;
+
+enum { _RELAY_E_SUCCESS, RELAY_E_LOST, RELAY_E_GONE };
+
+struct relay_ops {
+	/*
+	 * Once a batch, before its first signal, and after a loss of events
+	 * (@lost: its exec may have been among them): is it the process that was
+	 * registered, with the same uids? Return: true to go on, else
+	 * false with *ret_why.
+	 */
+	bool (*check)(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata);
+	/* Return: 0, RELAY_E_LOST (EAGAIN: its queue is full; counted), RELAY_E_GONE (the relay ends). */
+	int (*send)(struct relay *relay, uint32_t parent, uint32_t child, void *userdata);
+	/* It ends: the last that is told of it; freed after. Once. */
+	void (*ended)(struct relay *relay, enum relay_end why, void *userdata);
+};
+
+int relays_new(struct relays **ret, const struct relay_ops *ops, void *userdata); /* 0 or -ENOMEM */
+struct relays *relays_free(struct relays *relays); /* each is ->ended() with RELAY_STOPPED */
+DEFINE_FREEP(relays, relays_free)
+
+/**
+ * relay_add() - begin
+ * @userdata:	of this relay: its pidfd, its charge
+ *
+ * One of the same pid is replaced: ->ended() with RELAY_STOPPED. What is checked
+ * here is the signal's range and pid 1; whether it is caught or blocked, and who may ask,
+ * is the caller's.
+ *
+ * Return: 0, -EINVAL (signal or pid), -ENOSPC (RELAYS_MAX), -ENOMEM.
+ */
+int relay_add(struct relays *relays, const struct relay_options *options, void *userdata,
+	      struct relay **ret);
+/** relay_stop() - by whom it was asked for is the caller's; ->ended() with RELAY_STOPPED, and freed */
+void relay_stop(struct relay *relay);
+
+struct relay *relays_find(const struct relays *relays, uint32_t pid);
+struct relay *relays_next(const struct relays *relays, const struct relay *relay); /* NULL: first */
+const struct relay_options *relay_options(const struct relay *relay);
+void *relay_userdata(const struct relay *relay);
+/** relay_lost() - signals not queued and forks that the source lost */
+uint64_t relay_lost(const struct relay *relay);
+uint64_t relay_sent(const struct relay *relay);
+bool relays_want_scan(const struct relays *relays); /* one waits for its user's processes */
+
+/* The rest is for feed.c. */
+
+/** relays_batch() - a batch of events begins */
+void relays_batch(struct relays *relays);
+/** relays_note_target() - each event as it comes, before the table: may end a registration */
+void relays_note_target(struct relays *relays, const struct wire_proc_event *event);
+/** relays_note_fork() - @parent: of the table, NULL: not followed. A process was made */
+void relays_note_fork(struct relays *relays, const struct wire_proc_event *event,
+		      const struct process *parent);
+void relays_note_lost(struct relays *relays, uint64_t count);
+/** relays_want_uid() - some relay is for the forks of this user alone */
+bool relays_want_uid(const struct relays *relays, uint32_t uid);
+/** relays_ready() - the scan has ended */
+void relays_ready(struct relays *relays);

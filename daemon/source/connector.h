@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The proc connector
+ *
+ * Forks, execs, changes of uid and exits of all processes, from the kernel by
+ * netlink. Subscribed only between connector_start() and connector_stop().
+ *
+ * Read late and in batches: who wakes for each event makes each fork pay for
+ * it. After the first sign it waits CONNECTOR_PAUSE_MIN_US; while batches are
+ * small the pause grows to CONNECTOR_PAUSE_MAX_US, and shrinks where the
+ * buffer fills. A batch has a bound per turn of the loop.
+ *
+ * Losses are exact from the numbers per CPU, which is why the kernel's filter
+ * is not used; an overrun (ENOBUFS) without a gap that shows is told as 0,
+ * unknown. What does not come from the kernel (nl_pid 0) is dropped and counted.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/core/wire-proc.h"
+
+#define CONNECTOR_PAUSE_MIN_US 2000
+#define CONNECTOR_PAUSE_MAX_US 20000
+#define CONNECTOR_BUFFER (16U << 20)
+#define CONNECTOR_BATCH 4096 /* events in one turn of the loop */
+
+struct connector;
+
+struct connector_ops {
+	/*
+	 * The kernel acknowledged the subscription (0): what happens from here on is told.
+	 * Or why not: -EPERM, -ETIMEDOUT (no answer within 2 s), -ECONNREFUSED
+	 * (no such kernel interface, or not the initial namespaces) ...; it is stopped then.
+	 */
+	void (*started)(int error, void *userdata);
+	/* A batch begins, then its events and losses in order, then it ends. */
+	void (*begin)(void *userdata);
+	void (*event)(const struct wire_proc_event *event, void *userdata);
+	void (*lost)(uint64_t count, void *userdata); /* 0: not known how many */
+	/*
+	 * @empty: the socket was read to its end. Return: true: call ->begin()
+	 * and ->end() again after CONNECTOR_PAUSE_MIN_US, even without events.
+	 */
+	bool (*end)(bool empty, void *userdata);
+};
+
+struct connector_options {
+	uint32_t
+		buffer; /* bytes of SO_RCVBUFFORCE; 0: CONNECTOR_BUFFER. Tests make overruns with it */
+};
+
+/** connector_new() - only builds; @ops: borrowed; Return: 0 or a negative errno */
+int connector_new(struct connector **ret, sd_event *loop, const struct connector_options *options,
+		  const struct connector_ops *ops, void *userdata);
+/** connector_start() - asks; ->started() follows from the loop; Return: 0, -EALREADY, or a negative errno */
+int connector_start(struct connector *connector);
+/** connector_stop() - tells the kernel and closes; what is not read is dropped. Not from within a batch */
+void connector_stop(struct connector *connector);
+/** connector_kick() - a batch, though it be empty, from the loop soon */
+void connector_kick(struct connector *connector);
+bool connector_is_started(const struct connector *connector); /* acknowledged */
+struct connector *connector_free(struct connector *connector);
+DEFINE_FREEP(connector, connector_free)
+
+struct connector_statistics {
+	uint64_t batches, events, lost, overruns, foreign, malformed;
+};
+void connector_statistics(const struct connector *connector, struct connector_statistics *ret);
