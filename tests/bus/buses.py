@@ -13,6 +13,8 @@ import subprocess
 import threading
 import time
 
+from waiting import PATIENCE
+
 KINDS = ("dbus-daemon", "dbus-broker")
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bus.conf.in")
@@ -71,7 +73,7 @@ class Bus:
 
     def _await_answer(self):
         """Until a client gets an answer to its first line."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.kind} ended: {self.log()}")
@@ -104,10 +106,10 @@ class Bus:
             return
         self.process.terminate()
         try:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         self.process = None
 
 

@@ -15,7 +15,7 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
-from waiting import wait_for  # noqa: E402
+from waiting import PATIENCE, wait_for  # noqa: E402
 
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
@@ -117,7 +117,7 @@ class Client:
         self.thread = threading.Thread(target=self._run, args=(subscribe,), daemon=True)
         self._ready = threading.Event()
         self.thread.start()
-        self._ready.wait(5)
+        assert self._ready.wait(PATIENCE), "the thread for signals did not start"
         if subscribe:
             self._settle()
 
@@ -145,14 +145,14 @@ class Client:
         return self.connection.get_unique_name()
 
     def call(self, member, signature=None, *args, path=ROOT, interface=MANAGER,
-             destination=NAME, timeout=5.0, interactive=False):
+             destination=NAME, timeout=PATIENCE, interactive=False):
         """Call a method; give its results, a lone one without the tuple. BusError."""
         return self.call_with_fds(member, signature, *args, path=path, interface=interface,
                                   destination=destination, timeout=timeout,
                                   interactive=interactive)[0]
 
     def call_with_fds(self, member, signature=None, *args, path=ROOT, interface=MANAGER,
-                      destination=NAME, timeout=5.0, interactive=False, fds=()):
+                      destination=NAME, timeout=PATIENCE, interactive=False, fds=()):
         """As call(), but gives (results, descriptors); @fds are sent, `h` are indices."""
         parameters = GLib.Variant(f"({signature})", args) if signature else None
         sent = Gio.UnixFDList.new()
@@ -196,10 +196,10 @@ class Client:
                 return path
         return None
 
-    def wait_filesystem(self, where, timeout=5.0):
+    def wait_filesystem(self, where, timeout=PATIENCE):
         return wait_for(lambda: self.find(where), timeout, f"an object for {where}")
 
-    def usage(self, path, timeout=5.0):
+    def usage(self, path, timeout=PATIENCE):
         return self.call("GetUsage", "a{sv}", {}, path=path, interface=FILESYSTEM,
                          timeout=timeout)
 
@@ -216,7 +216,7 @@ class Client:
                 if isinstance(s, Event) and code in (None, s.code) and path in (None, s.path)
                 and all(s.details.get(k) == v for k, v in details.items())]
 
-    def wait_event(self, code=None, path=None, timeout=5.0, after=None, **details):
+    def wait_event(self, code=None, path=None, timeout=PATIENCE, after=None, **details):
         """The first such event, later than the event @after if that is given."""
         def find():
             for event in self.events(code, path, **details):
@@ -225,7 +225,7 @@ class Client:
             return None
         return wait_for(find, timeout, f"event {code} {path or ''} {details}", interval=0.001)
 
-    def wait_signal(self, member, path=None, timeout=5.0, predicate=None):
+    def wait_signal(self, member, path=None, timeout=PATIENCE, predicate=None):
         def find():
             for signal in list(self.signals):
                 if signal.member == member and path in (None, signal.path) \
@@ -234,7 +234,7 @@ class Client:
             return None
         return wait_for(find, timeout, f"signal {member}", interval=0.001)
 
-    def ping(self, timeout=5.0):
+    def ping(self, timeout=PATIENCE):
         """Seconds until the daemon answered."""
         start = time.monotonic()
         self.call("Ping", interface="org.freedesktop.DBus.Peer", timeout=timeout)
@@ -257,7 +257,7 @@ class Client:
         except GLib.Error:
             pass
         self.loop.quit()
-        self.thread.join(2)
+        self.thread.join(5)
 
 
 def variant(signature, value):

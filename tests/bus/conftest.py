@@ -79,7 +79,7 @@ def daemon(request, bus, scratch):
     daemon(config_text="", args=(), env=None, state=None, journal=None, ready=True) -> Daemon
 
     Started and ready (unless ready=False: then only started; start=False: not even that). At the
-    end of the test each one that still runs gets SIGTERM and must end well within a second.
+    end of the test each one that still runs gets SIGTERM and must end.
     """
     made = []
 
@@ -147,7 +147,7 @@ def as_user(bus):
 @pytest.fixture
 def busctl(bus):
     """busctl(*arguments, check=True, uid=None) -> CompletedProcess with text"""
-    def run(*arguments, check=True, uid=None, timeout=20):
+    def run(*arguments, check=True, uid=None, timeout=60):
         command = ["busctl", "--address=" + bus.address, *map(str, arguments)]
         options = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -162,7 +162,7 @@ def ctl(bus):
     """ctl(*arguments, check=True) -> CompletedProcess of fseventsctl on this bus"""
     path = os.path.join(os.path.dirname(service.executable()), "fseventsctl")
 
-    def run(*arguments, check=True, timeout=20, text=True, env=None, uid=None):
+    def run(*arguments, check=True, timeout=60, text=True, env=None, uid=None):
         options = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
         done = subprocess.run(["fseventsctl", "--bus=" + bus.address, *arguments],
                               executable=path if os.path.exists(path) else service.executable(),
@@ -224,5 +224,5 @@ def lateness(bus):
 
 @pytest.fixture
 def wait_for():
-    """wait_for(predicate, timeout=5.0, what=None): the predicate's result once it is true"""
+    """wait_for(predicate, timeout=PATIENCE, what=None): the predicate's result once it is true"""
     return wait_for_condition

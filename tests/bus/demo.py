@@ -15,7 +15,7 @@ import buses
 import disks
 import service
 from fusefs import Fuse
-from waiting import pause
+from waiting import PATIENCE, pause
 
 MIB = 1 << 20
 CONFIG = """[filesystem /mnt/data]
@@ -53,7 +53,7 @@ class Tour:
     def stop(self):
         if self.monitor:
             self.monitor.terminate()
-            self.monitor.wait(5)
+            self.monitor.wait(PATIENCE)
         self.daemon.stop()
         self.bus.stop()
         self.server.release()
@@ -93,7 +93,7 @@ def mounts(tour):
     pause(1.5)
     disks.umount_raw(where)
     pause(1)
-    tour.ctl("status").wait(10)
+    tour.ctl("status").wait(PATIENCE)
 
 
 def stall(tour):
@@ -105,7 +105,7 @@ def stall(tour):
     tell("Meanwhile all others are told of as before:")
     tour.disk.fallocate("image", tour.disk.available() * 60 // 100)
     pause(2)
-    tour.ctl("status").wait(10)
+    tour.ctl("status").wait(PATIENCE)
 
     tell("The server goes on:")
     tour.server.cont()
@@ -120,7 +120,7 @@ def main():
         tour = Tour(directory)
         try:
             tell("Scratch filesystems: an ext4 on a loop device, and a FUSE server")
-            tour.ctl("status").wait(10)
+            tour.ctl("status").wait(PATIENCE)
             tour.follow()
             space(tour)
             mounts(tour)
@@ -129,7 +129,7 @@ def main():
             history = subprocess.run(
                 ["fseventsctl", "--bus=" + tour.bus.address, "history"],
                 executable=service.executable(), stdin=subprocess.DEVNULL,
-                capture_output=True, text=True, check=True, timeout=10)
+                capture_output=True, text=True, check=True, timeout=PATIENCE)
             print("\n".join(history.stdout.splitlines()[-6:]), flush=True)
         finally:
             tour.stop()

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 LOOKUP, FORGET, GETATTR, STATFS, RELEASE, FLUSH = 1, 2, 3, 17, 18, 25
 INIT, OPENDIR, READDIR, RELEASEDIR, ACCESS, INTERRUPT, DESTROY = 26, 27, 28, 29, 34, 36, 38
@@ -155,7 +155,7 @@ class Fuse:
             ["/usr/bin/python3", "-B", os.path.abspath(__file__), json.dumps(options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         threading.Thread(target=self._collect, args=(self.process.stdout,), daemon=True).start()
-        wait_for(lambda: self._check() and "mounted" in self.said, 5, "the FUSE mount")
+        wait_for(lambda: self._check() and "mounted" in self.said, what="the FUSE mount")
 
     def _check(self):
         if self.process.poll() is not None:
@@ -174,7 +174,7 @@ class Fuse:
         before = self.said.count("done " + line.split()[0])
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
-        wait_for(lambda: self.said.count("done " + line.split()[0]) > before, 5, line)
+        wait_for(lambda: self.said.count("done " + line.split()[0]) > before, what=line)
 
     def figures(self, **figures):
         """What statfs tells from now on: blocks bfree bavail files ffree bsize frsize."""
@@ -201,7 +201,7 @@ class Fuse:
     def kill(self):
         """The server dies: whoever waits gets an error (ENOTCONN)."""
         self.process.kill()
-        self.process.wait(5)
+        self.process.wait(PATIENCE)
 
     def umount(self):
         subprocess.run(["umount", "--lazy", os.fsencode(self.where)], check=False,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from fusefs import GETATTR, STATFS, Server
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 
 def main():
@@ -49,7 +49,7 @@ class HungFuses:
         self.process = subprocess.Popen(["/usr/bin/python3", "-B", os.path.abspath(__file__), json.dumps(mounts)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         os.set_blocking(self.process.stdout.fileno(), False)
-        wait_for(lambda: "mounted" in self.said(), 30, "the FUSE mounts")
+        wait_for(lambda: "mounted" in self.said(), what="the FUSE mounts")
 
     def said(self):
         data = self.process.stdout.read()
@@ -63,7 +63,7 @@ class HungFuses:
     def release(self):
         """With the server all connections end, and whoever waits gets an error."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self.process.stdin.close()
         self.process.stdout.close()
         for where in self.wheres:

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 PATH = "/run/systemd/journal/socket"
 
@@ -73,7 +73,7 @@ class Journal:
         return [e for e in list(self.entries)
                 if all(e.get(k) == v.encode() for k, v in fields.items())]
 
-    def wait(self, timeout=5.0, **fields):
+    def wait(self, timeout=PATIENCE, **fields):
         return wait_for(lambda: self.find(**fields), timeout, f"journal entry {fields}")[0]
 
     def close(self):

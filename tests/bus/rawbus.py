@@ -11,6 +11,8 @@ import os
 import socket
 import struct
 
+from waiting import PATIENCE
+
 METHOD_CALL, METHOD_RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY_EXPECTED = 1
 
@@ -63,7 +65,7 @@ class RawClient:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(address.partition("path=")[2].partition(",")[0])
-        self.socket.settimeout(5)
+        self.socket.settimeout(PATIENCE)
         self.serial = 0
         self.buffer = b""
         uid = str(os.getuid()).encode().hex().encode()
@@ -94,7 +96,7 @@ class RawClient:
             self.socket.sendall(data)
         return self.serial
 
-    def read(self, timeout=5.0):
+    def read(self, timeout=PATIENCE):
         """The next message: (kind, reply_serial or None, raw bytes)."""
         self.socket.settimeout(timeout)
         self._fill(16)
@@ -131,14 +133,14 @@ class RawClient:
                 return value
         return None
 
-    def wait_reply(self, serial, timeout=5.0):
+    def wait_reply(self, serial, timeout=PATIENCE):
         """Skip to the answer of a call: (kind, raw bytes)."""
         while True:
             kind, reply_serial, raw = self.read(timeout)
             if reply_serial == serial and kind in (METHOD_RETURN, ERROR):
                 return kind, raw
 
-    def ping(self, timeout=5.0):
+    def ping(self, timeout=PATIENCE):
         return self.wait_reply(self.send("Ping", interface="org.freedesktop.DBus.Peer"), timeout)
 
     def close(self):

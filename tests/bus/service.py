@@ -6,16 +6,17 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
 
-from waiting import wait_for
+from waiting import PATIENCE, SLACK, check_took, wait_for
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-STOP_LIMIT = 1.0
+STOP_AIM = 1.0
 
-# A build with sanitizers starts and ends much slower.
+# A build with sanitizers needs much more memory.
 SANITIZED = os.environ.get("FSEVENTS_SANITIZED") == "1"
 REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion .* failed")
 
@@ -78,7 +79,7 @@ class Daemon:
     def command(self):
         return [executable(), "--bus=" + self.address, "--config", self.config, *self.args]
 
-    def start(self, ready=True, timeout=10.0):
+    def start(self, ready=True, timeout=PATIENCE):
         """Start; with @ready wait for READY=1 (AssertionError if it ends before)."""
         notify = os.path.join(self.directory, "notify")
         if os.path.exists(notify):
@@ -116,7 +117,7 @@ class Daemon:
                 return
             self.notifications.append((time.monotonic(), data.decode(errors="replace")))
 
-    def wait_ready(self, timeout=10.0):
+    def wait_ready(self, timeout=PATIENCE):
         def ready():
             found = self.notified("READY=1")
             if not found and self.process.poll() is not None:
@@ -144,10 +145,22 @@ class Daemon:
         with open(self.stderr_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def wait_stderr(self, pattern, timeout=5.0, start=0):
+    def wait_stderr(self, pattern, timeout=PATIENCE, start=0):
         """The match of @pattern in what was printed from offset @start on."""
         return wait_for(lambda: re.search(pattern, self.stderr()[start:]), timeout,
                         f"stderr with {pattern!r}")
+
+    def wait_stored(self, event_id):
+        """Until the event of this id is in the state directory, where a kill -9 leaves it."""
+        path, wanted = os.path.join(self.state, "history"), struct.pack("=Q", event_id)
+
+        def stored():
+            try:
+                with open(path, "rb") as file:
+                    return wanted in file.read()
+            except FileNotFoundError:
+                return False
+        wait_for(stored, what=f"event {event_id} in the state directory")
 
     def signal(self, number):
         os.kill(self.pid, number)
@@ -155,15 +168,15 @@ class Daemon:
     def hangup(self):
         self.signal(signal.SIGHUP)
 
-    def wait(self, timeout=5.0):
+    def wait(self, timeout=PATIENCE):
         """Its exit status."""
         return self.process.wait(timeout)
 
-    def stop(self, limit=None):
-        """SIGTERM; it must end well within the limit. Gives the seconds that it took."""
+    def stop(self):
+        """SIGTERM; it must end, and with status 0. Gives the seconds that it took."""
         if self.process is None:
             return 0.0
-        limit = limit or (STOP_LIMIT * 5 if SANITIZED else STOP_LIMIT)
+        limit = STOP_AIM * SLACK
         start = time.monotonic()
         process, self.process = self.process, None
         if process.poll() is None:
@@ -172,12 +185,13 @@ class Daemon:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(5)
+            process.wait(PATIENCE)
             raise AssertionError(f"the daemon did not stop within {limit} s of SIGTERM:\n"
                                  + self.stderr()) from None
         finally:
             self._close_notify()
         took = time.monotonic() - start
+        check_took("the end after SIGTERM", took, STOP_AIM)
         assert status == 0, f"exit status {status} after SIGTERM:\n{self.stderr()}"
         return took
 
@@ -185,7 +199,7 @@ class Daemon:
         """kill -9."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
             self.process = None
             self._close_notify()
 

@@ -13,7 +13,7 @@ import pytest
 import disks
 import service
 from client import FILESYSTEM
-from waiting import wait_for
+from waiting import check_took, wait_for
 
 NOBODY = 65534
 ABSENT = "/org/fsevents1/filesystem/1_2_3"
@@ -141,7 +141,7 @@ def test_relative_where(place, bus):
     _, disk, _ = place
     done = subprocess.run(["fseventsctl", "--bus=" + bus.address, "show", "."], cwd=disk.where,
                           executable=service.executable(), capture_output=True, text=True,
-                          timeout=20, check=True)
+                          timeout=60, check=True)
     assert f"Mounted on: {disk.where}\n" in done.stdout
 
 
@@ -186,9 +186,9 @@ def test_stalled(daemon, fuse, client, ctl):
         # Figures that are fresh are given without asking again.
         start = time.monotonic()
         found = {o["where"]: o for o in lines(ctl("status", "--json"))}
-        assert time.monotonic() - start < 1.5
+        check_took("the status", time.monotonic() - start, 1.5)
         return found if found[one.where]["state"] == "stalled" else None
-    found = wait_for(ask, 5, "the state", 0.1)
+    found = wait_for(ask, what="the state", interval=0.1)
     text = ctl("status", one.where).stdout.splitlines()[1]
     assert "usage" not in found[one.where]
     assert found[one.where]["usage-error"] == "org.fsevents1.Error.Stalled"
@@ -254,7 +254,7 @@ def test_colour(place, bus, environment, colour):
     ours, theirs = pty.openpty()
     try:
         subprocess.run(["fseventsctl", "--bus=" + bus.address, "status"], stdout=theirs,
-                       executable=service.executable(), timeout=20, check=True,
+                       executable=service.executable(), timeout=60, check=True,
                        env={**os.environ, "TERM": "xterm", **environment})
         assert (b"\x1b[" in os.read(ours, 65536)) == colour
     finally:
@@ -272,12 +272,13 @@ def test_many_filesystems(daemon, client, ctl):
         disks.mount_raw("fsevents-test", where, "tmpfs", data="size=1M")
     try:
         running = daemon()
-        client.wait_filesystem(where, timeout=10)
+        client.wait_filesystem(where)
         for verb, uid in (("status", None), ("list", None), ("status", NOBODY), ("list", NOBODY),
                           ("status", NOBODY)):
             start = time.monotonic()
             done = ctl(verb, "--json", uid=uid)
-            assert time.monotonic() - start < 5 and not done.stderr
+            check_took(f"{verb} of {count}", time.monotonic() - start, 2.0)
+            assert not done.stderr
             found = [o for o in lines(done) if o["where"].startswith(base)]
             assert [o["where"][-4:] for o in found] == [f"{i:04}" for i in range(count)]
             if verb == "status":
@@ -367,5 +368,5 @@ def test_check_config_as_user(bus, scratch):
         os.chown(name, NOBODY, NOBODY)
     done = subprocess.run(["fseventsctl", "check-config", "my.conf"], cwd=draft, user=NOBODY,
                           group=NOBODY, extra_groups=[], executable=service.executable(),
-                          capture_output=True, text=True, timeout=20, check=False)
+                          capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "my.conf is valid\n", "")

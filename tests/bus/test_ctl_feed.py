@@ -12,7 +12,7 @@ import pytest
 import disks
 import service
 from test_ctl import lines, place, tell  # noqa: F401  place is a fixture
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.buses("dbus-daemon")
 
@@ -55,11 +55,11 @@ class Monitor:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(5)
+            return self.process.wait(PATIENCE)
         finally:
             self.process.kill()
             for thread in self.threads:
-                thread.join(2)
+                thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def monitor(bus, client, place):
             tell(client, path, 1, "thawed")
             return one.lines or one.process.poll() is not None
         if not arguments or arguments[0] == place[1].where:
-            wait_for(follows, 5, "the monitor", 0.05)
+            wait_for(follows, what="the monitor", interval=0.05)
         return one
 
     yield make
@@ -116,7 +116,7 @@ def test_history_pages(place, ctl, client):
     client.wait_filesystem(wheres[-1])
     for where in wheres:
         disks.umount_raw(where)
-    wait_for(lambda: not client.find(wheres[-1]), 5)
+    wait_for(lambda: not client.find(wheres[-1]))
     tell(client, path, 60)
     wanted = []
     since = 0
@@ -161,7 +161,7 @@ def test_monitor_text(place, monitor, client):
     path, disk, _ = place
     one = monitor(text=True)
     tell(client, path, 1, "io-error")
-    line = wait_for(lambda: next((l for l in one.lines if "input or output" in l), None), 5)
+    line = wait_for(lambda: next((l for l in one.lines if "input or output" in l), None))
     assert "critical" in line and disk.where in line and "\x1b" not in line
     assert one.stop() == 0 and not one.errors
 
@@ -181,7 +181,7 @@ def test_monitor_is_the_history(place, monitor, client, ctl):
     disk.unlink("x")
     client.wait_event("threshold-above", path)
     newest = client.history()[1]
-    wait_for(lambda: newest in one.ids(), 5)
+    wait_for(lambda: newest in one.ids())
     history = lines(ctl("history", "--json", f"--since={first - 1}"))
     told = one.objects()
     assert [o["id"] for o in told] == [o["id"] for o in history]
@@ -197,14 +197,14 @@ def test_monitor_restart(place, monitor, client):
     jump = None
     for kill in (True, False):
         before = client.history()[1]
-        wait_for(lambda: before in one.ids(), 5)
+        wait_for(lambda: before in one.ids())
         (running.kill if kill else running.stop)()
         running.start()
         path = client.wait_filesystem(disk.where)
         tell(client, path, 5)
         newest = client.history()[1]
         assert newest > before
-        wait_for(lambda: newest in one.ids(), 10, "the newest event")
+        wait_for(lambda: newest in one.ids(), what="the newest event")
         if kill:
             jump = {"first-id": str(before + 1), "amends": False, "unknown": True,
                     "last-id": str(client.history(before)[2][0].id - 1)}
@@ -225,7 +225,7 @@ def test_monitor_follows_a_place(place, monitor, client, loopfs):
     one = monitor(disk.where)
     tell(client, other_path, 3)
     tell(client, path, 1, "io-error")
-    wait_for(lambda: "io-error" in one.codes(), 5)
+    wait_for(lambda: "io-error" in one.codes())
     assert {o["filesystem"] for o in one.objects()} == {path}
 
     disk.umount()
@@ -233,14 +233,14 @@ def test_monitor_follows_a_place(place, monitor, client, loopfs):
     disk.mount()
     path = client.wait_filesystem(disk.where)
     tell(client, path, 1, "corrupted")
-    wait_for(lambda: "corrupted" in one.codes(), 5)
+    wait_for(lambda: "corrupted" in one.codes())
     assert {"unmounted", "mounted"} <= one.codes()
 
     running.stop()
     running.start()
     path = client.wait_filesystem(disk.where)
     tell(client, path, 1, "shutdown")
-    wait_for(lambda: "shutdown" in one.codes(), 5)
+    wait_for(lambda: "shutdown" in one.codes())
     assert {o["details"]["where"] for o in one.objects()} == {disk.where}
 
 
@@ -250,13 +250,13 @@ def test_monitor_survives_the_bus(place, monitor, client, bus):
     bus.stop()
     bus.start()
     again = client.another()
-    path = wait_for(lambda: again.name_owner() and again.find(disk.where), 10)
+    path = wait_for(lambda: again.name_owner() and again.find(disk.where))
     seen = len(one.lines)
 
     def follows():
         again.call("EmitTestEvent", "osa{sv}", path, "thawed", {})
         return len(one.lines) > seen
-    wait_for(follows, 10, "an event after the bus came back", 0.1)
+    wait_for(follows, what="an event after the bus came back", interval=0.1)
     assert running.running() and one.stop() == 0
 
 
@@ -272,10 +272,10 @@ def test_monitor_reader_leaves(place, bus, client):
         tell(client, path, 1)
         return os.get_blocking(reader) is False and readable(reader)
     os.set_blocking(reader, False)
-    wait_for(told, 5, "a line", 0.05)
+    wait_for(told, what="a line", interval=0.05)
     os.close(reader)
     # At once, and not with the next event only.
-    assert process.wait(2) == 0 and process.stderr.read() == b""
+    assert process.wait(PATIENCE) == 0 and process.stderr.read() == b""
     process.stderr.close()
 
 
@@ -295,7 +295,7 @@ def test_output(place, bus, client, shell, status):
     link = os.path.join(os.path.dirname(bus.path), "fseventsctl")
     os.symlink(service.executable(), link)
     done = subprocess.run(["bash", "-c", "set -o pipefail; " + shell, "bash", link,
-                           "--bus=" + bus.address], capture_output=True, text=True, timeout=20,
+                           "--bus=" + bus.address], capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode == status
     assert done.stderr.count("\n") == status, done.stderr
@@ -309,5 +309,5 @@ def test_writers_are_for_root(place, monitor, client, bus):
     client.wait_event("threshold-below", path, name="lower")
     tell(client, path, 1, "corrupted")
     for each in (one, other):
-        wait_for(lambda: "corrupted" in each.codes(), 5)
+        wait_for(lambda: "corrupted" in each.codes())
     assert "writers" not in "".join(other.lines)

@@ -9,6 +9,7 @@ import pytest
 from client import Client
 from disks import mountinfo
 from rawbus import METHOD_RETURN, RawClient
+from waiting import PATIENCE
 
 
 def test_bus_gives_names_and_answers(bus):
@@ -66,7 +67,7 @@ def test_fuse_answers_hangs_and_answers_again(fuse, wait_for):
     with pytest.raises(subprocess.TimeoutExpired):
         asker.wait(0.2)
     mounted.cont()
-    assert asker.wait(5) == 0
+    assert asker.wait(PATIENCE) == 0
 
     before = mounted.asked()
     mounted.swallow()
@@ -76,7 +77,7 @@ def test_fuse_answers_hangs_and_answers_again(fuse, wait_for):
     with pytest.raises(subprocess.TimeoutExpired):
         asker.wait(0.2)
     mounted.answer()
-    asker.wait(5)
+    asker.wait(PATIENCE)
     assert os.statvfs(mounted.where).f_bavail == 20
 
 

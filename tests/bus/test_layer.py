@@ -5,9 +5,11 @@ strangers on the bus may do to it.
 """
 
 import os
+import queue
 import signal
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -16,7 +18,7 @@ import buses
 import service
 from client import BusError, Client, FILESYSTEM, OBJECT_MANAGER
 from rawbus import ERROR, METHOD_RETURN, RawClient
-from waiting import pause, wait_for
+from waiting import PATIENCE, check_took, pause, wait_for
 
 MANAGER = "org.fsevents1.Manager"
 FIRST = "/org/fsevents1/filesystem/7_0_1"
@@ -24,8 +26,9 @@ STALLED = "/org/fsevents1/filesystem/7_1_2"
 NOBODY = 65534
 NAME_TAKEN = 69
 
-# Under sanitizers neither memory nor time is what it is without.
-LATE = 1.0 if service.SANITIZED else 0.05
+# What a call may take while others misbehave; where that held it up, it would be many seconds.
+CALL_AIM = 0.1
+# Under sanitizers memory is not what it is without.
 ROOM = 400 << 10 if service.SANITIZED else 16 << 10
 
 # A client of its own process and user that calls and never reads.
@@ -66,17 +69,26 @@ class Layer:
         self.process = subprocess.Popen([program, address], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True, env={**os.environ, **(env or {})})
+        self.said, self.turns = queue.Queue(), queue.Queue()
+        threading.Thread(target=self._collect, daemon=True).start()
 
-    def line(self):
-        return self.process.stdout.readline().strip()
+    def _collect(self):
+        for line in self.process.stdout:
+            (self.turns if line in ("connected\n", "lost\n") else self.said).put(line.strip())
+        self.turns.put("")
+        self.said.put("")
+
+    def turn(self):
+        """The next "connected" or "lost"; "" at its end."""
+        return self.turns.get(timeout=PATIENCE)
 
     def do(self, command):
-        """Lines that the command printed; "connected" and "lost" may be among them."""
+        """Lines that the command printed."""
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         lines = []
         while True:
-            line = self.line()
+            line = self.said.get(timeout=PATIENCE)
             if line in ("ok", ""):
                 return lines
             lines.append(line)
@@ -94,10 +106,10 @@ class Layer:
             self.process.stdin.write("quit\n")
             self.process.stdin.flush()
         try:
-            _, stderr = self.process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
+            self.process.wait(PATIENCE)
+        finally:
             self.process.kill()
-            raise
+        stderr = self.process.stderr.read()
         assert not service.REPORT.search(stderr), stderr
         return stderr
 
@@ -109,7 +121,7 @@ def layer(bus):
     def make(address=None, connected=True, **env):
         made.append(Layer(address or bus.address, env))
         if connected:
-            assert made[-1].line() == "connected"
+            assert made[-1].turn() == "connected"
         return made[-1]
 
     yield make
@@ -165,7 +177,7 @@ def test_unread_replies_disturb_nobody(bus, layer, never_reads, uid, member):
     one.do("signal 300 2000")
     never_reads(uid, member)
     took = latencies(bus.address)
-    assert took[int(len(took) * 0.99)] < LATE
+    check_took("a call, all but one in a hundred", took[int(len(took) * 0.99)], CALL_AIM)
     assert one.stats()["reconnects"] == 0
     assert one.rss() < ROOM
 
@@ -187,7 +199,7 @@ def test_refusal_says_why_and_ends_with_the_proof(bus, layer):
     # GLib answers pings by itself as soon as its loop runs.
     client = Client(bus.address)
     for _ in range(5):
-        wait_for(lambda: answered(client), 5, "an answer after the ping")
+        wait_for(lambda: answered(client), what="an answer after the ping")
     client.close()
 
 
@@ -212,7 +224,7 @@ def test_work_without_an_answer_is_not_done_for_users(bus, layer, never_reads):
     one = layer()
     one.do("grow 500")
     never_reads(NOBODY, "Wasted", connections=1, calls=2000)
-    assert latencies(bus.address)[-1] < LATE
+    check_took("the slowest call", latencies(bus.address)[-1], CALL_AIM)
 
 
 def test_large_message_is_refused_and_the_next_is_not(bus, layer):
@@ -236,7 +248,7 @@ def test_descriptors_of_any_kind_on_any_call(bus, layer):
         assert kind == METHOD_RETURN
     os.close(writer)
     # All of the daemon's are closed: the pipe has no writer left.
-    wait_for(lambda: os.read(reader, 1) == b"", 5, "the end of the pipe")
+    wait_for(lambda: os.read(reader, 1) == b"", what="the end of the pipe")
     os.close(reader)
     assert one.stats()["descriptors"] == 40
     raw.close()
@@ -264,10 +276,10 @@ def test_bus_goes_away_and_comes_back(bus, layer):
     before = Client(bus.address)
     before.call_with_fds("OpenEvents", "ta{sv}", 0, {})
     bus.stop()
-    assert one.line() == "lost"
+    assert one.turn() == "lost"
     assert one.do("signal 10 100") == []
     bus.start()
-    assert one.line() == "connected"
+    assert one.turn() == "connected"
     client = Client(bus.address)
     assert len(client.objects()) == 3
     assert client.get("LastEvent", FIRST)[0] == 0
@@ -283,13 +295,13 @@ def test_bus_that_is_not_there_yet_is_waited_for(bus, layer):
     bus.stop()
     one = layer(connected=False)
     bus.start()
-    assert one.line() == "connected"
+    assert one.turn() == "connected"
 
 
 def test_taken_name_is_fatal_and_says_so(bus, layer):
     layer()
     second = layer(connected=False)
-    assert second.process.wait(5) == NAME_TAKEN
+    assert second.process.wait(PATIENCE) == NAME_TAKEN
     assert "another process owns it" in second.process.stderr.read()
 
 
@@ -298,14 +310,14 @@ def test_name_of_a_dying_predecessor_is_waited_for(bus, layer):
     second = layer(connected=False)
     pause(0.1)
     first.process.kill()
-    assert second.line() == "connected"
+    assert second.turn() == "connected"
 
 
 @pytest.mark.parametrize("address", ["tcp:host=localhost,port=1", "nonsense", "unix:runtime=yes"])
 @pytest.mark.buses("dbus-daemon")
 def test_unusable_address_is_fatal(bus, layer, address):
     one = layer(address, connected=False)
-    assert one.process.wait(5) == 1
+    assert one.process.wait(PATIENCE) == 1
     assert "cannot be used" in one.process.stderr.read()
 
 
@@ -317,18 +329,24 @@ def test_alternatives_of_an_address_are_tried(bus, layer):
 def test_changes_are_gathered(bus, layer, client):
     one = layer()
     client.objects()
+    start = time.monotonic()
     for _ in range(30):
         one.do("change 100")
         pause(0.01)
-    client.wait_signal("PropertiesChanged", FIRST)
+    took = time.monotonic() - start
+
+    def seen():
+        return [s for s in client.signals if s.member == "PropertiesChanged"]
+
+    # The last ones come when the time between two of them is over.
+    wait_for(lambda: len(seen()) >= 2, what="the first change and the rest of them")
     pause(0.3)
-    seen = [s for s in client.signals if s.member == "PropertiesChanged"]
-    assert 2 <= len(seen) <= 7
-    interface, changed, invalidated = seen[0].args
+    print(f"{len(seen())} signals of 3000 changes in {took:.2f} s, at",
+          [round(s.time - start, 3) for s in seen()])
+    assert len(seen()) <= took / 0.1 + 3
+    interface, changed, invalidated = seen()[0].args
     assert (interface, invalidated) == (FILESYSTEM, [])
     assert sorted(changed) == ["Crossed", "State"]
-    gaps = [b.time - a.time for a, b in zip(seen, seen[1:])]
-    assert min(gaps) > 0.09
 
 
 def test_changes_do_not_exceed_their_share_of_the_bus(bus, layer, client):
@@ -376,11 +394,10 @@ def test_bus_that_takes_nothing_is_left_for_a_new_connection(bus, layer):
             one.do("signal 200 4000")
         assert one.stats()["skipped"] > 0
         assert one.rss() < ROOM
-        line = wait_for(lambda: one.line(), 15, "giving up")
-        assert line == "lost"
+        assert one.turn() == "lost"
     finally:
         os.kill(bus.process.pid, signal.SIGCONT)
-    assert one.line() == "connected"
+    assert one.turn() == "connected"
 
 
 @pytest.mark.buses("dbus-daemon")
@@ -403,11 +420,11 @@ def test_subscriber_that_never_reads_stops_nobody_for_long(scratch, layer):
         assert kind == METHOD_RETURN
         holder = Client(small.address, subscribe=False)
         holder.call_with_fds("OpenEvents", "ta{sv}", 0, {})
-        for _ in range(30):
-            one.do("signal 100 4000")
+        # Until the bus has read as much as it wants to, which a fast one does at once.
+        wait_for(lambda: one.do("signal 100 4000") or not one.turns.empty(), what="giving up", interval=0.05)
+        assert one.turn() == "lost"
+        assert one.turn() == "connected"
         assert one.stats()["skipped"] > 0
-        assert one.line() == "lost"
-        assert one.line() == "connected"
         client = Client(small.address)
         assert len(client.objects()) == 3
         one.do("signal 1 10")
@@ -417,7 +434,7 @@ def test_subscriber_that_never_reads_stops_nobody_for_long(scratch, layer):
         # It was on the bus all the time: its stream was not taken away.
         assert one.stats()["gone"] == 0
         holder.close()
-        wait_for(lambda: one.stats()["gone"] == 1, 5, "word that it left")
+        wait_for(lambda: one.stats()["gone"] == 1, what="word that it left")
         stuck.close()
     finally:
         small.stop()
@@ -432,7 +449,7 @@ def test_stop_takes_no_time_while_the_bus_is_stopped(bus, layer):
         one.do("signal 100 4000")
         start = time.monotonic()
         one.stop()
-        assert time.monotonic() - start < 0.6
+        check_took("the end", time.monotonic() - start, 0.5)
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
@@ -449,7 +466,7 @@ def test_owner_is_told_gone_once(bus, layer):
     other.objects()
     other.close()
     client.close()
-    wait_for(lambda: one.stats()["gone"] == 1, 5, "word that it left")
+    wait_for(lambda: one.stats()["gone"] == 1, what="word that it left")
 
 
 def test_question_that_is_refused_later(bus, layer, client):

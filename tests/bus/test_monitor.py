@@ -213,9 +213,9 @@ def test_a_server_that_dies_has_answered(daemon, client, fuse, wait_for):
     daemon()
     path = client.wait_filesystem(mounted.where)
     mounted.swallow()
-    client.wait_event("stalled", path, 3)
+    client.wait_event("stalled", path)
     os.kill(mounted.pid, 9)
-    client.wait_event("responding", path, 15)
+    client.wait_event("responding", path)
     assert client.get("State", path) == "unknown"
     with pytest.raises(BusError) as refused:
         client.usage(path)
@@ -231,14 +231,14 @@ def test_one_that_takes_no_writes_still_has_figures(daemon, client, loopfs):
     disk.freeze()
     try:
         client.call("EmitTestEvent", "osa{sv}", path, "enospc", {})
-        event = client.wait_event("stalled", path, 10)
+        event = client.wait_event("stalled", path)
         assert event.details["operation"] == "write"
         assert client.get("State", path) == "stalled"
         assert client.usage(path)["blocks"]
         assert client.get("State", path) == "stalled", "statfs answered, writes did not"
     finally:
         disk.thaw()
-    client.wait_event("responding", path, 20)
+    client.wait_event("responding", path)
     assert client.get("State", path) == "ok"
     assert len(client.events("stalled", path)) == 1
 

@@ -234,12 +234,12 @@ def test_a_storm_of_mounts_ends_in_the_kernels_table(started, wait_for):
         return {point for f in client.filesystems().values() for point in f["MountPoints"]
                 if point.startswith(b"/mnt/storm")}
 
-    wait_for(lambda: table() == wanted, 10, "the table of the kernel")
+    wait_for(lambda: table() == wanted, what="the table of the kernel")
     in_kernel = {line.split(b" ")[4] for line in mountinfo() if b" /mnt/storm" in line}
     assert table() == in_kernel
     for where in wanted:
         umount_raw(where)
-    wait_for(lambda: not table(), 10)
+    wait_for(lambda: not table())
 
 
 def test_mounts_of_users_and_pseudo_filesystems_have_no_object(started, fuse, loopfs, wait_for):

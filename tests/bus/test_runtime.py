@@ -360,4 +360,4 @@ def test_a_filesystem_that_never_answered_keeps_its_levels(daemon, client, confi
         assert [t[0] for t in client.get("Thresholds", path)] == ["half"]
     finally:
         mounted.cont()
-    wait_for(lambda: client.get("Thresholds", path)[0][2] == 50000 * BLOCK, 10, "the level in bytes")
+    wait_for(lambda: client.get("Thresholds", path)[0][2] == 50000 * BLOCK, what="the level in bytes")

@@ -7,11 +7,9 @@ import time
 import pytest
 
 from client import BusError, FILESYSTEM
-from service import SANITIZED
+from waiting import PATIENCE, check_took
 
 STALLED = "org.fsevents1.Error.Stalled"
-# A loop that waited for what hangs would be late by a deadline of 500 ms; below 20 ms is usual and printed.
-LATE_MS = 100
 
 
 @pytest.fixture(params=["stopped", "swallowing"])
@@ -35,13 +33,6 @@ def hang(request):
     return Hang()
 
 
-def check_lateness(lateness):
-    assert lateness.count > 50, "hardly any ping was answered"
-    print(f"the loop was late by at most {lateness.max_ms:.1f} ms")
-    if not SANITIZED:
-        assert lateness.max_ms <= LATE_MS, f"the loop was late: {lateness.over_ms}"
-
-
 def test_hang_is_told_within_a_second_and_nothing_else_notices(daemon, client, fuse, loopfs, hang,
                                                                lateness):
     disk = loopfs("tmpfs", 64)
@@ -55,8 +46,8 @@ def test_hang_is_told_within_a_second_and_nothing_else_notices(daemon, client, f
     with lateness(running) as late:
         start = time.monotonic()
         hang(mounted)
-        event = client.wait_event("stalled", path, 3)
-        assert event.time - start <= 1.1
+        event = client.wait_event("stalled", path)
+        check_took("the word of the hang", event.time - start, 1.0)
         assert event.severity == "warning"
         assert client.get("State", path) == "stalled"
 
@@ -64,16 +55,16 @@ def test_hang_is_told_within_a_second_and_nothing_else_notices(daemon, client, f
         with pytest.raises(BusError) as refused:
             client.usage(path)
         assert refused.value.name == STALLED
-        assert time.monotonic() - asked <= 1.1
+        check_took("the refusal", time.monotonic() - asked, 1.0)
 
         disk.fallocate("file", disk.available() - level + (1 << 20))
         told = time.monotonic()
-        assert client.wait_event("threshold-below", other, 2).time - told < 1.0
+        check_took("the alarm of another", client.wait_event("threshold-below", other).time - told, 1.0)
 
         hang.end(mounted)
-        client.wait_event("responding", path, 10)
+        client.wait_event("responding", path)
         assert client.get("State", path) == "ok"
-    check_lateness(late)
+    late.check()
     assert client.usage(path)["blocks"]
     assert len(client.events("stalled", path)) == 1
 
@@ -87,35 +78,34 @@ def test_usage_of_one_that_just_hung_is_refused_in_time(daemon, client, fuse, ha
     start = time.monotonic()
     # Figures that were taken a moment before may still be given.
     with pytest.raises(BusError) as refused:
-        while time.monotonic() - start < 2:
+        while time.monotonic() - start < PATIENCE:
             client.usage(path)
     assert refused.value.name == STALLED
-    assert time.monotonic() - start <= 1.2
+    check_took("the refusal", time.monotonic() - start, 1.0)
 
 
-def test_stop_takes_under_a_second_while_one_hangs(daemon, client, fuse, hang):
+def test_stop_waits_for_none_that_hangs(daemon, client, fuse, hang):
     mounted = fuse()
     running = daemon()
     path = client.wait_filesystem(mounted.where)
     hang(mounted)
-    client.wait_event("stalled", path, 3)
-    assert running.stop() < 1.0
+    client.wait_event("stalled", path)
+    running.stop()
 
 
-def test_after_kill_a_new_one_owns_the_name_within_a_second(daemon, client, fuse, hang, wait_for):
+def test_after_kill_a_new_one_owns_the_name_at_once(daemon, client, fuse, hang, wait_for):
     mounted = fuse()
     running = daemon()
     path = client.wait_filesystem(mounted.where)
     hang(mounted)
-    client.wait_event("stalled", path, 3)
+    client.wait_event("stalled", path)
     before = client.name_owner()
 
     start = time.monotonic()
     running.kill()
     daemon(ready=False)
-    wait_for(lambda: client.name_owner() not in (None, before), 5, "a new owner", interval=0.001)
-    took = time.monotonic() - start
-    assert took < 1.0 or SANITIZED
+    wait_for(lambda: client.name_owner() not in (None, before), what="a new owner", interval=0.001)
+    check_took("the next owner of the name", time.monotonic() - start, 1.0)
 
 
 def test_many_hang_and_a_disk_is_told_of_all_the_same(daemon, client, fuse, loopfs):
@@ -127,10 +117,10 @@ def test_many_hang_and_a_disk_is_told_of_all_the_same(daemon, client, fuse, loop
     for one in mounted:
         one.stop()
     for one in mounted:
-        client.wait_event("stalled", timeout=10, where=one.where.encode())
+        client.wait_event("stalled", where=one.where.encode())
     start = time.monotonic()
     disk.fallocate("file", disk.available() - level + (1 << 20))
-    assert client.wait_event("threshold-below", other, 3).time - start < 1.0
+    check_took("the alarm", client.wait_event("threshold-below", other).time - start, 1.0)
 
 
 def test_umount_of_a_hung_one_ends_it(daemon, client, fuse, hang, wait_for):
@@ -138,9 +128,9 @@ def test_umount_of_a_hung_one_ends_it(daemon, client, fuse, hang, wait_for):
     daemon()
     path = client.wait_filesystem(mounted.where)
     hang(mounted)
-    client.wait_event("stalled", path, 3)
+    client.wait_event("stalled", path)
     mounted.umount()
-    client.wait_event("unmounted", path, 3)
+    client.wait_event("unmounted", path)
     wait_for(lambda: client.find(mounted.where) is None)
 
 
@@ -169,14 +159,14 @@ def test_frozen_state_delays_nothing(daemon, client, loopfs, frozen_state, laten
         frozen_state.freeze()
         start = time.monotonic()
         emit(client, path, "corrupted")
-        assert client.wait_event("corrupted", path).time - start < 0.5
+        check_took("the event", client.wait_event("corrupted", path).time - start, 0.5)
         disk.fallocate("file", disk.available())
-        client.wait_event("threshold-below", path, 3)
+        client.wait_event("threshold-below", path)
         for number in range(100):
             emit(client, path, "io-error")
             assert len(client.history()[2]) > 2, number
-    check_lateness(late)
-    assert running.stop() < 1.0
+    late.check()
+    running.stop()
 
 
 def test_frozen_state_holds_up_no_new_instance(daemon, client, frozen_state, loopfs, wait_for):
@@ -192,9 +182,8 @@ def test_frozen_state_holds_up_no_new_instance(daemon, client, frozen_state, loo
     start = time.monotonic()
     running.kill()
     daemon(state=frozen_state.directory, ready=False)
-    wait_for(lambda: client.name_owner() not in (None, before), 5, "a new owner", interval=0.001)
-    took = time.monotonic() - start
-    assert took < 1.0 or SANITIZED
+    wait_for(lambda: client.name_owner() not in (None, before), what="a new owner", interval=0.001)
+    check_took("the next owner of the name", time.monotonic() - start, 1.0)
 
     path = client.wait_filesystem(disk.where)
     emit(client, path, "corrupted")

@@ -8,12 +8,13 @@ import subprocess
 import pytest
 
 from client import NAME
-from service import SANITIZED, executable
+from service import executable
+from waiting import PATIENCE, check_took
 
 
 def run(*arguments, **kwargs):
     return subprocess.run([executable(), *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=10, check=False, **kwargs)
+                          capture_output=True, text=True, timeout=60, check=False, **kwargs)
 
 
 def test_ready_means_that_the_name_is_owned_and_objects_are_there(daemon, client, loopfs):
@@ -22,8 +23,7 @@ def test_ready_means_that_the_name_is_owned_and_objects_are_there(daemon, client
     assert client.name_owner() is not None
     assert client.find(disk.where), "a filesystem mounted before the start has no object"
     assert client.get("Version")
-    if not SANITIZED:
-        assert running.ready_after < 1.0
+    check_took("the start", running.ready_after, 1.0)
 
 
 def test_version_is_that_of_the_bus(daemon, client):
@@ -60,10 +60,10 @@ def test_a_second_instance_is_refused_and_the_first_goes_on(daemon, client):
     first = daemon()
     owner = client.name_owner()
     second = daemon(ready=False)
-    assert second.wait(5) == 1
+    assert second.wait(PATIENCE) == 1
     assert NAME in second.stderr(), "the message does not say what is taken"
     assert client.name_owner() == owner
-    assert client.ping() < 5
+    client.ping()
     assert first.running()
 
 
@@ -118,11 +118,10 @@ def test_terminate_ends_at_once_and_frees_the_name(daemon, client, wait_for):
     with open(f"/proc/{running.pid}/task/{running.pid}/children", encoding="ascii") as file:
         children = file.read().split()
     assert children, "the daemon has no helper processes"
-    took = running.stop()
-    assert took < 1.0 or SANITIZED
-    wait_for(lambda: client.name_owner() is None, 1, "the name to be free")
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 1,
-             "the helper processes to end")
+    running.stop()
+    wait_for(lambda: client.name_owner() is None, what="the name to be free")
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children),
+             what="the helper processes to end")
 
 
 def test_ids_go_on_after_a_restart(daemon, client, loopfs):
@@ -160,7 +159,7 @@ def test_losing_the_bus_is_no_end(daemon, bus, wait_for):
     bus.stop()
     bus.start()
     fresh = Client(bus.address)
-    wait_for(fresh.name_owner, 15, "the daemon to come back to the bus")
+    wait_for(fresh.name_owner, what="the daemon to come back to the bus")
     assert fresh.get("Version")
     assert running.running()
     fresh.close()
@@ -174,5 +173,5 @@ def test_without_a_bus_it_waits_for_one(daemon, bus, wait_for):
     assert running.running()
     bus.start()
     fresh = Client(bus.address)
-    wait_for(fresh.name_owner, 15, "the daemon to find the bus")
+    wait_for(fresh.name_owner, what="the daemon to find the bus")
     fresh.close()

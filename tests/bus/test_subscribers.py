@@ -9,7 +9,7 @@ import pytest
 
 from client import BusError, Client
 from rawbus import METHOD_RETURN, RawClient
-from waiting import wait_for
+from waiting import PATIENCE, check_took, wait_for
 
 ROUNDS = 200
 STREAMS = 8
@@ -34,7 +34,7 @@ def read_ids(fd, wanted):
     """Ids of the events on a stream, until the last of @wanted."""
     ids = []
     with socket.socket(fileno=os.dup(fd)) as stream:
-        stream.settimeout(10)
+        stream.settimeout(PATIENCE)
         while wanted[-1] not in ids:
             packet = stream.recv(65536)
             assert packet, "the stream ended"
@@ -65,10 +65,10 @@ def test_one_that_never_reads_takes_nothing_from_the_others(bus, place, client):
     ids = read_ids(fds[0], range(newest + 1, last + 1))
     assert ids == list(range(newest + 1, last + 1))
     for code in codes:
-        client.wait_event(code, timeout=10)
+        client.wait_event(code)
     client.call("SetEvents", "asa{sv}", ["stalled"], {}, path=place,
                 interface="org.fsevents1.Filesystem")
-    assert client.ping() < 1
+    check_took("a ping", client.ping(), 0.2)
     for fd in fds:
         os.close(fd)
     stuck.close()
@@ -97,7 +97,7 @@ def test_streams_of_many_users_at_their_limits(bus, place, client, as_user):
             return False
         finally:
             one.close()
-    wait_for(again, 5, "a stream for the user whose client left")
+    wait_for(again, what="a stream for the user whose client left")
 
 
 def test_a_stream_ends_with_its_owner(bus, place):
@@ -106,6 +106,6 @@ def test_a_stream_ends_with_its_owner(bus, place):
     kept = os.dup(fds[0])
     one.close()
     with socket.socket(fileno=kept) as stream:
-        stream.settimeout(5)
+        stream.settimeout(PATIENCE)
         while stream.recv(65536):
             pass

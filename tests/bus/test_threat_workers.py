@@ -16,7 +16,7 @@ from client import BusError
 from disks import MIB, mount_raw, umount_raw
 from hungfuses import HungFuses
 from service import SANITIZED
-from waiting import pause
+from waiting import PATIENCE, check_took, pause
 
 pytestmark = pytest.mark.buses("dbus-broker")
 
@@ -84,14 +84,14 @@ def alarm_lateness(client, disk, path, level, times):
         start = time.monotonic()
         disk.fallocate("file", disk.available() - level + MIB)
         while not any(e.code == "threshold-below" and e.path == path for e in client.history(newest)[2]):
-            assert time.monotonic() - start < 5, "no alarm"
+            assert time.monotonic() - start < PATIENCE, "no alarm"
             pause(0.002)
         found.append(time.monotonic() - start)
         newest = client.history()[1]
         disk.unlink("file")
         disk.sync()
         while not any(e.code == "threshold-above" and e.path == path for e in client.history(newest)[2]):
-            assert time.monotonic() - start < 20, "no end of the alarm"
+            assert time.monotonic() - start < PATIENCE, "no end of the alarm"
             pause(0.005)
     return found
 
@@ -109,11 +109,12 @@ def test_a_hundred_hung_filesystems_make_no_alarm_later(daemon, client, loopfs, 
 
     hung = HungFuses([(f"/mnt/hung{number}", 1000 + number % 30) for number in range(100)])
     try:
-        wait_for(lambda: sum(f["Type"] == "fuse.hung" for f in client.filesystems().values()) == 100, 20)
-        wait_for(lambda: client.get("Statistics")["workers-blocked"] >= 30, 20, "workers that hang")
+        wait_for(lambda: sum(f["Type"] == "fuse.hung" for f in client.filesystems().values()) == 100)
+        wait_for(lambda: client.get("Statistics")["workers-blocked"] >= 30, what="workers that hang")
         after = alarm_lateness(client, disk, path, level, times)
         print(f"lateness {[round(t * 1000) for t in before]} ms, with hung ones {[round(t * 1000) for t in after]} ms")
-        assert statistics.median(after) < statistics.median(before) + 0.1
+        # One that waited for them would be late by a deadline of 500 ms for each.
+        assert statistics.median(after) < statistics.median(before) + 1.0
         assert client.usage(path)["blocks"]
 
         # The caps, of all and of each user.
@@ -127,8 +128,8 @@ def test_a_hundred_hung_filesystems_make_no_alarm_later(daemon, client, loopfs, 
         start = time.monotonic()
         running.kill()
         daemon(ready=False)
-        wait_for(lambda: client.name_owner() not in (None, owner), 5, "a new owner", interval=0.001)
-        assert time.monotonic() - start < 1.0 or SANITIZED
+        wait_for(lambda: client.name_owner() not in (None, owner), what="a new owner", interval=0.001)
+        check_took("the next owner of the name", time.monotonic() - start, 1.0)
     finally:
         hung.release()
 
@@ -138,7 +139,7 @@ def test_one_user_takes_no_place_of_another(daemon, client, wait_for, fuse):
     daemon("[filesystem type:fuse.hung]\nignore = no\n[filesystem type:fuse.fsevents-test]\nignore = no\n")
     hung = HungFuses([(f"/mnt/hung{number}", 1000) for number in range(10)])
     try:
-        wait_for(lambda: client.get("Statistics")["workers-blocked"] >= 4, 20)
+        wait_for(lambda: client.get("Statistics")["workers-blocked"] >= 4)
         other = fuse(uid=2000)
         path = client.wait_filesystem(other.where)
         assert client.usage(path)["blocks"] == 100000
@@ -203,7 +204,7 @@ class Exchange(threading.Thread):
 
     def stop(self):
         self.ended.set()
-        self.join(5)
+        self.join(PATIENCE)
         # An even number leaves all where it was.
         if self.count % 2:
             self.libc.renameat2(-100, self.one, -100, self.other, RENAME_EXCHANGE)
@@ -235,7 +236,7 @@ def test_exchanged_parents_never_give_the_figures_of_another(daemon, client, wai
         right = refused = 0
         try:
             end = time.monotonic() + 5
-            while time.monotonic() < end:
+            while time.monotonic() < end or right + refused <= 20 or exchange.count <= 100:
                 for path, size in paths.items():
                     try:
                         assert client.usage(path)["blocks"] == size * 256, "the figures of another filesystem"
@@ -245,9 +246,8 @@ def test_exchanged_parents_never_give_the_figures_of_another(daemon, client, wai
         finally:
             exchange.stop()
         print(f"{exchange.count} exchanges, {right} answers right, {refused} refused")
-        assert exchange.count > 100 and right + refused > 20
         assert not client.events("threshold-below")
-        wait_for(lambda: all(client.usage(path)["blocks"] == size * 256 for path, size in paths.items()), 10)
+        wait_for(lambda: all(client.usage(path)["blocks"] == size * 256 for path, size in paths.items()))
     finally:
         for where in reversed(mounted):
             try:

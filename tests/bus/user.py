@@ -12,6 +12,8 @@ import struct
 import subprocess
 import sys
 
+from waiting import PATIENCE
+
 
 def _write(file, value):
     data = pickle.dumps(value)
@@ -59,7 +61,7 @@ class UserClient:
     def close(self):
         self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Waiting for a condition, never for a time."""
+"""
+Waiting for a condition, never for a time.
+
+How fast a machine is decides no test: what comes is waited for with PATIENCE,
+and what a latency aims at is printed beside what it was.
+"""
 
 import select
 import time
+
+# Seconds after which what has not come will not come, on the slowest machine that there is.
+PATIENCE = 30.0
+
+# So many times its aim a latency may take; what is broken waits for a deadline, or for ever.
+SLACK = 10
 
 
 def pause(seconds):
@@ -10,7 +21,7 @@ def pause(seconds):
     select.select([], [], [], seconds)
 
 
-def wait_for(predicate, timeout=5.0, what=None, interval=0.005):
+def wait_for(predicate, timeout=PATIENCE, what=None, interval=0.005):
     """Call until the result is true; give it. AssertionError when it never is."""
     deadline = time.monotonic() + timeout
     while True:
@@ -20,3 +31,9 @@ def wait_for(predicate, timeout=5.0, what=None, interval=0.005):
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout} s: {what or predicate}")
         pause(interval)
+
+
+def check_took(what, seconds, aim):
+    """Print a measured latency, and fail when only a broken program can have been that late."""
+    print(f"{what}: {seconds * 1000:.0f} ms, aim {aim * 1000:.0f} ms")
+    assert seconds <= aim * SLACK, f"{what} took {seconds:.3f} s, aim {aim} s"
