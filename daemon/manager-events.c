@@ -12,8 +12,8 @@
 
 /* What wakes the manager by itself: signals, with the reloads they ask for, and the tick. */
 
-#define MANAGER_TICK_US 60000000ULL
-#define MANAGER_TICK_ACCURACY_US 5000000ULL
+/* Part of the period that a tick may come late, so that wake-ups can be bundled. */
+#define MANAGER_TICK_ACCURACY 12
 #define MANAGER_TICK_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 static void on_reloaded(const struct bus_refusal *refusal, void *userdata)
@@ -67,6 +67,19 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	return 0;
 }
 
+static uint64_t tick_period(struct manager *manager)
+{
+	return settings_daemon(manager->settings)->re_evaluation * 1000000ULL;
+}
+
+void manager_retime_tick(struct manager *manager)
+{
+	uint64_t period = tick_period(manager);
+
+	(void)sd_event_source_set_time_accuracy(manager->tick, period / MANAGER_TICK_ACCURACY);
+	(void)sd_event_source_set_time(manager->tick, manager_now(manager) + period);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -79,7 +92,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	if (settings_is_unread(manager->settings))
 		(void)settings_load(manager->settings, true, on_reloaded, manager);
 
-	return sd_event_source_set_time(source, usec + MANAGER_TICK_US);
+	return sd_event_source_set_time(source, usec + tick_period(manager));
 }
 
 static int manager_add_signal(struct manager *manager, sd_event_source **ret, int number,
@@ -97,7 +110,7 @@ static int manager_add_signal(struct manager *manager, sd_event_source **ret, in
 int manager_add_events(struct manager *manager)
 {
 	static const int numbers[] = { SIGTERM, SIGINT };
-	uint64_t now = manager_now(manager);
+	uint64_t now = manager_now(manager), period = tick_period(manager);
 	int r;
 
 	r = manager_add_signal(manager, &manager->hangup, SIGHUP, on_hangup);
@@ -110,8 +123,8 @@ int manager_add_events(struct manager *manager)
 			return r;
 	}
 
-	r = sd_event_add_time(manager->loop, &manager->tick, CLOCK_MONOTONIC, now + MANAGER_TICK_US,
-			      MANAGER_TICK_ACCURACY_US, on_tick, manager);
+	r = sd_event_add_time(manager->loop, &manager->tick, CLOCK_MONOTONIC, now + period,
+			      period / MANAGER_TICK_ACCURACY, on_tick, manager);
 	if (r < 0)
 		return r;
 

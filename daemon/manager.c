@@ -135,6 +135,7 @@ static void manager_take_settings(struct manager *manager)
 				.per_uid = settings_limits(manager->settings)->streams,
 				.total = MANAGER_STREAMS_MAX,
 			});
+	manager_retime_tick(manager);
 
 	if (manager->configured && gate_used != manager->gate_used)
 		journal_log(LOG_NOTICE, CATALOG_SOURCE_CHANGED,

@@ -94,6 +94,9 @@ void manager_apply_settings(struct manager *manager);
 /** manager_add_events() - signals and the shared tick; in manager-events.c; Return: 0 or a negative errno */
 int manager_add_events(struct manager *manager);
 
+/** manager_retime_tick() - the period of the shared tick may be another one */
+void manager_retime_tick(struct manager *manager);
+
 /** manager_settings_loaded() - a load has ended, in whatever way */
 void manager_settings_loaded(struct manager *manager);
 

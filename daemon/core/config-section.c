@@ -37,6 +37,7 @@ static const struct {
 	[KEY_DAEMON_SOURCES] = { SECTION_DAEMON, "sources", "all", value_sources },
 	[KEY_DAEMON_HISTORY_SIZE] = { SECTION_DAEMON, "history-size", "4096", value_history_size },
 	[KEY_DAEMON_LOG_LEVEL] = { SECTION_DAEMON, "log-level", "info", value_log_level },
+	[KEY_DAEMON_RE_EVALUATION] = { SECTION_DAEMON, "re-evaluation", "60", value_re_evaluation },
 	[KEY_LIMITS_WATCHES] = { SECTION_LIMITS, "watches", "64", value_watches },
 	[KEY_LIMITS_GROUPS] = { SECTION_LIMITS, "groups", "64", value_groups },
 	[KEY_LIMITS_RELAYS] = { SECTION_LIMITS, "relays", "16", value_relays },

@@ -14,6 +14,8 @@
 
 #define HISTORY_SIZE_MIN 256
 #define HISTORY_SIZE_MAX 65536
+#define RE_EVALUATION_MIN 5
+#define RE_EVALUATION_MAX 3600
 #define WATCHES_MAX 65536
 #define GROUPS_MAX 65536
 #define RELAYS_MAX 4096
@@ -28,7 +30,8 @@
 
 #define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-static const char *const source_names[] = { "gate", "mount-events" };
+static const char *const source_names[] = { "gate", "mount-events", "fs-errors", "kmsg",
+					    "uevents" };
 static const struct grammar_names sources = { "a source", source_names, N(source_names) };
 
 /* In the order of enum config_log_level. */
@@ -57,6 +60,9 @@ int value_sources(struct section *section, const char *value, struct grammar_err
 
 	section->daemon.source_gate = set & 1;
 	section->daemon.source_mount_events = set & 2;
+	section->daemon.source_fs_errors = set & 4;
+	section->daemon.source_kmsg = set & 8;
+	section->daemon.source_uevents = set & 16;
 	return 0;
 }
 
@@ -83,6 +89,19 @@ int value_log_level(struct section *section, const char *value, struct grammar_e
 		return r;
 
 	section->daemon.log_level = (enum config_log_level)level;
+	return 0;
+}
+
+int value_re_evaluation(struct section *section, const char *value, struct grammar_error *error)
+{
+	uint64_t seconds;
+	int r;
+
+	r = grammar_parse_number(value, RE_EVALUATION_MIN, RE_EVALUATION_MAX, &seconds, error);
+	if (r < 0)
+		return r;
+
+	section->daemon.re_evaluation = (unsigned int)seconds;
 	return 0;
 }
 

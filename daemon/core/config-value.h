@@ -15,6 +15,7 @@ typedef int (*section_value_fn)(struct section *section, const char *value,
 int value_sources(struct section *section, const char *value, struct grammar_error *error);
 int value_history_size(struct section *section, const char *value, struct grammar_error *error);
 int value_log_level(struct section *section, const char *value, struct grammar_error *error);
+int value_re_evaluation(struct section *section, const char *value, struct grammar_error *error);
 int value_watches(struct section *section, const char *value, struct grammar_error *error);
 int value_groups(struct section *section, const char *value, struct grammar_error *error);
 int value_relays(struct section *section, const char *value, struct grammar_error *error);

@@ -53,11 +53,16 @@ static void merge_daemon(struct config_daemon *daemon, const struct section *sec
 	if (section_has(section, KEY_DAEMON_SOURCES)) {
 		daemon->source_gate = section->daemon.source_gate;
 		daemon->source_mount_events = section->daemon.source_mount_events;
+		daemon->source_fs_errors = section->daemon.source_fs_errors;
+		daemon->source_kmsg = section->daemon.source_kmsg;
+		daemon->source_uevents = section->daemon.source_uevents;
 	}
 	if (section_has(section, KEY_DAEMON_HISTORY_SIZE))
 		daemon->history_size = section->daemon.history_size;
 	if (section_has(section, KEY_DAEMON_LOG_LEVEL))
 		daemon->log_level = section->daemon.log_level;
+	if (section_has(section, KEY_DAEMON_RE_EVALUATION))
+		daemon->re_evaluation = section->daemon.re_evaluation;
 }
 
 static void merge_limits(struct config_limits *limits, const struct section *section)

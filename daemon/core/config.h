@@ -95,8 +95,12 @@ enum config_log_level {
 struct config_daemon {
 	bool source_gate; /* sources = gate,mount-events,...: all by default */
 	bool source_mount_events;
+	bool source_fs_errors;
+	bool source_kmsg;
+	bool source_uevents;
 	size_t history_size; /* events kept */
 	enum config_log_level log_level;
+	unsigned int re_evaluation; /* seconds between two looks at everything */
 };
 
 struct config_limits { /* per user */

@@ -38,6 +38,7 @@ static void test_values(void **state)
 					  "sources = gate\r\n"
 					  "  history-size=256 ; inline\r\n"
 					  "log-level =\tdebug # inline\r\n"
+					  "re-evaluation = 5\r\n"
 					  "\r\n"
 					  "[limits] ; of a user\n"
 					  "watches = 1\n"
@@ -48,6 +49,8 @@ static void test_values(void **state)
 
 	assert_true(config_daemon(config)->source_gate);
 	assert_false(config_daemon(config)->source_mount_events);
+	assert_false(config_daemon(config)->source_kmsg);
+	assert_int_equal(config_daemon(config)->re_evaluation, 5);
 	assert_int_equal(config_daemon(config)->history_size, 256);
 	assert_int_equal(config_daemon(config)->log_level, CONFIG_LOG_DEBUG);
 	assert_int_equal(config_limits(config)->watches, 1);
@@ -61,6 +64,20 @@ static void test_values(void **state)
 	assert_false(config_daemon(config)->source_gate);
 	assert_false(config_daemon(config)->source_mount_events);
 	assert_int_equal(config_daemon(config)->log_level, CONFIG_LOG_ERROR);
+	config_free(config);
+
+	config = parse_one("[daemon]\nsources = uevents,fs-errors,kmsg\n");
+	assert_false(config_daemon(config)->source_gate);
+	assert_true(config_daemon(config)->source_fs_errors);
+	assert_true(config_daemon(config)->source_kmsg);
+	assert_true(config_daemon(config)->source_uevents);
+	assert_int_equal(config_daemon(config)->re_evaluation, 60);
+	config_free(config);
+
+	config = parse_one("[daemon]\nsources = fs-errors\n");
+	assert_true(config_daemon(config)->source_fs_errors);
+	assert_false(config_daemon(config)->source_kmsg);
+	assert_false(config_daemon(config)->source_uevents);
 	config_free(config);
 }
 
@@ -410,7 +427,7 @@ static void test_keys(void **state)
 			 key.initial);
 		config_free(parse_one(text));
 	}
-	assert_int_equal(n, 19);
+	assert_int_equal(n, 20);
 	assert_false(config_key_next(&index, &key));
 }
 
