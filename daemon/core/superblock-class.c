@@ -226,12 +226,19 @@ static bool is_watched_overlay(const struct superblock *sb)
 	return at_root && writable;
 }
 
+bool superblock_is_image(const struct superblock *sb)
+{
+	assert(sb);
+
+	return IS_IN(sb->type, image_types);
+}
+
 bool superblock_is_default(const struct superblock *sb)
 {
 	assert(sb);
 
 	if (superblock_class(sb) == SUPERBLOCK_PSEUDO || sb->owner_uid != 0 ||
-	    IS_IN(sb->type, image_types))
+	    superblock_is_image(sb))
 		return false;
 
 	if (strcmp(sb->type, "tmpfs") == 0)

@@ -144,6 +144,9 @@ enum superblock_class superblock_class(const struct superblock *sb);
 /** superblock_is_network() - whether asking for its usage goes across a network */
 bool superblock_is_network(const struct superblock *sb);
 
+/** superblock_is_image() - of a type that is written once, as a whole: squashfs, ISO 9660 ... */
+bool superblock_is_image(const struct superblock *sb);
+
 /**
  * superblock_is_default() - watched without a section that names it
  *
