@@ -61,6 +61,9 @@ struct kernel_mnt_id_req {
 	uint64_t param;
 };
 
+/* sb_flags: as MS_RDONLY of mount(2) */
+#define KERNEL_SB_RDONLY 0x00000001U
+
 /* The root of the caller's mount namespace, in ->mnt_id of listmount(). */
 #define KERNEL_LSMT_ROOT UINT64_MAX
 

@@ -11,6 +11,9 @@
 /* Ids in one listmount(). */
 #define LIST_BATCH 512
 
+/* Bytes of options that are looked at. */
+#define OPTIONS_MAX 4096
+
 struct pair {
 	uint64_t unique_id;
 	uint32_t mnt_id;
@@ -275,24 +278,94 @@ uint64_t mount_ids_listings(const struct mount_ids *ids)
 	return ids->listings;
 }
 
+static int statmount_read(uint64_t unique_id, uint64_t mask, size_t n_str,
+			  struct kernel_statmount **ret)
+{
+	_cleanup_free_ struct kernel_statmount *facts = NULL;
+	size_t n = sizeof(*facts) + n_str;
+	int r;
+
+	facts = calloc(1, n);
+	if (!facts)
+		return -ENOMEM;
+
+	r = kernel_statmount(unique_id, mask, facts, n);
+	if (r < 0)
+		return r == -ENOSYS ? -EOPNOTSUPP : r;
+
+	*ret = TAKE_PTR(facts);
+	return 0;
+}
+
+/* The options with their NUL, all of them within @n_str; NULL: the kernel lies. */
+static const char *statmount_string(const struct kernel_statmount *facts, size_t n_str)
+{
+	const char *options = facts->str + facts->mnt_opts;
+
+	if (facts->mnt_opts >= n_str || !memchr(options, '\0', n_str - facts->mnt_opts))
+		return NULL;
+	return options;
+}
+
+/* Whole names between commas: one that only contains @name is another. */
+static bool options_have(const char *options, const char *name)
+{
+	size_t n_name = strlen(name);
+
+	for (const char *p = options; *p;) {
+		size_t n = strcspn(p, ",");
+
+		if (n == n_name && memcmp(p, name, n) == 0)
+			return true;
+		p += n + (p[n] == ',');
+	}
+
+	return false;
+}
+
+int statmount_super(uint64_t unique_id, struct statmount_super *ret)
+{
+	_cleanup_free_ struct kernel_statmount *facts = NULL;
+	const uint64_t mask = KERNEL_STATMOUNT_SB_BASIC | KERNEL_STATMOUNT_MNT_OPTS;
+	const char *options = "";
+	size_t n_str = OPTIONS_MAX;
+	int r;
+
+	assert(ret);
+
+	r = statmount_read(unique_id, mask, n_str, &facts);
+	/* An overlay of hundreds of layers; neither option is one of its. */
+	if (r == -EOVERFLOW)
+		r = statmount_read(unique_id, KERNEL_STATMOUNT_SB_BASIC, 0, &facts);
+	if (r < 0)
+		return r;
+	if (!(facts->mask & KERNEL_STATMOUNT_SB_BASIC))
+		return -EOPNOTSUPP;
+
+	if (facts->mask & KERNEL_STATMOUNT_MNT_OPTS) {
+		options = statmount_string(facts, n_str);
+		if (!options)
+			return -EBADMSG;
+	}
+
+	*ret = (struct statmount_super){
+		.read_only = facts->sb_flags & KERNEL_SB_RDONLY,
+		.emergency_ro = options_have(options, "emergency_ro"),
+		.shutdown = options_have(options, "shutdown"),
+	};
+	return 0;
+}
+
 int statmount_options(uint64_t unique_id, char *ret, size_t n_ret)
 {
 	_cleanup_free_ struct kernel_statmount *facts = NULL;
 	const char *options;
-	size_t n;
 	int r;
 
 	assert(ret);
 	assert(n_ret > 0);
 
-	n = sizeof(*facts) + n_ret;
-	facts = calloc(1, n);
-	if (!facts)
-		return -ENOMEM;
-
-	r = kernel_statmount(unique_id, KERNEL_STATMOUNT_MNT_OPTS, facts, n);
-	if (r == -ENOSYS)
-		return -EOPNOTSUPP;
+	r = statmount_read(unique_id, KERNEL_STATMOUNT_MNT_OPTS, n_ret, &facts);
 	if (r < 0)
 		return r;
 
@@ -300,9 +373,8 @@ int statmount_options(uint64_t unique_id, char *ret, size_t n_ret)
 	if (!(facts->mask & KERNEL_STATMOUNT_MNT_OPTS))
 		return -EOPNOTSUPP;
 
-	options = facts->str + facts->mnt_opts;
-	if (facts->mnt_opts >= n_ret ||
-	    strnlen(options, n_ret - facts->mnt_opts) >= n_ret - facts->mnt_opts)
+	options = statmount_string(facts, n_ret);
+	if (!options)
 		return -EOVERFLOW;
 
 	memcpy(ret, options, strlen(options) + 1);

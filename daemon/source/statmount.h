@@ -49,6 +49,23 @@ uint64_t mount_ids_find(const struct mount_ids *ids, uint32_t mnt_id);
 /** mount_ids_listings() - full listings so far */
 uint64_t mount_ids_listings(const struct mount_ids *ids);
 
+/* What the superblock itself says, whatever its mounts say. */
+struct statmount_super {
+	bool read_only; /* SB_RDONLY */
+	bool emergency_ro; /* ext4: read-only after an error, and no flag shows it (Linux 6.12) */
+	bool shutdown; /* ext4: it was shut down */
+};
+
+/**
+ * statmount_super() - flags and options of the superblock in one call
+ *
+ * Where the kernel tells no options (before 6.11) those are false.
+ *
+ * Return: 0, -ENOENT (no such mount any more), -EOPNOTSUPP (no statmount(),
+ * before 6.8), or another negative errno.
+ */
+int statmount_super(uint64_t unique_id, struct statmount_super *ret);
+
 /**
  * statmount_options() - options of the superblock, as the kernel has them now
  * @ret:	NUL-terminated, "rw,emergency_ro"

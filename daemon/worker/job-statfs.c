@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
 
@@ -70,7 +72,23 @@ static int statfs_btrfs(int fd, const char *uuid, struct usage *ret)
 	return 0;
 }
 
-static int statfs_ask(const struct statfs_request *request, struct usage *ret)
+/*
+ * A filesystem that gave up may still count its blocks: xfs answers statfs()
+ * after a shutdown, and refuses to look at any inode. A server is not asked:
+ * what it says of its root is not the health of a disk.
+ */
+static int root_look(int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+		  &stx) < 0)
+		return errno;
+	return 0;
+}
+
+/* Fills in all but ->error, which is returned. */
+static int statfs_ask(const struct statfs_request *request, struct statfs_reply *ret)
 {
 	_cleanup_close_ int fd = -1;
 	struct statfs sfs;
@@ -79,12 +97,15 @@ static int statfs_ask(const struct statfs_request *request, struct usage *ret)
 	if (fd < 0)
 		return fd;
 
+	ret->root_error = root_look(fd);
+	ret->root_known = true;
+
 	if (request->btrfs_uuid)
-		return statfs_btrfs(fd, request->btrfs_uuid, ret);
+		return statfs_btrfs(fd, request->btrfs_uuid, &ret->usage);
 
 	if (fstatfs(fd, &sfs) < 0)
 		return -errno;
-	usage_fill(ret, &sfs);
+	usage_fill(&ret->usage, &sfs);
 	return 0;
 }
 
@@ -101,7 +122,7 @@ int statfs_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n)
 
 	/* Before the figures are read: what is written meanwhile must not count as seen. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	reply.error = statfs_ask(&request, &reply.usage);
+	reply.error = statfs_ask(&request, &reply);
 	reply.taken_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	return statfs_reply_encode(&reply, ret_reply, ret_n);
 }

@@ -3,22 +3,53 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "daemon/bus/fdinfo.h"
 #include "daemon/core/cleanup.h"
+#include "daemon/source/kernel.h"
 #include "daemon/worker/mountpoint.h"
 
-/* include/uapi/linux/stat.h, since Linux 6.8; not in the headers of Debian 12. */
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x00004000U
-#endif
+/*
+ * A filesystem that was shut down refuses statx(), with the id of its mount
+ * too. fdinfo asks no filesystem; it has only the id of mountinfo, which is no
+ * other mount's as long as the descriptor holds this one.
+ */
+static int mount_compare_broken(int fd, uint64_t mount_id, bool is_unique)
+{
+	struct kernel_statmount facts = {};
+	uint32_t id;
+	int r;
+
+	r = fdinfo_mount_id(&id, fd);
+	if (r < 0)
+		return r;
+
+	if (is_unique) {
+		r = kernel_statmount(mount_id, KERNEL_STATMOUNT_MNT_BASIC, &facts, sizeof(facts));
+		if (r < 0)
+			return r == -ENOENT ? -ESTALE : r;
+		mount_id = facts.mnt_id_old;
+	}
+
+	return id == mount_id ? 0 : -ESTALE;
+}
+
+static int mount_compare(int fd, uint64_t mount_id, bool is_unique)
+{
+	unsigned int mask = is_unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID;
+	struct statx stx;
+
+	/* Asks no server: the id is the kernel's own. */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, mask, &stx) < 0)
+		return mount_compare_broken(fd, mount_id, is_unique);
+
+	return (stx.stx_mask & mask) && stx.stx_mnt_id == mount_id ? 0 : -ESTALE;
+}
 
 int mountpoint_open(const char *where, uint64_t mount_id, bool is_unique)
 {
-	unsigned int mask = is_unique ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID;
 	_cleanup_close_ int fd = -1;
-	struct statx stx;
+	int r;
 
 	assert(where);
 
@@ -30,12 +61,9 @@ int mountpoint_open(const char *where, uint64_t mount_id, bool is_unique)
 	if (fd < 0)
 		return -errno;
 
-	/* Asks no server: the id is the kernel's own. */
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, mask, &stx) < 0)
-		return -errno;
-
-	if (!(stx.stx_mask & mask) || stx.stx_mnt_id != mount_id)
-		return -ESTALE;
+	r = mount_compare(fd, mount_id, is_unique);
+	if (r < 0)
+		return r;
 
 	return TAKE_FD(fd);
 }

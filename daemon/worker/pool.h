@@ -73,6 +73,7 @@ enum job_kind {
 	JOB_STATE_LOAD,
 	JOB_STATE_APPEND,
 	JOB_STATE_RESERVE,
+	JOB_LOCATE,
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */
@@ -86,11 +87,13 @@ struct statfs_request {
 
 struct statfs_reply {
 	int error; /* 0; -ESTALE: another mount is at the path; else of open or statfs */
+	bool root_known; /* the root was reached, and so ->root_error says something */
+	int root_error; /* of looking at the root, positive (xfs after a shutdown: EIO); 0: fine */
 	struct usage usage;
 	uint64_t taken_us; /* CLOCK_MONOTONIC just before the figures were read: never too late */
 };
 
-/* JOB_MARK: set the write gate's mark through a descriptor passed along. */
+/* JOB_MARK: set a mark of the write gate, or for errors, through a descriptor passed along. */
 struct mark_request {
 	const char *where;
 	uint64_t mount_id;
@@ -100,7 +103,9 @@ struct mark_request {
 };
 
 struct mark_reply {
-	int error; /* 0; -ESTALE as above; -EOPNOTSUPP, -EXDEV, -ENODEV: no gate here */
+	int error; /* 0; -ESTALE as above; -EOPNOTSUPP, -EXDEV, -ENODEV: no mark here */
+	uint64_t
+		fsid; /* the two words of f_fsid, the first one low: events carry it; 0 with an error */
 };
 
 /* JOB_DEVICES: device numbers of paths in /dev, and identities of block devices. */

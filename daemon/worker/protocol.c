@@ -25,6 +25,8 @@ struct wire_statfs_reply {
 	uint64_t taken_us;
 	uint32_t read_only;
 	int32_t error;
+	uint32_t root_known;
+	int32_t root_error;
 };
 
 struct wire_mark_request {
@@ -37,6 +39,7 @@ struct wire_mark_request {
 struct wire_mark_reply {
 	int32_t error;
 	uint32_t reserved;
+	uint64_t fsid;
 };
 
 size_t job_reply_max(uint32_t kind)
@@ -47,6 +50,8 @@ size_t job_reply_max(uint32_t kind)
 		return 256;
 	case JOB_WRITERS:
 		return 4096;
+	case JOB_LOCATE:
+		return 8192;
 	case JOB_STATE_APPEND:
 	case JOB_STATE_RESERVE:
 		return 64U << 10;
@@ -163,6 +168,8 @@ int statfs_reply_encode(const struct statfs_reply *reply, void **ret, size_t *re
 		.taken_us = reply->taken_us,
 		.read_only = usage->read_only,
 		.error = reply->error,
+		.root_known = reply->root_known,
+		.root_error = reply->root_error,
 	};
 
 	return wire_copy(&wire, sizeof(wire), ret, ret_n);
@@ -177,11 +184,13 @@ int statfs_reply_decode(const void *reply, size_t n_reply, struct statfs_reply *
 	if (!reply || n_reply != sizeof(wire))
 		return -EBADMSG;
 	memcpy(&wire, reply, sizeof(wire));
-	if (wire.error > 0)
+	if (wire.error > 0 || wire.root_error < 0)
 		return -EBADMSG;
 
 	*ret = (struct statfs_reply){
 		.error = wire.error,
+		.root_known = wire.root_known != 0,
+		.root_error = wire.root_error,
 		.taken_us = wire.taken_us,
 		.usage = {
 			.block_size = wire.block_size,
@@ -252,7 +261,7 @@ int mark_request_decode(const void *payload, size_t n_payload, struct mark_reque
 
 int mark_reply_encode(const struct mark_reply *reply, void **ret, size_t *ret_n)
 {
-	struct wire_mark_reply wire = { .error = reply->error };
+	struct wire_mark_reply wire = { .error = reply->error, .fsid = reply->fsid };
 
 	return wire_copy(&wire, sizeof(wire), ret, ret_n);
 }
@@ -269,6 +278,6 @@ int mark_reply_decode(const void *reply, size_t n_reply, struct mark_reply *ret)
 	if (wire.error > 0)
 		return -EBADMSG;
 
-	ret->error = wire.error;
+	*ret = (struct mark_reply){ .error = wire.error, .fsid = wire.fsid };
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/worker/conffile.h"
 #include "daemon/worker/devices.h"
+#include "daemon/worker/job-locate.h"
 #include "daemon/worker/job-writers.h"
 #include "daemon/worker/protocol.h"
 #include "daemon/worker/state.h"
@@ -130,6 +131,8 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return statfs_job(payload, n, ret_reply, ret_n);
 	case JOB_MARK:
 		return mark_job(payload, n, job->fd, ret_reply, ret_n);
+	case JOB_LOCATE:
+		return locate_job(payload, n, ret_reply, ret_n);
 	case JOB_WRITERS:
 		return writers_job(payload, n, ret_reply, ret_n);
 	case JOB_CONFIG:
