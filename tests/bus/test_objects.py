@@ -291,15 +291,17 @@ def test_who_writes_is_private(daemon, client, as_user, loopfs, wait_for, scratc
     path = client.wait_filesystem(disk.where)
     user = as_user(NOBODY)
     writer = shutil.copy("/usr/bin/head", os.path.join(scratch, WRITER))
-    with open(disk.path("secret-name"), "wb") as file:
-        subprocess.run([writer, "-c", "30M", "/dev/zero"], stdout=file, check=True)
-    event = client.wait_event("threshold-below", path)
 
     def details_for(who):
         return [e.details for e in who.history()[2] if e.id == event.id][0]
 
-    # The processes are looked at after the alarm was told.
-    wait_for(lambda: "writers" in details_for(client), what="the writers")
+    # The processes are looked at after the alarm was told: it waits for a last byte till then.
+    with open(disk.path("secret-name"), "wb") as file, \
+            subprocess.Popen([writer, "-c", "31M"], stdin=subprocess.PIPE, stdout=file) as process:
+        process.stdin.write(bytes(30 * MIB))
+        process.stdin.flush()
+        event = client.wait_event("threshold-below", path)
+        wait_for(lambda: "writers" in details_for(client), what="the writers")
     theirs = details_for(user)
     assert set(theirs) == set(details_for(client)) - {"writers"}
     assert set(theirs) >= {"where", "source", "type", "name", "level"}

@@ -205,7 +205,8 @@ def test_history_tells_the_same(setup, client):
 def test_private_details_name_the_writer_to_root_alone(setup, client, as_user, wait_for):
     _, disk, path, levels = setup("ext4", 128)
     user = as_user(65534)
-    disk.write("file", disk.available() * 95 // 100, 200 * MIB)
+    # Slow enough that it is still there when the processes are looked at.
+    disk.write("file", disk.available() * 95 // 100, 40 * MIB)
     check_below(client, path, levels)
 
     def told():
