@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <syslog.h>
 #include <time.h>
@@ -17,6 +16,7 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/manager.h"
+#include "daemon/memory.h"
 #include "daemon/names.h"
 #include "daemon/output/catalog.h"
 #include "daemon/output/journal.h"
@@ -150,21 +150,23 @@ static const char *state_directory(void)
 	return directory && directory[0] == '/' ? directory : STATE_DIRECTORY;
 }
 
-/*
- * The text of an alarm must not have to come from the disk that just died:
- * what has been touched stays. On fault only, so that libraries which are
- * mapped but hardly used do not fill the memory.
- */
-static void lock_memory(void)
+/* The text of an alarm must not have to come from the disk that just died. */
+static void keep_memory(void)
 {
-	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
-	int flags = MCL_CURRENT | MCL_ONFAULT;
+	int r;
 
-	/* Below a limit memory that is locked in future would be memory that cannot be had. */
-	if (setrlimit(RLIMIT_MEMLOCK, &none) == 0)
-		flags |= MCL_FUTURE;
-	if (mlockall(flags) < 0)
-		journal_log(LOG_INFO, NULL, "Cannot lock memory: %s", strerror(errno));
+	r = memory_lock();
+	if (r < 0)
+		journal_log(LOG_NOTICE, CATALOG_MEMORY_UNLOCKED,
+			    "Memory cannot be locked (%s): no alarm may come when the disk with "
+			    "this program dies",
+			    strerror(-r));
+	r = memory_populate(NULL);
+	if (r < 0)
+		journal_log(LOG_NOTICE, CATALOG_MEMORY_UNLOCKED,
+			    "The program cannot be read into memory as a whole (%s): no alarm may "
+			    "come when its disk dies",
+			    strerror(-r));
 }
 
 static int block_signals(void)
@@ -221,7 +223,7 @@ static int run(struct manager_options *options)
 	if (r < 0)
 		return r;
 
-	lock_memory();
+	keep_memory();
 
 	r = manager_start(manager);
 	if (r < 0)

@@ -55,6 +55,7 @@
 #define CATALOG_WORKER_STUCK "1ba857e4b1274bee9f21db428bb1f14f"
 #define CATALOG_WORKER_LIMIT "ceda0103f3bd47cfac9e78c73b34062b"
 #define CATALOG_SOURCE_CHANGED "504ea2b890c849d78d10a65f0748b018"
+#define CATALOG_MEMORY_UNLOCKED "5b05553c91c24eca9055074260e87ca6"
 
 /** catalog_event_id() - the message id of an event code, 32 hex digits */
 const char *catalog_event_id(enum event_code code);
