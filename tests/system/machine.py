@@ -74,7 +74,7 @@ def cached_root(cache):
                 ["mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=" + options.name,
                  "--include=" + ",".join(PACKAGES), codename, building + "/root",
                  *apt_sources(codename)],
-                stdin=subprocess.DEVNULL, check=True, timeout=400)
+                stdin=subprocess.DEVNULL, check=True, timeout=900)
         os.rename(building + "/root", root)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -116,8 +116,8 @@ class Machine:
                  "--console=pipe", "--capability=all", "--machine=fsevents-test",
                  "--directory=" + self.root],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._wait(self._find_leader, 20, "a first process")
-        self._wait(self._is_up, 60, "the end of the boot")
+        self._wait(self._find_leader, 60, "a first process")
+        self._wait(self._is_up, 240, "the end of the boot")
 
     def _find_leader(self):
         ours = os.readlink("/proc/self/ns/pid")
@@ -157,7 +157,7 @@ class Machine:
         return [*inside, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
                 "TERM=dumb", "SYSTEMD_PAGER=cat", *command]
 
-    def run(self, *command, check=True, user=None, timeout=30):
+    def run(self, *command, check=True, user=None, timeout=120):
         done = subprocess.run(self.command(*command, user=user), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=timeout, check=False)
         assert not check or done.returncode == 0, \
@@ -186,8 +186,8 @@ class Machine:
             if self.leader:
                 os.kill(self.leader, signal.SIGRTMIN + 4)
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(30)
         subprocess.run(["umount", "--lazy", self.root], check=False)
