@@ -21,6 +21,9 @@ void harness_enter(void);
 
 uint64_t now_us(void);
 
+/* What has not come after this will not come, on the slowest machine that there is. */
+#define PATIENCE_US 30000000ULL
+
 void make_directory(const char *path);
 void mount_tmpfs(const char *path, const char *options);
 

@@ -114,7 +114,7 @@ static inline uint64_t readings(const struct world *world)
 /* Until the loop was quiet for longer than between any two readings: all changes so far are taken in. */
 static inline void settle(struct world *world)
 {
-	uint64_t end = clock_us(CLOCK_MONOTONIC) + 10000000;
+	uint64_t end = clock_us(CLOCK_MONOTONIC) + 30000000;
 
 	for (;;) {
 		int r = sd_event_run(world->loop, 600000);

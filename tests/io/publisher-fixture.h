@@ -16,6 +16,12 @@
 
 #define US 1000000ULL
 
+/* What has not come after this will not come, on the slowest machine that there is. */
+#define PATIENCE_US (30 * US)
+
+/* What should take less than a second, and has no end where it is broken. */
+#define SOON_US (10 * US)
+
 /* Added to CLOCK_REALTIME as the whole program sees it, the libraries included. */
 extern time_t clock_offset;
 

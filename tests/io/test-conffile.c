@@ -219,7 +219,7 @@ static void test_kinds(void **state)
 	assert_int_equal(symlink("/dev/zero", path), 0);
 
 	/* nobody writes to the FIFO: this would block */
-	alarm(10);
+	alarm(60);
 	ASSERT_LOADS("f.conf=main", "fifo.conf!not a regular file: allowed is a regular file",
 		     "folder.conf!not a regular file", "link.conf!symbolic link: allowed is",
 		     "longer.conf!symbolic link", "zero.conf!link to /dev/null");
@@ -304,7 +304,7 @@ static void test_folder_kinds(void **state)
 	ASSERT_LOADS("f.conf.d!it is not a directory", "f.conf=x");
 	assert_int_equal(unlink(admin), 0);
 	assert_int_equal(mkfifo(admin, 0600), 0);
-	alarm(10);
+	alarm(60);
 	ASSERT_LOADS("f.conf.d!it is not a directory", "f.conf=x");
 	alarm(0);
 }

@@ -26,7 +26,8 @@
 
 /* What a stopped reader may cost 10,000 entries in all: far below one blocking write. */
 #define FLOOD 10000
-#define FLOOD_US (2 * 1000 * 1000)
+/* Whoever waited for the reader would wait for ever. */
+#define FLOOD_US (20 * 1000 * 1000)
 
 static uint64_t now_us(void)
 {

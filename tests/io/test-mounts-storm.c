@@ -155,8 +155,9 @@ static void test_cost_is_flat(void **state)
 	}
 
 	compare_with_kernel(world);
-	assert_true(costs[1] < 2 * costs[0]);
-	assert_true(costs[2] < 2 * costs[0]);
+	/* Were it not flat, they would be ten and thirty times as much. */
+	assert_true(costs[1] < 5 * costs[0]);
+	assert_true(costs[2] < 5 * costs[0]);
 }
 
 static int run(void)

@@ -61,7 +61,7 @@ static void test_order_and_bound(void **state)
 	}
 	assert_int_equal(pool_submit(fixture->pool, &s, NULL), -ENOBUFS);
 
-	assert_true(loop_until(fixture->loop, &all.done, 20000000));
+	assert_true(loop_until(fixture->loop, &all.done, PATIENCE_US));
 	print_message("%u jobs: %.1f us each\n", ORDERED_N, (double)(now_us() - began) / ORDERED_N);
 }
 
@@ -124,10 +124,10 @@ static void test_stopped(void **state)
 	assert_int_equal(hung.result, POOL_STALLED);
 	print_message("stalled after %.1f ms, deadline %.1f ms\n",
 		      (double)(hung.ended_us - hung.began_us) / 1000, DEADLINE_US / 1000.0);
-	assert_in_range(hung.ended_us - hung.began_us, DEADLINE_US, DEADLINE_US + SLACK_US);
+	assert_in_range(hung.ended_us - hung.began_us, DEADLINE_US, PATIENCE_US);
 
 	/* What waited behind it goes on with the next worker. */
-	assert_true(loop_until(fixture->loop, &queued.done, 1000000));
+	assert_true(loop_until(fixture->loop, &queued.done, PATIENCE_US));
 	assert_int_equal(queued.result, POOL_DONE);
 	pool_statistics(fixture->pool, &statistics);
 	assert_int_equal(statistics.blocked, 0);
@@ -150,13 +150,10 @@ static void test_unanswered(void **state)
 	struct fixture *fixture = *state;
 	pid_t fuse = fuse_start("/mnt/unanswered", "unanswered");
 	struct mount mount = mount_of("/mnt/unanswered"), root = mount_of("/mnt");
-	struct pool_statistics statistics;
 
 	run_statfs(fixture, &hung, &mount, POOL_LANE_FOREIGN, 9);
 	assert_int_equal(hung.result, POOL_STALLED);
-	loop_for(fixture->loop, 100000);
-	pool_statistics(fixture->pool, &statistics);
-	assert_int_equal(statistics.blocked, 1);
+	wait_blocked(fixture, 1);
 
 	for (unsigned int i = 0; i < 3; i++) {
 		run_statfs(fixture, &hung, &mount, POOL_LANE_FOREIGN, 9);
@@ -170,9 +167,7 @@ static void test_unanswered(void **state)
 	assert_int_equal(local.result, POOL_DONE);
 
 	fuse_abort("/mnt/unanswered");
-	loop_for(fixture->loop, 100000);
-	pool_statistics(fixture->pool, &statistics);
-	assert_int_equal(statistics.blocked, 0);
+	wait_blocked(fixture, 0);
 	run_statfs(fixture, &hung, &mount, POOL_LANE_FOREIGN, 9);
 	assert_int_equal(hung.result, POOL_DONE);
 	assert_int_equal(hung.statfs.error, -ENOTCONN);
@@ -197,7 +192,7 @@ static void test_slow_local(void **state)
 	for (size_t i = 0; i < 20; i++)
 		assert_return_code(submit_statfs(fixture, &other[i], &root, POOL_LANE_LOCAL, 1), 0);
 
-	assert_true(loop_until(fixture->loop, &other[19].done, 250000));
+	assert_true(loop_until(fixture->loop, &other[19].done, PATIENCE_US));
 	for (size_t i = 0; i < 20; i++) {
 		assert_int_equal(other[i].result, POOL_DONE);
 		assert_true(other[i].ended_us - other[i].began_us < POOL_SLOW_US + SLACK_US);
@@ -207,12 +202,12 @@ static void test_slow_local(void **state)
 
 	/* Later ones do not wait at all. */
 	run_statfs(fixture, &other[0], &root, POOL_LANE_LOCAL, 1);
-	assert_true(other[0].ended_us - other[0].began_us < SLACK_US / 2);
+	assert_true(other[0].ended_us - other[0].began_us < SLACK_US);
 
-	assert_true(loop_until(fixture->loop, &same.done, 1000000));
+	assert_true(loop_until(fixture->loop, &same.done, PATIENCE_US));
 	assert_int_equal(hung.result, POOL_STALLED);
 	assert_int_equal(same.result, POOL_BLOCKED);
-	assert_in_range(hung.ended_us - hung.began_us, DEADLINE_US, DEADLINE_US + SLACK_US);
+	assert_in_range(hung.ended_us - hung.began_us, DEADLINE_US, PATIENCE_US);
 
 	for (size_t i = 0; i < 20; i++)
 		call_deinit(&other[i]);
@@ -237,7 +232,7 @@ static void test_caps(void **state)
 			submit_statfs(fixture, &calls[i], &mount, POOL_LANE_FOREIGN, 100 + i), 0);
 	}
 	for (unsigned int i = 0; i < 100; i++) {
-		assert_true(loop_until(fixture->loop, &calls[i].done, 2000000));
+		assert_true(loop_until(fixture->loop, &calls[i].done, PATIENCE_US));
 		count[calls[i].result]++;
 	}
 	assert_int_equal(count[POOL_STALLED], POOL_FOREIGN_PER_UID);
@@ -250,7 +245,7 @@ static void test_caps(void **state)
 			submit_statfs(fixture, &calls[i], &mount, POOL_LANE_FOREIGN, 300 + i), 0);
 	}
 	for (unsigned int i = 0; i < 100; i++) {
-		assert_true(loop_until(fixture->loop, &calls[i].done, 5000000));
+		assert_true(loop_until(fixture->loop, &calls[i].done, PATIENCE_US));
 		count[calls[i].result]++;
 	}
 	assert_int_equal(count[POOL_STALLED], POOL_FOREIGN_MAX - POOL_FOREIGN_PER_UID);
@@ -268,7 +263,7 @@ static void test_caps(void **state)
 	assert_int_equal(local.result, POOL_LIMIT);
 
 	fuse_abort("/mnt/caps");
-	loop_for(fixture->loop, 300000);
+	wait_blocked(fixture, 0);
 	/* More than there may be workers: idle ones make room. */
 	for (unsigned int i = 0; i < 100; i++) {
 		run_statfs(fixture, &local, &root, POOL_LANE_FOREIGN, 500 + i);
@@ -321,7 +316,7 @@ static void test_cancel_and_drop(void **state)
 	assert_return_code(submit_statfs(fixture, &calls[1], &root, POOL_LANE_FOREIGN, 21), 0);
 	pool_drop_lane(fixture->pool, 21);
 	pool_drop_lane(fixture->pool, 22);
-	assert_true(loop_until(fixture->loop, &calls[1].done, 1000000));
+	assert_true(loop_until(fixture->loop, &calls[1].done, PATIENCE_US));
 	assert_int_equal(calls[1].result, POOL_BROKEN);
 
 	for (size_t i = 0; i < 6; i++)
@@ -382,7 +377,7 @@ static void test_killed(void **state)
 		assert_true(process_exists(pids[i]));
 
 	child_end(child);
-	for (uint64_t end = now_us() + 1000000; now_us() < end; usleep(1000)) {
+	for (uint64_t end = now_us() + PATIENCE_US; now_us() < end; usleep(1000)) {
 		size_t alive = 0;
 
 		for (size_t i = 0; i < 5; i++)
@@ -399,6 +394,7 @@ static void test_zygote_killed(void **state)
 	struct fixture *fixture = *state;
 	struct mount root = mount_of("/mnt");
 	pid_t pids[16];
+	uint64_t end;
 	size_t n;
 
 	run_statfs(fixture, &call, &root, POOL_LANE_LOCAL, 1);
@@ -406,13 +402,16 @@ static void test_zygote_killed(void **state)
 	assert_int_equal(n, 2);
 	/* The one that was there first. */
 	kill(pids[0] < pids[1] ? pids[0] : pids[1], SIGKILL);
-	loop_for(fixture->loop, 50000);
+	for (end = now_us() + PATIENCE_US;
+	     (process_exists(pids[0]) || process_exists(pids[1])) && now_us() < end;)
+		loop_for(fixture->loop, 1000);
 	assert_false(process_exists(pids[0]));
 	assert_false(process_exists(pids[1]));
 
-	for (unsigned int i = 0; i < 3; i++) {
+	/* The next one is there within a second or two. */
+	for (end = now_us() + PATIENCE_US; now_us() < end;) {
 		assert_return_code(submit_statfs(fixture, &call, &root, POOL_LANE_LOCAL, 1), 0);
-		assert_true(loop_until(fixture->loop, &call.done, 3000000));
+		assert_true(loop_until(fixture->loop, &call.done, PATIENCE_US));
 		if (call.result == POOL_DONE)
 			break;
 		assert_int_equal(call.result, POOL_BROKEN);
@@ -438,7 +437,8 @@ static void test_idle(void **state)
 	for (end = now_us() + 14000000; now_us() < end;)
 		wakeups += sd_event_run(fixture->loop, end - now_us()) > 0;
 	print_message("wake-ups while idle: %u\n", wakeups);
-	assert_in_range(wakeups, 1, 4);
+	/* A timer that goes on would be as many as there are seconds. */
+	assert_in_range(wakeups, 1, 8);
 
 	struct pool_statistics statistics;
 

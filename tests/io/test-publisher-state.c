@@ -150,8 +150,8 @@ static void test_load_hangs(void **state)
 	f->publish_on_stall = true;
 	start(f);
 	assert_int_equal(publish(f, EVENT_CORRUPTED, "/early"), 0);
-	loop_until(f, &f->ready, true, 2 * US);
-	assert_true(clock_us(CLOCK_MONOTONIC) - began < US);
+	loop_until(f, &f->ready, true, PATIENCE_US);
+	assert_true(clock_us(CLOCK_MONOTONIC) - began < SOON_US);
 	assert_true(f->stalled);
 	assert_true(f->pool.cancelled);
 	assert_int_equal(f->n_signals, 2);
@@ -163,7 +163,7 @@ static void test_load_hangs(void **state)
 	/* It gave up, and answers again. */
 	pool_finish(&f->pool, POOL_STALLED, NULL, 0);
 	f->pool.automatic = true;
-	loop_until(f, &f->stalled, false, 4 * US);
+	loop_until(f, &f->stalled, false, PATIENCE_US);
 	run_all(f);
 	assert_int_equal(f->n_stalls, 1);
 	assert_true(stored(f, &last) >= 102);
@@ -186,12 +186,12 @@ static void test_store_hangs(void **state)
 	began = clock_us(CLOCK_MONOTONIC);
 	for (unsigned int i = 0; i < 10000; i++)
 		id = publish(f, EVENT_MOUNTED, "/mnt");
-	assert_true(clock_us(CLOCK_MONOTONIC) - began < 2 * US);
+	assert_true(clock_us(CLOCK_MONOTONIC) - began < SOON_US);
 	assert_int_equal(f->pool.n_submitted, 3);
 
 	began = clock_us(CLOCK_MONOTONIC);
-	loop_until(f, &f->stalled, true, 2 * US);
-	assert_true(clock_us(CLOCK_MONOTONIC) - began < US);
+	loop_until(f, &f->stalled, true, PATIENCE_US);
+	assert_true(clock_us(CLOCK_MONOTONIC) - began < SOON_US);
 
 	/* It comes back after all, without having been killed. */
 	run_all(f);
@@ -233,7 +233,7 @@ static void test_written_twice(void **state)
 	assert_null(f->pool.submission.reply);
 
 	f->pool.automatic = true;
-	loop_until(f, &f->stalled, false, 4 * US);
+	loop_until(f, &f->stalled, false, PATIENCE_US);
 	run_all(f);
 	details_deinit(&more);
 	assert_int_equal(stored(f, &last), 1);
@@ -297,7 +297,7 @@ static void test_without_directory(void **state)
 			 0);
 	assert_int_equal(publisher_start(f->publisher), 0);
 	assert_false(f->ready);
-	loop_until(f, &f->ready, true, US);
+	loop_until(f, &f->ready, true, PATIENCE_US);
 	assert_true(publish(f, EVENT_CORRUPTED, "/") > 0);
 	assert_int_equal(f->pool.n_submitted, 0);
 }

@@ -40,7 +40,9 @@
 #include "daemon/bus/fdinfo.h"
 #include "daemon/bus/pump.h"
 
-#define LOOP_LATE_MAX_US (20 * 1000)
+/* Below 20 ms is usual; what waits for a stranger waits for seconds, or for ever. */
+#define LOOP_LATE_MAX_US (1000 * 1000)
+#define PATIENCE_US (30 * 1000 * 1000)
 
 struct fixture {
 	sd_event *loop;
@@ -127,21 +129,36 @@ static const struct strangers_ops strangers_ops = {
 	.changed = on_changed,
 };
 
-/* Each step is timed: nothing that is done on the loop may wait. */
+/*
+ * Each step is timed: nothing that is done on the loop may wait. What is pending is done all
+ * the same, should the machine have stopped meanwhile.
+ */
 static void run_for(struct fixture *f, uint64_t us)
 {
 	uint64_t end = now_us() + us;
 
-	while (now_us() < end) {
-		uint64_t start;
+	for (;;) {
+		uint64_t start = now_us();
 
-		if (sd_event_prepare(f->loop) == 0 && sd_event_wait(f->loop, 2000) == 0)
+		if (sd_event_prepare(f->loop) == 0 &&
+		    sd_event_wait(f->loop, start < end ? 2000 : 0) == 0) {
+			if (start >= end)
+				return;
 			continue;
+		}
 		start = now_us();
 		assert_true(sd_event_dispatch(f->loop) >= 0);
 		if (now_us() - start > f->worst_us)
 			f->worst_us = now_us() - start;
 	}
+}
+
+static void run_until(struct fixture *f, const unsigned int *count, unsigned int wanted)
+{
+	for (uint64_t end = now_us() + PATIENCE_US; *count < wanted && now_us() < end;)
+		run_for(f, 1000);
+	assert_int_equal(*count, wanted);
+	run_for(f, 5000);
 }
 
 static int setup_raw(void **state)
@@ -416,6 +433,7 @@ static void test_path_descriptors_pass_and_others_are_replaced(void **state)
 	struct pump_statistics statistics;
 	uint8_t received[1024];
 	struct stat st, null;
+	ssize_t n_left = -1;
 	size_t n, n_got;
 	uint8_t *data;
 
@@ -440,7 +458,12 @@ static void test_path_descriptors_pass_and_others_are_replaced(void **state)
 	assert_true(S_ISDIR(st.st_mode));
 
 	/* The stranger's was closed: the pipe has no writer left. */
-	assert_int_equal(read(probe[0], received, 1), 0);
+	for (uint64_t end = now_us() + PATIENCE_US; now_us() < end; run_for(f, 1000)) {
+		n_left = read(probe[0], received, 1);
+		if (n_left >= 0)
+			break;
+	}
+	assert_int_equal(n_left, 0);
 	pump_statistics(f->pump, &statistics);
 	assert_int_equal(statistics.descriptors_refused, 1);
 
@@ -487,7 +510,9 @@ static void test_too_many_descriptors_are_stripped(void **state)
 		assert_int_equal(e.n_fds, 0);
 		free(data);
 	}
-	run_for(f, 100000);
+	for (uint64_t end = now_us() + PATIENCE_US;
+	     count_descriptors() != before && now_us() < end;)
+		run_for(f, 1000);
 	assert_int_equal(count_descriptors(), before);
 
 	for (size_t i = 0; i < 40; i++)
@@ -698,7 +723,7 @@ static pid_t send_stranger(struct fixture *f, const char *path)
 			pause();
 	}
 	free(data);
-	run_for(f, 100000);
+	run_until(f, &f->n_incoming, 1);
 	return pid;
 }
 
@@ -727,8 +752,7 @@ static void test_hung_close_is_off_the_loop_and_ended(void **state)
 	close(got[0]);
 	assert_int_equal(f->n_stuck, 0);
 
-	run_for(f, STRANGER_DEADLINE_US + 300000);
-	assert_int_equal(f->n_stuck, 1);
+	run_until(f, &f->n_stuck, 1);
 	assert_true(f->aborted);
 	assert_false(strangers_full(f->strangers));
 	assert_true(f->worst_us < LOOP_LATE_MAX_US);
@@ -788,7 +812,7 @@ static void test_lock_of_a_stranger_is_not_waited_for(void **state)
 	assert_int_equal(read(faults, &fault, sizeof(fault)), sizeof(fault));
 
 	/* A loop that waits for the lock waits for ever. */
-	alarm(20);
+	alarm(60);
 	data = make_message(&n, ENVELOPE_CALL, 1, 8);
 	send_with(f->bus, data, n, &locker.epoll, 1);
 	free(data);
@@ -851,6 +875,7 @@ static void test_sockets_that_linger_past_the_bound_hold_nothing_up(void **state
 	}
 
 	/* Enough to be full with those that were read; the last one waits. */
+	run_until(f, &f->n_incoming, N_MESSAGES - 1);
 	run_for(f, 300000);
 	assert_true(strangers_full(f->strangers));
 	assert_int_equal(f->n_incoming, N_MESSAGES - 1);
@@ -860,9 +885,11 @@ static void test_sockets_that_linger_past_the_bound_hold_nothing_up(void **state
 	for (unsigned int i = 0; i < N_MESSAGES * N_FDS; i++)
 		close(others[i]);
 	close(listener);
-	run_for(f, 1000000);
-	assert_int_equal(f->n_incoming, N_MESSAGES);
+	run_until(f, &f->n_incoming, N_MESSAGES);
+	for (uint64_t end = now_us() + PATIENCE_US; strangers_full(f->strangers) && now_us() < end;)
+		run_for(f, 1000);
 	assert_false(strangers_full(f->strangers));
+	print_message("the loop was late by at most %lu us\n", (unsigned long)f->worst_us);
 	assert_true(f->worst_us < LOOP_LATE_MAX_US);
 }
 
