@@ -29,8 +29,11 @@
 /* From then on the disk counts as stalled; the job goes on. */
 #define STORE_SLOW_US (800 * 1000ULL)
 
-/* An orderly end is not waited for longer, the timer's accuracy aside. */
-#define STORE_STOP_US (200 * 1000ULL)
+/*
+ * An orderly end is not waited for longer, the timer's accuracy aside. A busy disk that turns
+ * takes a few hundred milliseconds to make the mark durable, and a stop must take less than a second.
+ */
+#define STORE_STOP_US (500 * 1000ULL)
 
 /* From then on the job counts as lost: its worker is killed. */
 #define STORE_DEADLINE_US (10 * 1000 * 1000ULL)
