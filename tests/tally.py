@@ -2,6 +2,8 @@
 """
 tally.py JUNIT... - print how many tests passed, failed and were skipped, and
 how many of those that passed did so at their second attempt only
+
+Why the first attempts of these failed goes to standard error.
 """
 
 import os
@@ -18,8 +20,9 @@ def outcome(case):
     return SKIPPED if "skipped" in kinds else PASSED
 
 
-def is_second_attempt(case):
-    return any(entry.get("name") == "failed-attempt" for entry in case.iter("property"))
+def first_attempt(case):
+    """Why it failed, where this was the second one."""
+    return next((entry.get("value") for entry in case.iter("property") if entry.get("name") == "failed-attempt"), None)
 
 
 def name(case):
@@ -30,7 +33,7 @@ def cases(path):
     """The last attempt of each test: a first one that failed when it cleaned up is in the file as well."""
     found = []
     for case in ElementTree.parse(path).iter("testcase"):
-        if is_second_attempt(case):
+        if first_attempt(case):
             found = [other for other in found if name(other) != name(case)]
         found.append(case)
     return found
@@ -45,7 +48,9 @@ def main():
         for case in cases(path):
             result = outcome(case)
             counts[result] += 1
-            again += result == PASSED and is_second_attempt(case)
+            if result == PASSED and first_attempt(case):
+                again += 1
+                print(f"second attempt: {name(case)[1]}: {first_attempt(case)}", file=sys.stderr)
     print(*counts, again)
 
 

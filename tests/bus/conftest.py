@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item, call):
         item.report_call = report
     if report.failed:
         # For the results, should the second attempt pass.
-        item.user_properties.append(("failed-attempt", call.when))
+        item.user_properties.append(("failed-attempt", f"{call.when}: {report.longreprtext[-4000:]}"))
 
 
 @pytest.fixture

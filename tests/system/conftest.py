@@ -18,9 +18,10 @@ def pytest_configure(config):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    if outcome.get_result().failed:
+    report = outcome.get_result()
+    if report.failed:
         # For the results, should the second attempt pass.
-        item.user_properties.append(("failed-attempt", call.when))
+        item.user_properties.append(("failed-attempt", f"{call.when}: {report.longreprtext[-4000:]}"))
 
 
 @pytest.fixture(scope="session")
