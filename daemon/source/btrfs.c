@@ -7,16 +7,31 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/core/cleanup.h"
 #include "daemon/source/btrfs.h"
+#include "daemon/source/sysfs.h"
 
 #define BTRFS_SYSFS "/sys/fs/btrfs"
 
 /* Readings of the reservations while they move. */
 #define UNSETTLED_TRIES 3
+
+#define SECTOR_SIZE 512
+
+/* Of each device the kernel leaves its beginning alone. */
+#define DEVICE_RESERVED (1ULL << 20)
+
+/* Less than this is not worth a block group. */
+#define METADATA_CHUNK_MIN (1ULL << 20)
+
+/*
+ * Metadata that the kernel keeps for itself besides its global reserve; creating
+ * one file reserves nearly as much (btrfs_statfs(), fs/btrfs/super.c).
+ */
+#define METADATA_SPARE (4ULL << 20)
 
 static void closedirp(DIR **dir)
 {
@@ -38,23 +53,6 @@ bool btrfs_uuid_is_valid(const char *uuid)
 	return uuid[BTRFS_UUID_SIZE - 1] == '\0';
 }
 
-/* Return: 0 with what the file says, NUL-terminated, or a negative errno. */
-static int attribute_read(int dir_fd, const char *path, char *ret, size_t n_ret)
-{
-	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-
-	n = read(fd, ret, n_ret - 1);
-	if (n < 0)
-		return -errno;
-
-	ret[n] = '\0';
-	return 0;
-}
-
 static int device_read(int dir_fd, const char *name, struct device_number *ret)
 {
 	char path[NAME_MAX + sizeof("/dev")], text[64];
@@ -62,7 +60,7 @@ static int device_read(int dir_fd, const char *name, struct device_number *ret)
 	int r;
 
 	snprintf(path, sizeof(path), "%s/dev", name);
-	r = attribute_read(dir_fd, path, text, sizeof(text));
+	r = sysfs_read(dir_fd, path, text, sizeof(text));
 	if (r < 0)
 		return r;
 	if (sscanf(text, "%" SCNu32 ":%" SCNu32, &device.major, &device.minor) != 2)
@@ -133,23 +131,20 @@ int btrfs_uuid_find(uint32_t major, uint32_t minor, char ret[static BTRFS_UUID_S
 	return -ENOENT;
 }
 
-/* "data", or "mixed" on a small filesystem that keeps data and metadata together. */
+/* @kind: "data", or "mixed" on a small filesystem that keeps data and metadata together. */
+static int allocation_read_kind(const char *uuid, const char *kind, const char *name, uint64_t *ret)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/%s/%s", uuid, kind, name);
+	return sysfs_read_number(AT_FDCWD, path, ret);
+}
+
 static int allocation_read(const char *uuid, const char *name, uint64_t *ret)
 {
-	static const char *const kinds[] = { "data", "mixed" };
-	int r = -ENOENT;
+	int r = allocation_read_kind(uuid, "data", name, ret);
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && r == -ENOENT; i++) {
-		char path[128], text[64];
-
-		snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/%s/%s", uuid, kinds[i],
-			 name);
-		r = attribute_read(AT_FDCWD, path, text, sizeof(text));
-		if (r == 0 && sscanf(text, "%" SCNu64, ret) != 1)
-			r = -EBADMSG;
-	}
-
-	return r;
+	return r == -ENOENT ? allocation_read_kind(uuid, "mixed", name, ret) : r;
 }
 
 int btrfs_unsettled(const char *uuid, uint64_t *ret)
@@ -186,5 +181,156 @@ int btrfs_unsettled(const char *uuid, uint64_t *ret)
 
 	if (__builtin_add_overflow(before, may_use, ret))
 		*ret = UINT64_MAX;
+	return 0;
+}
+
+/* Lines of "NAME NUMBER"; a name that is not there adds nothing. */
+static uint64_t stats_number(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, n) == 0 && line[n] == ' ')
+			return strtoull(line + n + 1, NULL, 10);
+	}
+
+	return 0;
+}
+
+static void stats_add(struct fusion_counters *counters, const char *text)
+{
+	counters->corrupted += stats_number(text, "corruption_errs");
+	counters->corrupted += stats_number(text, "generation_errs");
+	counters->io_error += stats_number(text, "read_errs");
+	counters->io_error += stats_number(text, "write_errs");
+	counters->io_error += stats_number(text, "flush_errs");
+}
+
+int btrfs_counters(const char *uuid, struct fusion_counters *ret)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	char path[sizeof(BTRFS_SYSFS "//devinfo") + BTRFS_UUID_SIZE];
+	struct fusion_counters counters = {};
+	struct dirent *entry;
+	bool found = false;
+
+	assert(ret);
+
+	if (!btrfs_uuid_is_valid(uuid))
+		return -EINVAL;
+
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/devinfo", uuid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+
+	while ((entry = readdir(dir))) {
+		char name[NAME_MAX + sizeof("/error_stats")], text[512];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(name, sizeof(name), "%s/error_stats", entry->d_name);
+		/* A device that is missing has none. */
+		if (sysfs_read(dirfd(dir), name, text, sizeof(text)) < 0 ||
+		    strncmp(text, "invalid", strlen("invalid")) == 0)
+			continue;
+		stats_add(&counters, text);
+		found = true;
+	}
+
+	if (!found)
+		return -ENOENT;
+
+	*ret = counters;
+	return 0;
+}
+
+int btrfs_data_left(const char *uuid, uint64_t *ret)
+{
+	static const char *const taken[] = { "bytes_used", "bytes_reserved", "bytes_pinned",
+					     "bytes_readonly", "bytes_may_use" };
+	uint64_t left, bytes;
+	int r;
+
+	assert(ret);
+
+	if (!btrfs_uuid_is_valid(uuid))
+		return -EINVAL;
+
+	r = allocation_read_kind(uuid, "data", "total_bytes", &left);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]) && r == 0; i++) {
+		r = allocation_read_kind(uuid, "data", taken[i], &bytes);
+		if (r == 0)
+			left -= bytes < left ? bytes : left;
+	}
+	if (r < 0)
+		return r;
+
+	*ret = left;
+	return 0;
+}
+
+/* What no block group has; a missing device is not counted, which makes it less. */
+static int unallocated_read(const char *uuid, uint64_t *ret)
+{
+	static const char *const kinds[] = { "data", "metadata", "mixed", "system" };
+	_cleanup_(closedirp) DIR *dir = NULL;
+	char path[sizeof(BTRFS_SYSFS "//devices") + BTRFS_UUID_SIZE];
+	uint64_t left = 0, number;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/devices", uuid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+
+	while ((entry = readdir(dir))) {
+		char name[NAME_MAX + sizeof("/size")];
+
+		snprintf(name, sizeof(name), "%s/size", entry->d_name);
+		if (entry->d_name[0] == '.' || sysfs_read_number(dirfd(dir), name, &number) < 0 ||
+		    number * SECTOR_SIZE < DEVICE_RESERVED)
+			continue;
+		left += number * SECTOR_SIZE - DEVICE_RESERVED;
+	}
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (allocation_read_kind(uuid, kinds[i], "disk_total", &number) == 0)
+			left -= number < left ? number : left;
+	}
+
+	*ret = left;
+	return 0;
+}
+
+int btrfs_metadata_is_full(const char *uuid, bool *ret)
+{
+	static const char *const taken[] = { "bytes_used", "bytes_readonly" };
+	uint64_t left, bytes, reserve = 0, unallocated = 0;
+	char path[128];
+	int r;
+
+	assert(ret);
+
+	if (!btrfs_uuid_is_valid(uuid))
+		return -EINVAL;
+
+	r = allocation_read_kind(uuid, "metadata", "total_bytes", &left);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]) && r == 0; i++) {
+		r = allocation_read_kind(uuid, "metadata", taken[i], &bytes);
+		if (r == 0)
+			left -= bytes < left ? bytes : left;
+	}
+	if (r == 0) {
+		snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/global_rsv_size", uuid);
+		r = sysfs_read_number(AT_FDCWD, path, &reserve);
+	}
+	if (r == 0)
+		r = unallocated_read(uuid, &unallocated);
+	if (r < 0)
+		return r;
+
+	*ret = unallocated < METADATA_CHUNK_MIN && left < METADATA_SPARE + reserve;
 	return 0;
 }

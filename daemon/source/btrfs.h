@@ -5,8 +5,9 @@
  * btrfs in sysfs
  *
  * What /sys/fs/btrfs tells of mounted btrfs filesystems: which one a block
- * device belongs to, its members, and how many bytes its next commit will
- * take from what statfs still calls available. sysfs touches no mount and
+ * device belongs to, its members, how many bytes its next commit will take from
+ * what statfs still calls available, what its data has left when statfs says
+ * that nothing is, and its errors. sysfs touches no mount and
  * waits for no disk.
  */
 
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "daemon/core/config.h"
+#include "daemon/core/fusion.h"
 
 #define BTRFS_UUID_SIZE 37 /* with the NUL */
 
@@ -43,3 +45,38 @@ int btrfs_members(const char *uuid, struct device_number *ret, size_t max);
  * Return: 0 or a negative errno.
  */
 int btrfs_unsettled(const char *uuid, uint64_t *ret);
+
+/**
+ * btrfs_counters() - errors of all its devices since the counters were reset last
+ *
+ * Wrong checksums and generations are corrupted; reads, writes and flushes
+ * that failed are io_error; ->last_error is 0. They are kept on disk.
+ *
+ * Return: 0, -ENOENT (no such filesystem, or before Linux 5.14) or another
+ * negative errno.
+ */
+int btrfs_counters(const char *uuid, struct fusion_counters *ret);
+
+/**
+ * btrfs_data_left() - bytes that the block groups of data could still take
+ *
+ * Space of no block group is left out: while there is any that can be used,
+ * metadata is not exhausted, and what shows as such may be out of reach (the
+ * end of a device that the filesystem does not fill, the larger device of a
+ * mirror).
+ *
+ * Return: 0, -ENOENT (no such filesystem, or one that keeps data and metadata
+ * together) or another negative errno.
+ */
+int btrfs_data_left(const char *uuid, uint64_t *ret);
+
+/**
+ * btrfs_metadata_is_full() - no file can be created for want of metadata
+ *
+ * By the rule of btrfs_statfs() in the kernel, which often does not apply it: files
+ * are refused with ENOSPC then while f_bavail still says what data has left.
+ * Data written and not committed makes no difference.
+ *
+ * Return: as btrfs_data_left().
+ */
+int btrfs_metadata_is_full(const char *uuid, bool *ret);
