@@ -57,7 +57,7 @@ struct feed_ops {
 	struct process_policy_ops policy;
 	/*
 	 * What is this process called, where does it belong? Asked after an exec
-	 * and in feed_scan_apply(), while a rule wants to know. Bounded reads of
+	 * or a change of uid and in feed_scan_add(), while a rule wants to know. Bounded reads of
 	 * /proc/PID; strings live until the next call. False: it is gone.
 	 */
 	bool (*identify)(uint32_t pid, struct process_identity *ret, void *userdata);
@@ -77,16 +77,28 @@ struct groups *feed_groups(struct feed *feed);
 struct relays *feed_relays(struct feed *feed);
 struct process_policy *feed_policy(struct feed *feed);
 
-/** feed_wants_events() - somebody follows: be subscribed; when false nothing is kept */
+/**
+ * feed_set_rules() - the rules of the policy, all anew; copied
+ *
+ * A scan is wanted then. Return: 0, -E2BIG, or -ENOMEM with the old ones in force.
+ */
+int feed_set_rules(struct feed *feed, const struct process_rule *rules, size_t n_rules);
+/** feed_set_user() - the number of a user that rules name: process_policy_user_next() */
+void feed_set_user(struct feed *feed, const char *name, uint32_t uid);
+
+/** feed_wants_events() - somebody follows: be subscribed; else stop, and call feed_stopped() */
 bool feed_wants_events(const struct feed *feed);
 /** feed_wants_records() - be subscribed to taskstats */
 bool feed_wants_records(const struct feed *feed);
 /** feed_wants_scan() - and none is under way */
 bool feed_wants_scan(const struct feed *feed);
 
+/** feed_stopped() - no events come any more; only while none are wanted: drops what is kept */
+void feed_stopped(struct feed *feed);
+
 void feed_round_begin(struct feed *feed, const struct feed_clock *clock);
 void feed_event(struct feed *feed, const struct wire_proc_event *event);
-/** feed_lost() - @count: events, 0: not known how many */
+/** feed_lost() - @count: events, 0: not known how many; also where the subscription broke and stands again */
 void feed_lost(struct feed *feed, uint64_t count);
 void feed_record(struct feed *feed, const struct wire_taskstats *record);
 /** feed_records_lost() - the socket of records overran: groups with accounting are incomplete */

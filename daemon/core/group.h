@@ -55,7 +55,7 @@ struct group_totals {
 	uint32_t leader;
 	uint32_t live;
 	uint64_t forks, execs, exits; /* of processes, not of threads; as far as seen */
-	uint64_t user_us, system_us, read_bytes, write_bytes; /* of ended threads */
+	uint64_t user_us, system_us, read_bytes, write_bytes; /* of processes that have ended */
 	uint64_t peak_rss_kib; /* the largest single process, as ru_maxrss */
 	uint64_t
 		lost; /* events that the source lost while the group followed, whosever they were */
@@ -115,6 +115,7 @@ void *group_userdata(const struct group *group);
 const struct group_options *group_options(const struct group *group);
 bool group_is_ready(const struct group *group);
 bool group_is_empty(const struct group *group); /* ->empty() was told */
+bool group_is_over(const struct group *group); /* it is empty, or its leader was not found */
 void group_totals(const struct group *group, struct group_totals *ret);
 /** group_next_seq() - the number of the next event: members as of now are those before it */
 uint64_t group_next_seq(const struct group *group);
@@ -122,25 +123,32 @@ struct group *groups_next(const struct groups *groups, const struct group *group
 bool groups_want_accounting(const struct groups *groups);
 bool groups_want_scan(const struct groups *groups); /* a group waits for its members */
 
-/** group_member_next() - members that live, in no order; NULL at the start and at the end */
+/** group_member_next() - members that live, in no order; NULL at the start and at the end. Not from within ->event() */
 const struct process *group_member_next(const struct group *group, const struct process *process);
 
 /* The rest is for feed.c. */
 
-/** groups_note() - after process_table_apply(), for each change */
+/** groups_note() - after process_table_apply(), for each change but an end without records */
 void groups_note(struct groups *groups, const struct process_change *change, uint64_t monotonic_us);
 /** groups_note_lost() - @count 0: unknown */
 void groups_note_lost(struct groups *groups, uint64_t count);
-/** groups_scanned() - @process: from process_scan_ops ->found(); @parent may be NULL */
+/** groups_wanted() - a group waits for this process, its leader */
+bool groups_wanted(const struct groups *groups, uint32_t pid, uint64_t start_ticks);
+/** groups_found() - from process_scan_ops; @parent may be NULL */
 void groups_found(struct groups *groups, struct process *process, struct process *parent);
-/** groups_vanished() - it ended unseen, or its pid is another's; takes back its groups */
+/** groups_vanished() - its end was lost; takes back its groups */
 void groups_vanished(struct groups *groups, struct process *process);
-/** groups_full() - a child of @parent, or what a scan found, has no room */
-void groups_full(struct groups *groups, struct process *parent);
-/** groups_ready() - the scan has ended: those that waited for it begin; after a loss: @complete false */
+/** groups_full() - something that @parent forked, or the leader @pid, has no room */
+void groups_full(struct groups *groups, const struct process *parent, uint32_t pid);
+/** groups_ready() - the scan has ended: groups that waited for it begin; @complete: it could read all */
 void groups_ready(struct groups *groups, bool complete);
 /** groups_record() - an exit record of one of @process's threads */
-void groups_record(struct groups *groups, struct process *process,
-		   const struct wire_taskstats *record);
-/** groups_settle() - @process has ended and its records came, or @missing some never will; takes back its groups */
+void groups_record(struct process *process, const struct wire_taskstats *record);
+/** groups_account() - some group of this process waits for its records */
+bool groups_account(const struct process *process);
+/** groups_settle() - it has ended and its records came, or, @missing, some never will; takes back its groups */
 void groups_settle(struct groups *groups, struct process *process, bool missing);
+/** groups_take_freed() - a group was freed since the last call: processes may be in the table for nothing */
+bool groups_take_freed(struct groups *groups);
+/** groups_note_records_lost() - some exits have no record: groups with accounting are incomplete */
+void groups_note_records_lost(struct groups *groups);

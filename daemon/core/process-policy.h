@@ -5,7 +5,7 @@
  * Policy on processes: the sections [process NAME]
  *
  *	command =	name of the executable (as comm, or the last part of its path), or its absolute path
- *	unit =		full name of a unit; processes in its control group, or below
+ *	unit =		full name of a unit of the system; processes in its control group, or below
  *	user =		name or number: the real uid
  *	fork-rate =	N/s: a warning where the processes of the rule together fork
  *			more than N new processes within a second
@@ -56,9 +56,9 @@ struct process_rule {
 struct process_identity {
 	const char *comm; /* as in /proc/PID/comm, without the newline */
 	const char *file; /* as /proc/PID/exe points to */
-	const char *unit; /* the innermost unit of its control group: process_unit_of() */
+	const char *unit; /* process_unit_of() */
 	bool uid_known;
-	uint32_t uid;
+	uint32_t uid; /* real */
 };
 
 enum process_warning_code {
@@ -74,7 +74,7 @@ struct process_warning {
 	enum event_severity severity; /* SEVERITY_WARNING */
 	const char *rule; /* name; borrowed for the call */
 	uint32_t pid; /* the culprit, or who ended */
-	bool uid_known;
+	bool uid_known; /* of who forked last, or ended */
 	uint32_t uid;
 	uint64_t monotonic_us;
 	uint32_t status; /* of an exit: as of waitpid(2) */
@@ -99,13 +99,14 @@ DEFINE_FREEP(process_policy, process_policy_free)
 /**
  * process_policy_set_rules() - replace all; copied
  *
- * The bits of all processes are of no meaning then: the feed scans again.
+ * For feed_set_rules(): the bits of all processes are of no meaning then.
  * Return: 0, -E2BIG, or -ENOMEM with the old ones in force.
  */
 int process_policy_set_rules(struct process_policy *policy, const struct process_rule *rules,
 			     size_t n_rules);
 /** process_policy_user_next() - users given by name, whose number a worker looks up; @index 0 at the start; NULL at the end */
 const char *process_policy_user_next(const struct process_policy *policy, size_t *index);
+/** process_policy_set_user() - for feed_set_user() */
 void process_policy_set_user(struct process_policy *policy, const char *name, uint32_t uid);
 
 bool process_policy_is_active(
@@ -117,8 +118,11 @@ uint64_t process_policy_match(const struct process_policy *policy,
 			      const struct process_identity *identity);
 
 /**
- * process_unit_of() - the innermost unit in the text of /proc/PID/cgroup
- * @ret:	at least 256 bytes
+ * process_unit_of() - the unit of the system and its slices, in the text of /proc/PID/cgroup
+ * @ret:	"user.slice/user-1000.slice/session-3.scope"; at least 256 bytes
+ *
+ * What stands below is the unit's own choice, a user's for example, and is
+ * left out: nobody takes another's name.
  *
  * Return: 0, or -ENOENT where there is none.
  */
@@ -127,6 +131,3 @@ int process_unit_of(const char *text, size_t n_text, char *ret, size_t n_ret);
 /* The rest is for feed.c. */
 void process_policy_note(struct process_policy *policy, const struct process_change *change,
 			 uint64_t monotonic_us);
-/** process_policy_identified() - of a process that executed; sets ->rules */
-void process_policy_identified(struct process_policy *policy, struct process *process,
-			       const struct process_identity *identity);

@@ -31,6 +31,7 @@ struct process_scan_entry {
 		*tids; /* all threads that live, copied; NULL: only the leader, or not read */
 	size_t n_tids;
 	uint32_t n_threads; /* as field 20 says; with a zombie leader it counts */
+	uint64_t rules; /* set by feed_scan_add() */
 };
 
 struct process_scan;
@@ -49,31 +50,36 @@ struct process_scan_ops {
 	/*
 	 * A process that is in the table from now on, or was: give it the reasons of
 	 * its parent, NULL where the table has none, and those it has by itself.
-	 * Parents come before their children.
+	 * Parents come before their children; one process may be told twice, with
+	 * the parents of both passes.
 	 */
 	void (*found)(struct process *process, struct process *parent, void *userdata);
 	/* A process not in the table: is there a reason for it other than its parent? */
 	bool (*wanted)(const struct process_scan_entry *entry, void *userdata);
-	/* Its pid is another process's: it will be removed, its reasons are to be taken back. */
+	/* Its pid is another process's: its reasons are to be taken back, then it is removed. */
 	void (*replaced)(struct process *process, void *userdata);
-	/* One that belongs here has no room. */
+	/* One that belongs here has no room; @parent may be NULL. */
 	void (*full)(const struct process_scan_entry *entry, struct process *parent,
 		     void *userdata);
 };
 
 /**
  * process_scan_apply() - bring the table to what the scan showed
- * @lossless:	no event was lost since the table was right: none is taken for
- *		gone, its end will be told by an event
+ * @lossless:	no event was lost since the table was right: who is gone, or is
+ *		another by now, stays as it is, since events will tell
  *
  * Else those who are not in the scan become ->unseen: events that came since
- * the loss may still tell how they ended. After these were applied,
- * process_scan_sweep() takes them.
+ * the loss may still tell how they ended.
  *
  * Return: 0, or -ENOMEM: what was found so far holds.
  */
 int process_scan_apply(struct process_scan *scan, struct process_table *table, bool lossless,
 		       const struct process_scan_ops *ops, void *userdata);
 
-/** process_scan_sweep() - the next process that is ->unseen, NULL at the end; the caller removes it */
+/**
+ * process_scan_sweep() - after the events that came since were applied
+ *
+ * Return: the next process that is still ->unseen, for the caller to remove before the next
+ * call; NULL at the end, where ->scanned is cleared of all others.
+ */
 struct process *process_scan_sweep(struct process_table *table);

@@ -28,7 +28,8 @@
 /* Entries and threads besides leaders, each; past it a child is not entered: PROCESS_FULL. */
 #define PROCESS_TABLE_MAX 65536U
 
-struct group_set; /* group.h */
+struct group_set; /* group-set.h */
+struct process_thread;
 
 struct process {
 	uint32_t pid; /* tgid */
@@ -39,19 +40,27 @@ struct process {
 	uint32_t uid; /* all its uids, where they are equal */
 	bool uid_known;
 	bool uid_mixed; /* they are not */
-	bool was_other; /* it had another uid at some time: its figures are not its user's */
+	bool was_other; /* it had other uids at some time: its figures are not one user's */
 
 	/* The reasons why it is here. */
-	struct group_set *groups; /* NULL: none; owned by groups */
+	struct group_set *groups; /* NULL: none; owned by the groups */
 	uint64_t rules; /* bits of policy rules that match it */
 	bool relayed; /* forks of its user are relayed */
 
+	/* For the policy: who is to blame for its being there, and as of when. */
+	uint32_t culprit;
+	uint64_t culprit_us;
+
 	/* Of its threads. */
 	bool leader_ended;
+	bool threads_missing; /* some could not be entered or read: the leader's end is its end */
 	uint32_t n_threads; /* besides the leader */
-	bool threads_known;
-	bool unseen; /* process-scan.h: gone at the last scan; events may still tell its end */
-	uint32_t status; /* provisional, then final */
+	uint32_t status; /* provisional, then final: as of waitpid(2) */
+	LIST_HEAD(, process_thread) threads;
+
+	bool scanned; /* a scan found it, events that come now may be older */
+	bool unseen; /* a scan did not find it, events that come now may tell its end */
+	bool ended; /* not found by its pid any more */
 
 	/* Accounting: what its ended threads used, and how many records are still to come. */
 	struct process_usage {
@@ -69,7 +78,8 @@ enum process_change_kind {
 	PROCESS_EXECED,
 	PROCESS_UID, /* its uids may have changed: ->process says */
 	PROCESS_THREAD_ENDED, /* but others go on */
-	PROCESS_ENDED, /* with ->status; valid until process_table_settle() */
+	PROCESS_ENDED, /* with ->status */
+	PROCESS_VANISHED, /* its end was lost: another process has its pid */
 	PROCESS_FULL, /* a child of ->parent was not entered; ->pid is its pid */
 };
 
@@ -87,13 +97,23 @@ struct process_table *
 process_table_free(struct process_table *table); /* no entry may be of a group */
 DEFINE_FREEP(process_table, process_table_free)
 
-/** process_table_find() - by pid (tgid); NULL: not followed */
+/** process_table_find() - by pid (tgid); NULL: not followed, or ended */
 struct process *process_table_find(const struct process_table *table, uint32_t pid);
-/** process_table_find_tid() - the process of a thread; NULL: not followed */
-struct process *process_table_find_tid(const struct process_table *table, uint32_t tid);
+
+/**
+ * process_table_find_record() - whose thread an exit record is of
+ * @tgid:	0 where the record does not say
+ *
+ * One that has ended and still lacks records goes before one that lives.
+ */
+struct process *process_table_find_record(const struct process_table *table, uint32_t tid,
+					  uint32_t tgid);
+
+/** process_table_next() - all, those that have ended too; NULL at the start and at the end */
 struct process *process_table_next(const struct process_table *table,
 				   const struct process *process);
 size_t process_table_size(const struct process_table *table);
+size_t process_table_threads(const struct process_table *table); /* besides leaders */
 
 /**
  * process_table_add() - enter a process; it is to be given a reason to stay
@@ -101,24 +121,32 @@ size_t process_table_size(const struct process_table *table);
  * Return: 0, -EEXIST, -ENOSPC at PROCESS_TABLE_MAX, -ENOMEM.
  */
 int process_table_add(struct process_table *table, uint32_t pid, struct process **ret);
-/** process_table_remove() - its groups must have been given back */
+/** process_table_remove() - and free; its groups must have been given back */
 void process_table_remove(struct process_table *table, struct process *process);
 
-/** process_table_add_thread() - Return: 0 (also where it is known), -ENOSPC, -ENOMEM */
-int process_table_add_thread(struct process_table *table, struct process *process, uint32_t tid);
+/** process_table_set_threads() - all there are now, the leader among them or not; past a bound ->threads_missing */
+void process_table_set_threads(struct process_table *table, struct process *process,
+			       const uint32_t *tids, size_t n_tids);
+
+/** process_table_end() - it is not found by its pid any more, but by its records until it is removed */
+void process_table_end(struct process_table *table, struct process *process);
 
 /**
  * process_table_apply() - let an event change the table
  * @ticks:	its time in the unit of ->start_ticks
  * @ret:	what it means; entries borrowed until the next call
  *
- * Told again of what the table knows already (a scan came first) it changes
- * nothing, and @ret is the same as if it were new.
+ * Told again of what a scan found before (->scanned) it changes nothing, and
+ * @ret is the same as if it were new.
  *
- * A child has uid and ->was_other of its parent, and as yet no reason to stay:
- * those who follow the parent give it theirs on PROCESS_FORKED.
+ * A child has the uids of its parent, and as yet no reason to stay: those who
+ * follow the parent give it theirs on PROCESS_FORKED. After PROCESS_ENDED and
+ * PROCESS_VANISHED the entry is ->ended and the caller's to remove.
+ *
+ * Return: true where the same event is to be applied once more: its pid was
+ * that of a process whose end was not told, and @ret is that (PROCESS_VANISHED).
  */
-void process_table_apply(struct process_table *table, const struct wire_proc_event *event,
+bool process_table_apply(struct process_table *table, const struct wire_proc_event *event,
 			 uint64_t ticks, struct process_change *ret);
 
 /** process_is_followed() - there is a reason to keep it */

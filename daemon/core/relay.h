@@ -40,6 +40,7 @@ struct relay_options {
 	uid_t owner; /* who registered: counted for, listed to */
 	struct relay_uids uids; /* of the process at its registration */
 	bool all; /* forks of all users */
+	uint64_t since_ns; /* CLOCK_MONOTONIC at its registration: older events are not about it */
 };
 
 enum relay_end {
@@ -56,8 +57,10 @@ struct relays;
 enum { _RELAY_E_SUCCESS, RELAY_E_LOST, RELAY_E_GONE };
 
 struct relay_ops {
+	/* What happens from here on is relayed; of its user alone: the scan is done. May be NULL. */
+	void (*ready)(struct relay *relay, void *userdata);
 	/*
-	 * Once a batch, before its first signal, and after a loss of events
+	 * When a thread of it has ended; once a batch, before its first signal, and after a loss of events
 	 * (@lost: its exec may have been among them): is it the process that was
 	 * registered, with the same uids? Return: true to go on, else
 	 * false with *ret_why.
@@ -81,6 +84,8 @@ DEFINE_FREEP(relays, relays_free)
  * here is the signal's range and pid 1; whether it is caught or blocked, and who may ask,
  * is the caller's.
  *
+ * Callbacks may not add or stop relays.
+ *
  * Return: 0, -EINVAL (signal or pid), -ENOSPC (RELAYS_MAX), -ENOMEM.
  */
 int relay_add(struct relays *relays, const struct relay_options *options, void *userdata,
@@ -101,13 +106,17 @@ bool relays_want_scan(const struct relays *relays); /* one waits for its user's 
 
 /** relays_batch() - a batch of events begins */
 void relays_batch(struct relays *relays);
-/** relays_note_target() - each event as it comes, before the table: may end a registration */
-void relays_note_target(struct relays *relays, const struct wire_proc_event *event);
-/** relays_note_fork() - @parent: of the table, NULL: not followed. A process was made */
-void relays_note_fork(struct relays *relays, const struct wire_proc_event *event,
-		      const struct process *parent);
+/**
+ * relays_note() - each event, as it comes: may end a registration, and goes to relays to all
+ */
+void relays_note(struct relays *relays, const struct wire_proc_event *event);
+/** relays_note_own() - a process of the table forked one: for the relays of its user alone */
+void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
+		     const struct process *parent);
 void relays_note_lost(struct relays *relays, uint64_t count);
 /** relays_want_uid() - some relay is for the forks of this user alone */
 bool relays_want_uid(const struct relays *relays, uint32_t uid);
+/** relays_want_table() - some relay is for the forks of one user alone */
+bool relays_want_table(const struct relays *relays);
 /** relays_ready() - the scan has ended */
 void relays_ready(struct relays *relays);

@@ -51,10 +51,11 @@ struct wire_proc_event {
  * @data:	what one recvmsg() gave, @n_data bytes
  * @offset:	0 at the start; moved on
  *
- * Messages that are no events of the proc connector are passed over.
+ * Messages that are no events of the proc connector are passed over. An event
+ * whose pids are none (an idle task is made with pid 0) is WIRE_PROC_OTHER.
  *
- * Return: 1 with @ret, 0 at the end, or -EBADMSG where lengths or pids cannot
- * be; what came before is good, the rest of the datagram is to be dropped.
+ * Return: 1 with @ret, 0 at the end, or -EBADMSG where lengths cannot be;
+ * what came before is good, the rest of the datagram is to be dropped.
  */
 int wire_proc_next(const void *data, size_t n_data, size_t *offset, struct wire_proc_event *ret);
 

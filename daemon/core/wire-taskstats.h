@@ -31,7 +31,7 @@ struct wire_taskstats {
  *		sum of its threads has not
  *
  * Return: 1 with @ret, 0 where the message has no record of a thread,
- * -EBADMSG where lengths cannot be or a record is shorter than version 1 of it with these
+ * -EBADMSG where lengths cannot be or a record is too short to have these
  * fields.
  */
 int wire_taskstats_decode(const void *data, size_t n_data, struct wire_taskstats *ret);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a feed is made of. For feed.c, feed-note.c and feed-scan.c alone. */
+
+#include "daemon/core/feed.h"
+
+struct feed {
+	const struct feed_ops *ops;
+	void *userdata;
+	struct process_table *table;
+	struct groups *groups;
+	struct relays *relays;
+	struct process_policy *policy;
+	struct feed_clock clock;
+	struct feed_statistics statistics;
+	uint64_t round;
+	uint64_t now_us; /* of the latest event */
+	size_t n_ended; /* in the table, until their records came */
+	bool relays_changed; /* processes may be here for a relay that is gone */
+	bool rules_changed; /* a scan has to match all processes anew */
+
+	/* A scan under way. */
+	struct process_scan *scan;
+	bool scan_done, scan_complete;
+	bool scan_matches; /* its entries have their rules */
+
+	/* Lost, and not repaired by a scan yet. */
+	bool broken;
+	uint64_t lost; /* to be told to groups */
+	bool lost_more; /* and nobody knows how many more */
+
+	/* What came while a scan is under way or wanted for a loss. */
+	struct wire_proc_event *events;
+	size_t n_events, n_events_allocated;
+	struct wire_taskstats *records;
+	size_t n_records, n_records_allocated;
+};
+
+/** feed_is_holding() - events wait */
+static inline bool feed_is_holding(const struct feed *feed)
+{
+	return feed->scan || feed->broken;
+}
+
+/** feed_needs_table() - somebody follows processes by the table */
+bool feed_needs_table(const struct feed *feed);
+/** feed_tell_lost() - to the groups, what was not told yet */
+void feed_tell_lost(struct feed *feed);
+/** feed_apply() - an event, now */
+void feed_apply(struct feed *feed, const struct wire_proc_event *event);
+void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
+/** feed_release() - what waits is applied to the table as it is */
+void feed_release(struct feed *feed);
+/** feed_end() - a process has ended: tell, then keep it for its records or remove it */
+void feed_end(struct feed *feed, struct process *process, uint64_t monotonic_us);
+/** feed_settle() - no more records come for a process that has ended: it goes */
+void feed_settle(struct feed *feed, struct process *process, bool missing);
+/** feed_purge() - processes that nobody follows any more */
+void feed_purge(struct feed *feed);

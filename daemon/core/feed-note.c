@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+
+#include "daemon/core/feed-internal.h"
+
+#define NSEC_PER_SEC 1000000000ULL
+
+static uint64_t ticks_of(const struct feed *feed, uint64_t monotonic_ns)
+{
+	uint64_t ns = monotonic_ns + (uint64_t)feed->clock.boot_minus_monotonic_ns;
+	uint64_t rate = feed->clock.ticks_per_second;
+
+	return ns / NSEC_PER_SEC * rate + ns % NSEC_PER_SEC * rate / NSEC_PER_SEC;
+}
+
+static void remove_process(struct feed *feed, struct process *process)
+{
+	if (process->ended && feed->n_ended > 0)
+		feed->n_ended--;
+	process_table_remove(feed->table, process);
+}
+
+void feed_purge(struct feed *feed)
+{
+	struct process *process, *next;
+
+	for (process = process_table_next(feed->table, NULL); process; process = next) {
+		next = process_table_next(feed->table, process);
+		if (process->relayed && (!process->uid_known || process->uid_mixed ||
+					 !relays_want_uid(feed->relays, process->uid)))
+			process->relayed = false;
+		if (!process_is_followed(process))
+			remove_process(feed, process);
+	}
+	feed->relays_changed = false;
+}
+
+void feed_settle(struct feed *feed, struct process *process, bool missing)
+{
+	groups_settle(feed->groups, process, missing);
+	remove_process(feed, process);
+}
+
+void feed_end(struct feed *feed, struct process *process, uint64_t monotonic_us)
+{
+	const struct process_change change = {
+		.kind = PROCESS_ENDED,
+		.process = process,
+		.pid = process->pid,
+	};
+
+	if (!process->ended)
+		process_table_end(feed->table, process);
+	feed->n_ended++;
+	process->round = feed->round;
+	groups_note(feed->groups, &change, monotonic_us);
+	process_policy_note(feed->policy, &change, monotonic_us);
+	if (!groups_account(process) || process->n_records >= process->n_exits)
+		feed_settle(feed, process, false);
+}
+
+/* What it is called and where it belongs may be others' from now on. */
+static void identify(struct feed *feed, const struct wire_proc_event *event,
+		     struct process *process)
+{
+	struct process_identity identity = {};
+	uint64_t rules;
+
+	if (!process_policy_is_active(feed->policy))
+		return;
+	if (process_policy_wants_identity(feed->policy)) {
+		if (!feed->ops->identify(event->tgid, &identity, feed->userdata))
+			return;
+	} else if (event->kind == WIRE_PROC_UID) {
+		identity.uid_known = event->ruid == event->euid;
+		identity.uid = event->ruid;
+	} else {
+		return;
+	}
+
+	rules = process_policy_match(feed->policy, &identity);
+	if (!process && rules && process_table_add(feed->table, event->tgid, &process) == 0) {
+		process->uid_known = identity.uid_known;
+		process->uid = identity.uid;
+		process->threads_missing = event->kind != WIRE_PROC_EXEC;
+	}
+	if (process)
+		process->rules = rules;
+}
+
+static void change_uid(struct feed *feed, const struct wire_proc_event *event,
+		       struct process *process)
+{
+	bool wanted = event->tid == event->tgid && event->ruid == event->euid &&
+		      relays_want_uid(feed->relays, event->ruid);
+
+	if (!process && wanted && process_table_add(feed->table, event->tgid, &process) == 0) {
+		process->uid = event->ruid;
+		process->uid_known = true;
+		/* It was somebody else's, whose threads are not known. */
+		process->threads_missing = true;
+	}
+	if (process && event->tid == event->tgid)
+		process->relayed = wanted;
+	else if (process && process->uid_mixed)
+		process->relayed = false;
+	identify(feed, event, process);
+}
+
+/* @process may be gone afterwards. */
+static void drop_unfollowed(struct feed *feed, struct process *process)
+{
+	if (process && !process->ended && !process_is_followed(process))
+		remove_process(feed, process);
+}
+
+static void note(struct feed *feed, const struct wire_proc_event *event,
+		 const struct process_change *change)
+{
+	uint64_t monotonic_us = event->monotonic_ns / 1000;
+	struct process *process = change->process;
+
+	switch (change->kind) {
+	case PROCESS_FORKED:
+		process->relayed |= change->parent->relayed;
+		groups_note(feed->groups, change, monotonic_us);
+		process_policy_note(feed->policy, change, monotonic_us);
+		relays_note_own(feed->relays, event, change->parent);
+		drop_unfollowed(feed, process);
+		break;
+	case PROCESS_EXECED:
+		groups_note(feed->groups, change, monotonic_us);
+		identify(feed, event, process);
+		drop_unfollowed(feed, process);
+		break;
+	case PROCESS_UID:
+		change_uid(feed, event, process);
+		drop_unfollowed(feed, process);
+		break;
+	case PROCESS_ENDED:
+		feed_end(feed, process, monotonic_us);
+		break;
+	case PROCESS_VANISHED:
+		groups_note(feed->groups, change, monotonic_us);
+		process_table_remove(feed->table, process);
+		break;
+	case PROCESS_FULL:
+		groups_note(feed->groups, change, monotonic_us);
+		relays_note_own(feed->relays, event, change->parent);
+		break;
+	case PROCESS_NONE:
+		if (event->kind == WIRE_PROC_EXEC && process_policy_wants_identity(feed->policy))
+			identify(feed, event, NULL);
+		else if (event->kind == WIRE_PROC_UID)
+			change_uid(feed, event, NULL);
+		break;
+	case PROCESS_THREAD_ENDED:
+		break;
+	}
+}
+
+void feed_apply(struct feed *feed, const struct wire_proc_event *event)
+{
+	struct process_change change;
+	const uint64_t ticks = ticks_of(feed, event->monotonic_ns);
+
+	feed->now_us = event->monotonic_ns / 1000;
+	while (process_table_apply(feed->table, event, ticks, &change))
+		note(feed, event, &change);
+	note(feed, event, &change);
+}
+
+void feed_apply_record(struct feed *feed, const struct wire_taskstats *record)
+{
+	struct process *process = process_table_find_record(feed->table, record->tid, record->tgid);
+
+	if (!process)
+		return;
+
+	groups_record(process, record);
+	if (process->ended && process->n_records >= process->n_exits)
+		feed_settle(feed, process, false);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a group is made of. For group.c and group-note.c alone. */
+
+#include "daemon/core/group-set.h"
+#include "daemon/core/group.h"
+
+enum group_state {
+	GROUP_WAITING, /* for a scan */
+	GROUP_LIVE,
+	GROUP_OVER, /* empty, or of no use */
+};
+
+/* Whoever has groups: the bound of members is one for all of them. */
+struct group_owner {
+	uid_t uid;
+	size_t n_groups, n_members;
+	LIST_ENTRY(group_owner) all;
+};
+
+struct group {
+	struct groups *groups;
+	struct group_owner *owner;
+	struct group_options options;
+	void *userdata;
+	enum group_state state;
+	bool found; /* the leader was */
+	struct group_totals totals;
+	uint64_t next_seq;
+	size_t n_unsettled; /* ended members whose records may come */
+	LIST_ENTRY(group) all;
+};
+
+struct groups {
+	struct process_table *table;
+	const struct group_ops *ops;
+	void *userdata;
+	LIST_HEAD(, group) all;
+	LIST_HEAD(, group_owner) owners;
+	struct group_sets sets;
+	size_t n_groups, n_waiting;
+	bool freed;
+};

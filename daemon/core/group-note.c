@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+
+#include "daemon/core/group-internal.h"
+
+/* What the owner may know more of than that it is there. */
+static bool is_own(const struct group *group, const struct process *process)
+{
+	if (group->options.owner == 0)
+		return true;
+
+	return process->uid_known && !process->uid_mixed && process->uid == group->options.owner;
+}
+
+static void tell(struct group *group, const struct group_event *event)
+{
+	if (group->options.events & 1U << event->kind)
+		group->groups->ops->event(group, group->next_seq++, event, group->groups->userdata);
+}
+
+static void check_empty(struct group *group)
+{
+	if (group->state != GROUP_LIVE || group->totals.live > 0 || group->n_unsettled > 0)
+		return;
+
+	group->state = GROUP_OVER;
+	group->groups->ops->empty(group, group->groups->userdata);
+}
+
+/* Without room or memory it stays outside, and the group is incomplete. */
+static void join(struct group *group, struct process *process)
+{
+	struct group_set *set = NULL;
+
+	if (group_set_has(process->groups, group))
+		return;
+	if (group->owner->n_members < GROUP_MEMBERS_MAX)
+		set = group_set_with(&group->groups->sets, process->groups, group);
+	if (!set) {
+		group->totals.incomplete = true;
+		return;
+	}
+
+	group_set_unref(process->groups);
+	process->groups = set;
+	group->owner->n_members++;
+	group->totals.live++;
+}
+
+/* All of the parent's, by the parent's very set where there is room in all. */
+static void inherit(struct process *child, const struct process *parent)
+{
+	const struct group_set *set = parent->groups;
+
+	if (!set || set == child->groups)
+		return;
+
+	for (size_t i = 0; !child->groups && i < set->n_groups; i++)
+		/* each charges its owner: a set may have several of one */
+		if (set->groups[i]->owner->n_members + set->n_groups > GROUP_MEMBERS_MAX)
+			set = NULL;
+	if (!set || child->groups) {
+		for (size_t i = 0; i < parent->groups->n_groups; i++)
+			join(parent->groups->groups[i], child);
+		return;
+	}
+
+	child->groups = group_set_ref(parent->groups);
+	for (size_t i = 0; i < set->n_groups; i++) {
+		set->groups[i]->owner->n_members++;
+		set->groups[i]->totals.live++;
+	}
+}
+
+static void leave(struct group *group)
+{
+	assert(group->totals.live > 0 && group->owner->n_members > 0);
+
+	group->totals.live--;
+	group->owner->n_members--;
+}
+
+static void note_fork(const struct process_change *change, uint64_t monotonic_us)
+{
+	const struct group_event event = {
+		.kind = GROUP_FORK,
+		.pid = change->parent->pid,
+		.other = change->pid,
+		.monotonic_us = monotonic_us,
+	};
+	const struct group_set *set = change->parent->groups;
+
+	inherit(change->process, change->parent);
+	for (size_t i = 0; set && i < set->n_groups; i++) {
+		struct group *group = set->groups[i];
+
+		if (group->state != GROUP_LIVE)
+			continue;
+		group->totals.forks++;
+		tell(group, &event);
+	}
+}
+
+static void note_exec(const struct process *process, uint64_t monotonic_us)
+{
+	const struct group_event event = {
+		.kind = GROUP_EXEC,
+		.pid = process->pid,
+		.other = process->parent,
+		.monotonic_us = monotonic_us,
+		.own = true,
+	};
+	const struct group_set *set = process->groups;
+
+	for (size_t i = 0; set && i < set->n_groups; i++) {
+		struct group *group = set->groups[i];
+
+		if (group->state != GROUP_LIVE)
+			continue;
+		if (!is_own(group, process)) {
+			group->totals.incomplete = true;
+			continue;
+		}
+		group->totals.execs++;
+		tell(group, &event);
+	}
+}
+
+static void note_end(struct process *process, uint64_t monotonic_us)
+{
+	const struct group_event event = {
+		.kind = GROUP_EXIT,
+		.pid = process->pid,
+		.other = process->parent,
+		.monotonic_us = monotonic_us,
+		.status = process->status,
+	};
+	const struct group_set *set = process->groups;
+
+	for (size_t i = 0; set && i < set->n_groups; i++) {
+		struct group *group = set->groups[i];
+
+		leave(group);
+		group->n_unsettled++;
+		if (group->state != GROUP_LIVE)
+			continue;
+		group->totals.exits++;
+		tell(group, &event);
+	}
+}
+
+void groups_note(struct groups *groups, const struct process_change *change, uint64_t monotonic_us)
+{
+	assert(groups && change);
+
+	switch (change->kind) {
+	case PROCESS_FORKED:
+		note_fork(change, monotonic_us);
+		break;
+	case PROCESS_EXECED:
+		note_exec(change->process, monotonic_us);
+		break;
+	case PROCESS_ENDED:
+		note_end(change->process, monotonic_us);
+		break;
+	case PROCESS_VANISHED:
+		groups_vanished(groups, change->process);
+		break;
+	case PROCESS_FULL:
+		groups_full(groups, change->parent, change->pid);
+		break;
+	case PROCESS_NONE:
+	case PROCESS_UID:
+	case PROCESS_THREAD_ENDED:
+		break;
+	}
+}
+
+void groups_note_lost(struct groups *groups, uint64_t count)
+{
+	struct group *group;
+
+	assert(groups);
+
+	LIST_FOREACH(group, &groups->all, all) {
+		if (group->state != GROUP_LIVE)
+			continue;
+		group->totals.lost += count;
+		group->totals.incomplete = true;
+		groups->ops->lost(group, count, groups->userdata);
+	}
+}
+
+static bool waits_for(const struct group *group, uint32_t pid, uint64_t start_ticks)
+{
+	return group->state == GROUP_WAITING && group->options.leader == pid &&
+	       group->options.start_ticks == start_ticks;
+}
+
+bool groups_wanted(const struct groups *groups, uint32_t pid, uint64_t start_ticks)
+{
+	const struct group *group;
+
+	assert(groups);
+
+	if (groups->n_waiting == 0)
+		return false;
+	LIST_FOREACH(group, &groups->all, all)
+		if (waits_for(group, pid, start_ticks))
+			return true;
+
+	return false;
+}
+
+void groups_found(struct groups *groups, struct process *process, struct process *parent)
+{
+	struct group *group;
+
+	assert(groups && process);
+
+	if (parent)
+		inherit(process, parent);
+	if (groups->n_waiting == 0)
+		return;
+	LIST_FOREACH(group, &groups->all, all) {
+		if (!waits_for(group, process->pid, process->start_ticks))
+			continue;
+		join(group, process);
+		group->found = group_set_has(process->groups, group);
+	}
+}
+
+void groups_vanished(struct groups *groups, struct process *process)
+{
+	struct group_set *set;
+
+	assert(groups && process);
+
+	set = process->groups;
+	process->groups = NULL;
+	for (size_t i = 0; set && i < set->n_groups; i++) {
+		leave(set->groups[i]);
+		set->groups[i]->totals.incomplete = true;
+		check_empty(set->groups[i]);
+	}
+	group_set_unref(set);
+}
+
+void groups_full(struct groups *groups, const struct process *parent, uint32_t pid)
+{
+	const struct group_set *set = parent ? parent->groups : NULL;
+	struct group *group;
+
+	assert(groups);
+
+	for (size_t i = 0; set && i < set->n_groups; i++)
+		set->groups[i]->totals.incomplete = true;
+	if (groups->n_waiting == 0)
+		return;
+	LIST_FOREACH(group, &groups->all, all)
+		if (group->state == GROUP_WAITING && group->options.leader == pid)
+			group->totals.incomplete = true;
+}
+
+void groups_ready(struct groups *groups, bool complete)
+{
+	struct group *group;
+
+	assert(groups);
+
+	LIST_FOREACH(group, &groups->all, all) {
+		if (!complete && group->state != GROUP_OVER)
+			group->totals.incomplete = true;
+		if (group->state != GROUP_WAITING)
+			continue;
+
+		groups->n_waiting--;
+		group->state = group->found ? GROUP_LIVE : GROUP_OVER;
+		groups->ops->ready(group, group->found, groups->userdata);
+		check_empty(group);
+	}
+}
+
+void groups_record(struct process *process, const struct wire_taskstats *record)
+{
+	struct process_usage *usage = &process->usage;
+
+	assert(process && record);
+
+	process->n_records++;
+	usage->user_us += record->user_us;
+	usage->system_us += record->system_us;
+	usage->read_bytes += record->read_bytes;
+	usage->write_bytes += record->write_bytes;
+	if (record->peak_rss_kib > usage->peak_rss_kib)
+		usage->peak_rss_kib = record->peak_rss_kib;
+}
+
+bool groups_account(const struct process *process)
+{
+	const struct group_set *set;
+
+	assert(process);
+
+	set = process->groups;
+	for (size_t i = 0; set && i < set->n_groups; i++)
+		if (set->groups[i]->options.accounting)
+			return true;
+
+	return false;
+}
+
+static void account(struct group *group, const struct process *process, bool missing)
+{
+	const struct process_usage *usage = &process->usage;
+	struct group_totals *totals = &group->totals;
+
+	if (missing)
+		totals->incomplete = true;
+	if (!is_own(group, process) || (process->was_other && group->options.owner != 0)) {
+		totals->incomplete = true;
+		return;
+	}
+
+	totals->user_us += usage->user_us;
+	totals->system_us += usage->system_us;
+	totals->read_bytes += usage->read_bytes;
+	totals->write_bytes += usage->write_bytes;
+	if (usage->peak_rss_kib > totals->peak_rss_kib)
+		totals->peak_rss_kib = usage->peak_rss_kib;
+}
+
+void groups_settle(struct groups *groups, struct process *process, bool missing)
+{
+	struct group_set *set;
+
+	assert(groups && process);
+	assert(process->ended);
+
+	set = process->groups;
+	process->groups = NULL;
+	for (size_t i = 0; set && i < set->n_groups; i++) {
+		struct group *group = set->groups[i];
+
+		assert(group->n_unsettled > 0);
+		group->n_unsettled--;
+		if (group->options.accounting && group->state == GROUP_LIVE)
+			account(group, process, missing);
+		check_empty(group);
+	}
+	group_set_unref(set);
+}
+
+void groups_note_records_lost(struct groups *groups)
+{
+	struct group *group;
+
+	assert(groups);
+
+	LIST_FOREACH(group, &groups->all, all)
+		if (group->options.accounting && group->state != GROUP_OVER)
+			group->totals.incomplete = true;
+}

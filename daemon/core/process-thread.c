@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/core/index.h"
+#include "daemon/core/process-thread.h"
+
+#define BUCKETS_MIN 64
+
+static struct thread_bucket *bucket_of(const struct thread_index *index, uint32_t tid)
+{
+	return &index->buckets[hash_number(tid) >> 32 & (index->n_buckets - 1)];
+}
+
+static int grow(struct thread_index *index)
+{
+	size_t n_old = index->n_buckets, n = n_old ? 2 * n_old : BUCKETS_MIN;
+	struct thread_bucket *old = index->buckets, *buckets;
+	struct process_thread *thread;
+
+	buckets = calloc(n, sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+
+	index->buckets = buckets;
+	index->n_buckets = n;
+	for (size_t i = 0; i < n_old; i++) {
+		while ((thread = LIST_FIRST(&old[i]))) {
+			LIST_REMOVE(thread, bucket);
+			LIST_INSERT_HEAD(bucket_of(index, thread->tid), thread, bucket);
+		}
+	}
+	free(old);
+	return 0;
+}
+
+void thread_index_deinit(struct thread_index *index)
+{
+	assert(index && index->n_threads == 0);
+
+	free(index->buckets);
+	*index = (struct thread_index){};
+}
+
+struct process_thread *thread_index_find(const struct thread_index *index, uint32_t tid)
+{
+	struct process_thread *thread;
+
+	assert(index);
+
+	if (index->n_threads == 0)
+		return NULL;
+	LIST_FOREACH(thread, bucket_of(index, tid), bucket)
+		if (thread->tid == tid)
+			return thread;
+
+	return NULL;
+}
+
+int thread_index_add(struct thread_index *index, struct process *process, uint32_t tid)
+{
+	struct process_thread *thread = thread_index_find(index, tid);
+
+	assert(process);
+
+	if (thread && thread->process == process)
+		return 0;
+	if (thread)
+		thread_index_remove(index, thread);
+	if (index->n_threads >= PROCESS_TABLE_MAX)
+		return -ENOSPC;
+	if (index->n_threads >= index->n_buckets) {
+		int r = grow(index);
+
+		if (r < 0)
+			return r;
+	}
+
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		return -ENOMEM;
+	thread->tid = tid;
+	thread->process = process;
+	LIST_INSERT_HEAD(bucket_of(index, tid), thread, bucket);
+	LIST_INSERT_HEAD(&process->threads, thread, siblings);
+	process->n_threads++;
+	index->n_threads++;
+	return 0;
+}
+
+void thread_index_remove(struct thread_index *index, struct process_thread *thread)
+{
+	assert(index && thread);
+
+	thread->process->n_threads--;
+	index->n_threads--;
+	LIST_REMOVE(thread, siblings);
+	LIST_REMOVE(thread, bucket);
+	free(thread);
+}
+
+void thread_index_clear(struct thread_index *index, struct process *process)
+{
+	assert(process);
+
+	while (!LIST_EMPTY(&process->threads))
+		thread_index_remove(index, LIST_FIRST(&process->threads));
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Threads besides the leaders
+ *
+ * Finds the process of a thread, for the process table alone. A thread of one
+ * process whose tid comes up in another has ended unseen.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/core/process.h"
+
+struct process_thread {
+	uint32_t tid;
+	struct process *process;
+	LIST_ENTRY(process_thread) siblings, bucket;
+};
+
+/* Zeroed at first; embedded in the table. */
+struct thread_index {
+	LIST_HEAD(thread_bucket, process_thread) * buckets;
+	size_t n_buckets; /* a power of two, or 0 */
+	size_t n_threads;
+};
+
+/** thread_index_deinit() - there must be no thread any more */
+void thread_index_deinit(struct thread_index *index);
+struct process_thread *thread_index_find(const struct thread_index *index, uint32_t tid);
+/** thread_index_add() - Return: 0 (also where it is known), -ENOSPC at PROCESS_TABLE_MAX, -ENOMEM */
+int thread_index_add(struct thread_index *index, struct process *process, uint32_t tid);
+void thread_index_remove(struct thread_index *index, struct process_thread *thread);
+/** thread_index_clear() - all threads of a process */
+void thread_index_clear(struct thread_index *index, struct process *process);

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/core/index.h"
+#include "daemon/core/process-thread.h"
+#include "daemon/core/process.h"
+
+#define BUCKETS_MIN 64
+
+LIST_HEAD(process_list, process);
+
+struct process_table {
+	struct process_list all;
+	struct process_list *buckets; /* by pid */
+	size_t n_buckets; /* a power of two, or 0 */
+	size_t n_processes;
+	struct thread_index threads;
+};
+
+static struct process_list *bucket_of(const struct process_table *table, uint32_t pid)
+{
+	return &table->buckets[hash_number(pid) >> 32 & (table->n_buckets - 1)];
+}
+
+static int grow(struct process_table *table)
+{
+	size_t n = table->n_buckets ? 2 * table->n_buckets : BUCKETS_MIN;
+	struct process_list *buckets;
+	struct process *process;
+
+	buckets = calloc(n, sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+
+	free(table->buckets);
+	table->buckets = buckets;
+	table->n_buckets = n;
+	LIST_FOREACH(process, &table->all, all)
+		LIST_INSERT_HEAD(bucket_of(table, process->pid), process, bucket);
+	return 0;
+}
+
+int process_table_new(struct process_table **ret)
+{
+	struct process_table *table;
+
+	assert(ret);
+
+	table = calloc(1, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+
+	*ret = table;
+	return 0;
+}
+
+struct process_table *process_table_free(struct process_table *table)
+{
+	if (!table)
+		return NULL;
+
+	while (!LIST_EMPTY(&table->all))
+		process_table_remove(table, LIST_FIRST(&table->all));
+	thread_index_deinit(&table->threads);
+	free(table->buckets);
+	free(table);
+	return NULL;
+}
+
+static struct process *find(const struct process_table *table, uint32_t pid, bool ended)
+{
+	struct process *process;
+
+	if (table->n_processes == 0)
+		return NULL;
+	LIST_FOREACH(process, bucket_of(table, pid), bucket)
+		if (process->pid == pid && process->ended == ended)
+			return process;
+
+	return NULL;
+}
+
+struct process *process_table_find(const struct process_table *table, uint32_t pid)
+{
+	assert(table);
+
+	return find(table, pid, false);
+}
+
+struct process *process_table_find_record(const struct process_table *table, uint32_t tid,
+					  uint32_t tgid)
+{
+	struct process *process;
+	struct process_thread *thread;
+
+	assert(table);
+
+	process = find(table, tgid ? tgid : tid, true);
+	if (process && process->n_records < process->n_exits)
+		return process;
+	if (tgid)
+		return find(table, tgid, false);
+
+	thread = thread_index_find(&table->threads, tid);
+	return thread ? thread->process : find(table, tid, false);
+}
+
+struct process *process_table_next(const struct process_table *table, const struct process *process)
+{
+	assert(table);
+
+	return process ? LIST_NEXT(process, all) : LIST_FIRST(&table->all);
+}
+
+size_t process_table_size(const struct process_table *table)
+{
+	assert(table);
+
+	return table->n_processes;
+}
+
+size_t process_table_threads(const struct process_table *table)
+{
+	assert(table);
+
+	return table->threads.n_threads;
+}
+
+int process_table_add(struct process_table *table, uint32_t pid, struct process **ret)
+{
+	struct process *process;
+
+	assert(table && ret);
+	assert(pid > 0);
+
+	if (find(table, pid, false))
+		return -EEXIST;
+	if (table->n_processes >= PROCESS_TABLE_MAX)
+		return -ENOSPC;
+	if (table->n_processes >= table->n_buckets) {
+		int r = grow(table);
+
+		if (r < 0)
+			return r;
+	}
+
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	process->pid = pid;
+	LIST_INSERT_HEAD(&table->all, process, all);
+	LIST_INSERT_HEAD(bucket_of(table, pid), process, bucket);
+	table->n_processes++;
+
+	*ret = process;
+	return 0;
+}
+
+void process_table_remove(struct process_table *table, struct process *process)
+{
+	assert(table && process);
+	assert(!process->groups);
+
+	thread_index_clear(&table->threads, process);
+	LIST_REMOVE(process, all);
+	LIST_REMOVE(process, bucket);
+	free(process);
+	table->n_processes--;
+	if (table->n_processes > 0)
+		return;
+
+	/* An idle daemon keeps nothing. */
+	thread_index_deinit(&table->threads);
+	free(table->buckets);
+	table->buckets = NULL;
+	table->n_buckets = 0;
+}
+
+void process_table_set_threads(struct process_table *table, struct process *process,
+			       const uint32_t *tids, size_t n_tids)
+{
+	assert(table && process);
+	assert(tids || n_tids == 0);
+
+	thread_index_clear(&table->threads, process);
+	process->threads_missing = false;
+	for (size_t i = 0; i < n_tids; i++)
+		if (tids[i] != process->pid &&
+		    thread_index_add(&table->threads, process, tids[i]) < 0)
+			process->threads_missing = true;
+}
+
+void process_table_end(struct process_table *table, struct process *process)
+{
+	assert(table && process);
+
+	thread_index_clear(&table->threads, process);
+	process->ended = true;
+}
+
+static struct process_change end(struct process_table *table, struct process *process)
+{
+	process_table_end(table, process);
+	return (struct process_change){ .kind = PROCESS_ENDED,
+					.process = process,
+					.pid = process->pid };
+}
+
+static struct process_change add_child(struct process_table *table, struct process *parent,
+				       uint32_t pid, uint64_t ticks)
+{
+	struct process *child;
+
+	if (process_table_add(table, pid, &child) < 0)
+		return (struct process_change){ .kind = PROCESS_FULL,
+						.parent = parent,
+						.pid = pid };
+
+	child->parent = parent->pid;
+	child->born_ticks = ticks;
+	child->uid = parent->uid;
+	child->uid_known = parent->uid_known;
+	child->uid_mixed = parent->uid_mixed;
+	return (struct process_change){
+		.kind = PROCESS_FORKED, .process = child, .parent = parent, .pid = pid
+	};
+}
+
+static bool apply_fork(struct process_table *table, const struct wire_proc_event *event,
+		       uint64_t ticks, struct process_change *ret)
+{
+	struct process *parent = find(table, event->parent_tgid, false), *child;
+
+	if (!parent)
+		return false;
+
+	child = find(table, event->tgid, false);
+	if (child == parent)
+		return false;
+	if (child && child->scanned) {
+		child->parent = parent->pid;
+		*ret = (struct process_change){ .kind = PROCESS_FORKED,
+						.process = child,
+						.parent = parent,
+						.pid = child->pid };
+		return false;
+	}
+	if (child) {
+		*ret = end(table, child);
+		ret->kind = PROCESS_VANISHED;
+		return true;
+	}
+
+	*ret = add_child(table, parent, event->tgid, ticks);
+	return false;
+}
+
+static void apply_thread(struct process_table *table, const struct wire_proc_event *event)
+{
+	struct process *process = find(table, event->tgid, false);
+
+	if (process && thread_index_add(&table->threads, process, event->tid) < 0)
+		process->threads_missing = true;
+}
+
+static void apply_exec(struct process_table *table, struct process *process,
+		       struct process_change *ret)
+{
+	/* Whoever executed is the leader now, under its tid. */
+	thread_index_clear(&table->threads, process);
+	process->leader_ended = false;
+	process->threads_missing = false;
+	process->status = 0;
+	*ret = (struct process_change){ .kind = PROCESS_EXECED,
+					.process = process,
+					.pid = process->pid };
+}
+
+static void apply_uid(struct process *process, const struct wire_proc_event *event,
+		      struct process_change *ret)
+{
+	bool same = process->uid_known && !process->uid_mixed && event->ruid == process->uid &&
+		    event->euid == process->uid;
+
+	if (process->uid_known && !same)
+		process->was_other = true;
+	if (event->tid == process->pid) {
+		process->uid = event->ruid;
+		process->uid_known = true;
+		process->uid_mixed = event->ruid != event->euid;
+	} else if (!same) {
+		/* One thread alone has changed: the process has both. */
+		process->uid_mixed = true;
+	}
+	*ret = (struct process_change){ .kind = PROCESS_UID,
+					.process = process,
+					.pid = process->pid };
+}
+
+static void apply_exit(struct process_table *table, struct process *process,
+		       const struct wire_proc_event *event, struct process_change *ret)
+{
+	if (event->tid == process->pid) {
+		process->leader_ended = true;
+	} else {
+		struct process_thread *thread = thread_index_find(&table->threads, event->tid);
+
+		/* One that is not known may be the last one of a process found while it ended. */
+		if (thread && thread->process == process)
+			thread_index_remove(&table->threads, thread);
+		else if (!process->threads_missing &&
+			 (!process->leader_ended || process->n_threads > 0))
+			return;
+	}
+
+	process->n_exits++;
+	if (event->tid == process->pid || process->leader_ended)
+		process->status = event->status;
+	if (process->leader_ended && (process->n_threads == 0 || process->threads_missing))
+		*ret = end(table, process);
+	else
+		*ret = (struct process_change){ .kind = PROCESS_THREAD_ENDED,
+						.process = process,
+						.pid = process->pid };
+}
+
+bool process_table_apply(struct process_table *table, const struct wire_proc_event *event,
+			 uint64_t ticks, struct process_change *ret)
+{
+	struct process *process;
+
+	assert(table && event && ret);
+
+	*ret = (struct process_change){ .kind = PROCESS_NONE, .pid = event->tgid };
+	if (table->n_processes == 0)
+		return false;
+	if (event->kind == WIRE_PROC_FORK && event->tid == event->tgid)
+		return apply_fork(table, event, ticks, ret);
+
+	switch (event->kind) {
+	case WIRE_PROC_FORK:
+		apply_thread(table, event);
+		break;
+	case WIRE_PROC_EXEC:
+		process = find(table, event->tgid, false);
+		if (process)
+			apply_exec(table, process, ret);
+		break;
+	case WIRE_PROC_UID:
+		process = find(table, event->tgid, false);
+		if (process)
+			apply_uid(process, event, ret);
+		break;
+	case WIRE_PROC_EXIT:
+		process = find(table, event->tgid, false);
+		if (process)
+			apply_exit(table, process, event, ret);
+		break;
+	case WIRE_PROC_ACK:
+	case WIRE_PROC_OTHER:
+		break;
+	}
+
+	return false;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "daemon/core/index.h"
+#include "daemon/core/relay.h"
+
+#define BUCKETS 64
+
+struct relay {
+	struct relays *relays;
+	struct relay_options options;
+	void *userdata;
+	bool ready;
+	uint64_t batch; /* in which it was checked */
+	uint64_t lost, sent;
+	LIST_ENTRY(relay) all, bucket;
+};
+
+LIST_HEAD(relay_list, relay);
+
+struct relays {
+	const struct relay_ops *ops;
+	void *userdata;
+	struct relay_list all;
+	struct relay_list buckets[BUCKETS]; /* by pid */
+	size_t n_relays, n_all, n_waiting;
+	uint64_t batch;
+};
+
+int relays_new(struct relays **ret, const struct relay_ops *ops, void *userdata)
+{
+	struct relays *relays;
+
+	assert(ret && ops);
+
+	relays = calloc(1, sizeof(*relays));
+	if (!relays)
+		return -ENOMEM;
+	relays->ops = ops;
+	relays->userdata = userdata;
+
+	*ret = relays;
+	return 0;
+}
+
+static void end(struct relay *relay, enum relay_end why)
+{
+	struct relays *relays = relay->relays;
+
+	LIST_REMOVE(relay, all);
+	LIST_REMOVE(relay, bucket);
+	relays->n_relays--;
+	if (relay->options.all)
+		relays->n_all--;
+	if (!relay->ready)
+		relays->n_waiting--;
+	relays->ops->ended(relay, why, relays->userdata);
+	free(relay);
+}
+
+struct relays *relays_free(struct relays *relays)
+{
+	if (!relays)
+		return NULL;
+
+	while (!LIST_EMPTY(&relays->all))
+		end(LIST_FIRST(&relays->all), RELAY_STOPPED);
+	free(relays);
+	return NULL;
+}
+
+static size_t bucket_of(uint32_t pid)
+{
+	return hash_number(pid) >> 32 & (BUCKETS - 1);
+}
+
+struct relay *relays_find(const struct relays *relays, uint32_t pid)
+{
+	struct relay *relay;
+
+	assert(relays);
+
+	LIST_FOREACH(relay, &relays->buckets[bucket_of(pid)], bucket)
+		if (relay->options.pid == pid)
+			return relay;
+
+	return NULL;
+}
+
+int relay_add(struct relays *relays, const struct relay_options *options, void *userdata,
+	      struct relay **ret)
+{
+	struct relay *relay, *former;
+
+	assert(relays && options && ret);
+
+	if (options->pid <= 1 || options->signal < RELAY_SIGNAL_MIN ||
+	    options->signal > RELAY_SIGNAL_MAX)
+		return -EINVAL;
+	former = relays_find(relays, options->pid);
+	if (!former && relays->n_relays >= RELAYS_MAX)
+		return -ENOSPC;
+	relay = calloc(1, sizeof(*relay));
+	if (!relay)
+		return -ENOMEM;
+	if (former)
+		end(former, RELAY_STOPPED);
+
+	relay->relays = relays;
+	relay->options = *options;
+	relay->userdata = userdata;
+	relay->ready = options->all;
+	LIST_INSERT_HEAD(&relays->all, relay, all);
+	LIST_INSERT_HEAD(&relays->buckets[bucket_of(options->pid)], relay, bucket);
+	relays->n_relays++;
+	if (options->all)
+		relays->n_all++;
+	else
+		relays->n_waiting++;
+
+	*ret = relay;
+	return 0;
+}
+
+void relay_stop(struct relay *relay)
+{
+	assert(relay);
+
+	end(relay, RELAY_STOPPED);
+}
+
+struct relay *relays_next(const struct relays *relays, const struct relay *relay)
+{
+	assert(relays);
+
+	return relay ? LIST_NEXT(relay, all) : LIST_FIRST(&relays->all);
+}
+
+const struct relay_options *relay_options(const struct relay *relay)
+{
+	assert(relay);
+
+	return &relay->options;
+}
+
+void *relay_userdata(const struct relay *relay)
+{
+	assert(relay);
+
+	return relay->userdata;
+}
+
+uint64_t relay_lost(const struct relay *relay)
+{
+	assert(relay);
+
+	return relay->lost;
+}
+
+uint64_t relay_sent(const struct relay *relay)
+{
+	assert(relay);
+
+	return relay->sent;
+}
+
+bool relays_want_scan(const struct relays *relays)
+{
+	assert(relays);
+
+	return relays->n_waiting > 0;
+}
+
+bool relays_want_table(const struct relays *relays)
+{
+	assert(relays);
+
+	return relays->n_relays > relays->n_all;
+}
+
+bool relays_want_uid(const struct relays *relays, uint32_t uid)
+{
+	const struct relay *relay;
+
+	assert(relays);
+
+	if (!relays_want_table(relays))
+		return false;
+	LIST_FOREACH(relay, &relays->all, all)
+		if (!relay->options.all && relay->options.owner == uid)
+			return true;
+
+	return false;
+}
+
+void relays_batch(struct relays *relays)
+{
+	assert(relays);
+
+	relays->batch++;
+}
+
+/* Return: false where it has ended. */
+static bool check(struct relay *relay, bool lost)
+{
+	struct relays *relays = relay->relays;
+	enum relay_end why;
+
+	relay->batch = relays->batch;
+	if (relays->ops->check(relay, lost, &why, relays->userdata))
+		return true;
+
+	end(relay, why);
+	return false;
+}
+
+static void send(struct relay *relay, const struct wire_proc_event *event)
+{
+	struct relays *relays = relay->relays;
+	int r;
+
+	if (event->monotonic_ns < relay->options.since_ns)
+		return;
+	if (relay->batch != relays->batch && !check(relay, false))
+		return;
+
+	r = relays->ops->send(relay, event->parent_tgid, event->tgid, relays->userdata);
+	if (r == 0)
+		relay->sent++;
+	else if (r == RELAY_E_LOST)
+		relay->lost++;
+	else
+		end(relay, RELAY_EXITED);
+}
+
+/* Something that happened to a process that may be registered. */
+static void note_target(struct relays *relays, const struct wire_proc_event *event)
+{
+	struct relay *relay = relays_find(relays, event->tgid);
+
+	if (!relay || event->monotonic_ns < relay->options.since_ns)
+		return;
+
+	if (event->kind == WIRE_PROC_EXEC)
+		end(relay, RELAY_EXECED);
+	else if (event->kind == WIRE_PROC_UID)
+		end(relay, RELAY_UIDS_CHANGED);
+	else if (event->kind == WIRE_PROC_EXIT)
+		check(relay, false);
+}
+
+void relays_note(struct relays *relays, const struct wire_proc_event *event)
+{
+	struct relay *relay, *next;
+
+	assert(relays && event);
+
+	if (relays->n_relays == 0)
+		return;
+	if (event->kind != WIRE_PROC_FORK) {
+		note_target(relays, event);
+		return;
+	}
+	if (relays->n_all == 0 || event->tid != event->tgid)
+		return;
+
+	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
+		next = LIST_NEXT(relay, all);
+		if (relay->options.all)
+			send(relay, event);
+	}
+}
+
+void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
+		     const struct process *parent)
+{
+	struct relay *relay, *next;
+
+	assert(relays && event && parent);
+
+	if (!relays_want_table(relays) || !parent->uid_known || parent->uid_mixed)
+		return;
+	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
+		next = LIST_NEXT(relay, all);
+		if (!relay->options.all && relay->ready && relay->options.owner == parent->uid)
+			send(relay, event);
+	}
+}
+
+void relays_note_lost(struct relays *relays, uint64_t count)
+{
+	struct relay *relay, *next;
+
+	assert(relays);
+
+	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
+		next = LIST_NEXT(relay, all);
+		relay->lost += count;
+		check(relay, true);
+	}
+}
+
+void relays_ready(struct relays *relays)
+{
+	struct relay *relay;
+
+	assert(relays);
+
+	LIST_FOREACH(relay, &relays->all, all) {
+		if (relay->ready)
+			continue;
+		relay->ready = true;
+		relays->n_waiting--;
+		if (relays->ops->ready)
+			relays->ops->ready(relay, relays->userdata);
+	}
+}

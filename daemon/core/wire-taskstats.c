@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <linux/taskstats.h>
+#include <string.h>
+
+#include "daemon/core/wire-taskstats.h"
+
+/* The first version of the structure that the kernel gave bytes of storage in. */
+#define STATS_MIN (offsetof(struct taskstats, write_bytes) + sizeof(uint64_t))
+
+struct attribute {
+	unsigned int type;
+	const uint8_t *data;
+	size_t n_data;
+};
+
+/* Return: 1 with the next attribute, 0 at the end, -EBADMSG. */
+static int attribute_next(const uint8_t *data, size_t n_data, size_t *offset, struct attribute *ret)
+{
+	size_t n_left = n_data - *offset;
+	struct nlattr header;
+
+	if (n_left == 0)
+		return 0;
+	if (n_left < sizeof(header))
+		return -EBADMSG;
+	memcpy(&header, data + *offset, sizeof(header));
+	if (header.nla_len < sizeof(header) || header.nla_len > n_left)
+		return -EBADMSG;
+
+	*ret = (struct attribute){
+		.type = header.nla_type & NLA_TYPE_MASK,
+		.data = data + *offset + sizeof(header),
+		.n_data = header.nla_len - sizeof(header),
+	};
+	*offset += (size_t)NLA_ALIGN(header.nla_len) < n_left ? (size_t)NLA_ALIGN(header.nla_len)
+							      : n_left;
+	return 1;
+}
+
+static int decode_stats(const struct attribute *attribute, struct wire_taskstats *ret)
+{
+	struct taskstats stats = {};
+
+	if (attribute->n_data < STATS_MIN)
+		return -EBADMSG;
+	memcpy(&stats, attribute->data,
+	       attribute->n_data < sizeof(stats) ? attribute->n_data : sizeof(stats));
+
+	*ret = (struct wire_taskstats){
+		.tid = stats.ac_pid,
+		/* Zero where the record is shorter than that. */
+		.tgid = stats.version >= 12 ? stats.ac_tgid : 0,
+		.uid = stats.ac_uid,
+		.flags = stats.ac_flag,
+		.elapsed_us = stats.ac_etime,
+		.user_us = stats.ac_utime,
+		.system_us = stats.ac_stime,
+		.read_bytes = stats.read_bytes,
+		.write_bytes = stats.write_bytes,
+		.peak_rss_kib = stats.hiwater_rss,
+	};
+	return 1;
+}
+
+/* TASKSTATS_TYPE_AGGR_PID holds the pid and the structure. */
+static int decode_thread(const struct attribute *aggregate, struct wire_taskstats *ret)
+{
+	struct wire_taskstats record = {};
+	struct attribute attribute;
+	uint32_t tid = 0;
+	size_t offset = 0;
+	int r, found = 0;
+
+	for (;;) {
+		r = attribute_next(aggregate->data, aggregate->n_data, &offset, &attribute);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			break;
+
+		if (attribute.type == TASKSTATS_TYPE_PID) {
+			if (attribute.n_data != sizeof(tid))
+				return -EBADMSG;
+			memcpy(&tid, attribute.data, sizeof(tid));
+		} else if (attribute.type == TASKSTATS_TYPE_STATS) {
+			found = decode_stats(&attribute, &record);
+			if (found < 0)
+				return found;
+		}
+	}
+	if (!found || tid == 0)
+		return 0;
+
+	/* The one outside is of the initial pid namespace, as events are. */
+	record.tid = tid;
+	*ret = record;
+	return 1;
+}
+
+int wire_taskstats_decode(const void *data, size_t n_data, struct wire_taskstats *ret)
+{
+	struct wire_taskstats record;
+	struct attribute attribute;
+	size_t offset = 0;
+	int r, found = 0;
+
+	assert(data || n_data == 0);
+	assert(ret);
+
+	for (;;) {
+		r = attribute_next(data, n_data, &offset, &attribute);
+		if (r < 0)
+			return r;
+		if (r == 0)
+			break;
+
+		if (attribute.type == TASKSTATS_TYPE_AGGR_PID && !found) {
+			found = decode_thread(&attribute, &record);
+			if (found < 0)
+				return found;
+		}
+	}
+
+	if (found)
+		*ret = record;
+	return found;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/* Texts of /proc/PID: stat, status and cgroup. */
+
+#undef NDEBUG
+#include <assert.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/process-policy.h"
+#include "daemon/core/procfile.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct procfile_status status;
+	struct procfile_stat stat;
+	char *copy = malloc(size ? size : 1), unit[256];
+	int r;
+
+	assert(copy);
+	memcpy(copy, data, size);
+	r = procfile_decode_stat(copy, size, &stat);
+	assert(r == -EBADMSG || (r == 0 && stat.pid > 0));
+	r = procfile_decode_status(copy, size, &status);
+	assert(r == -EBADMSG || r == 0);
+	r = process_unit_of(copy, size, unit, sizeof(unit));
+	assert(r == -ENOENT || (r == 0 && strlen(unit) > 0 && *unit != '/'));
+	free(copy);
+	return 0;
+}
