@@ -15,6 +15,7 @@ struct feed {
 	struct feed_clock clock;
 	struct feed_statistics statistics;
 	uint64_t round;
+	bool round_ended; /* the socket of events was empty */
 	uint64_t now_us; /* of the latest event */
 	size_t n_ended; /* in the table, until their records came */
 	bool relays_changed; /* processes may be here for a relay that is gone */

@@ -199,7 +199,8 @@ void feed_round_begin(struct feed *feed, const struct feed_clock *clock)
 	assert(feed && clock && clock->ticks_per_second > 0);
 
 	feed->clock = *clock;
-	feed->round++;
+	feed->round += feed->round_ended;
+	feed->round_ended = false;
 	relays_batch(feed->relays);
 }
 
@@ -319,13 +320,14 @@ void feed_lost(struct feed *feed, uint64_t count)
 	feed->lost_more |= count == 0;
 }
 
-bool feed_round_end(struct feed *feed)
+bool feed_round_end(struct feed *feed, bool empty)
 {
 	struct process *process, *next;
 
 	assert(feed);
 
-	if (feed->n_ended > 0 && !feed_is_holding(feed)) {
+	feed->round_ended = empty;
+	if (empty && feed->n_ended > 0 && !feed_is_holding(feed)) {
 		for (process = process_table_next(feed->table, NULL); process; process = next) {
 			next = process_table_next(feed->table, process);
 			if (process->ended && process->round < feed->round)

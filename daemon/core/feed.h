@@ -16,12 +16,14 @@
  *	2. feed_round_begin()
  *	3. read the socket of events until it is empty, or for a bounded number:
  *	   feed_event() for each, feed_lost() where some are missing, in place
- *	4. feed_record() for each of the array
- *	5. feed_round_end(): -> another round is needed soon (2 ms) where
- *	   it returns true, even without a sign: exits wait for their records
+ *	4. only where it became empty: feed_record() for each of the array
+ *	5. feed_round_end(), which says whether it became empty; else the array is
+ *	   kept, and the next turn of the loop begins at 1 and adds to it
  *
- * In this order no record comes before its fork is known, and a record that
- * is not there by the round after its exit never comes.
+ * Where feed_round_end() returns true, another round is needed soon (2 ms)
+ * even without a sign: exits wait for their records. In this order no record
+ * comes before its fork is known, and one that is not there by the round
+ * after its exit never comes.
  *
  * A scan, when feed_wants_scan() says so after any call:
  *
@@ -103,7 +105,7 @@ void feed_lost(struct feed *feed, uint64_t count);
 void feed_record(struct feed *feed, const struct wire_taskstats *record);
 /** feed_records_lost() - the socket of records overran: groups with accounting are incomplete */
 void feed_records_lost(struct feed *feed);
-bool feed_round_end(struct feed *feed);
+bool feed_round_end(struct feed *feed, bool empty);
 
 /** feed_scan_begin() - what was added to one not applied is dropped; Return: 0 or -ENOMEM */
 int feed_scan_begin(struct feed *feed);

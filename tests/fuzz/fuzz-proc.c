@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			feed_lost(feed, lost);
 		feed_event(feed, &event);
 		if (event.seq % 3 == 0) {
-			feed_round_end(feed);
+			feed_round_end(feed, event.seq % 2);
 			feed_round_begin(feed, &clock_of_none);
 		}
 	}
