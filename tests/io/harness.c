@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -31,6 +32,16 @@ static void skip_all(const char *why)
 {
 	fprintf(stderr, "SKIPPED: %s\n", why);
 	exit(77);
+}
+
+void harness_require_fanotify(void)
+{
+	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_CLOEXEC, O_RDONLY);
+
+	if (fd < 0 && (errno == EPERM || errno == ENOSYS))
+		skip_all("fanotify is not allowed here");
+	if (fd >= 0)
+		close(fd);
 }
 
 void harness_enter(void)

@@ -19,6 +19,9 @@
 /** harness_enter() - exits with 77, saying so, where the test cannot run */
 void harness_enter(void);
 
+/** harness_require_fanotify() - skip all where a filter of system calls forbids it, as in some containers */
+void harness_require_fanotify(void);
+
 uint64_t now_us(void);
 
 /* What has not come after this will not come, on the slowest machine that there is. */

@@ -486,5 +486,6 @@ int main(void)
 	};
 
 	harness_enter();
+	harness_require_fanotify();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
