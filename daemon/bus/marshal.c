@@ -130,12 +130,15 @@ int marshal_details(sd_bus_message *message, const struct details *details, bool
 	while (details_next(details->data, details->n_data, &offset, &detail) == 1) {
 		if (!private && (detail.flags & DETAIL_PRIVATE))
 			continue;
+		/* That of the latest alone: here it is the sum. */
+		if (count > 1 && detail_is(&detail, "count"))
+			continue;
 		r = marshal_detail(message, &detail);
 		if (r < 0)
 			return r;
 	}
 
-	if (count > 1 && !details_find(details, "count", &detail)) {
+	if (count > 1) {
 		r = sd_bus_message_append(message, "{sv}", "count", "t", count);
 		if (r < 0)
 			return r;

@@ -16,7 +16,8 @@
 /* Events of one code that wait: the latest of them. */
 struct waiting {
 	struct event event;
-	uint64_t count; /* 0: none */
+	uint64_t count; /* events; 0: none */
+	uint64_t sum; /* of their own counts */
 	uint64_t seq; /* of the latest, in order of arrival */
 	size_t size;
 };
@@ -332,6 +333,8 @@ int coalesce_push(struct coalesce *coalesce, uint64_t now_us, const struct event
 	event_deinit(&waiting->event);
 	waiting->event = copy;
 	waiting->count++;
+	if (__builtin_add_overflow(waiting->sum, event_count(event), &waiting->sum))
+		waiting->sum = UINT64_MAX;
 	waiting->seq = ++coalesce->seq;
 	/* More than a burst could never be sent. */
 	waiting->size = size < COALESCE_BURST ? size : COALESCE_BURST;
@@ -414,7 +417,7 @@ bool coalesce_pop(struct coalesce *coalesce, uint64_t now_us, struct event *ret,
 	coalesce->statistics.waiting -= waiting->count;
 
 	*ret = waiting->event;
-	*ret_count = waiting->count;
+	*ret_count = waiting->sum;
 	*waiting = (struct waiting){};
 
 	kind_told(kind, coalesce->now_us, ret->code);

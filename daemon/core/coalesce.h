@@ -55,7 +55,7 @@ int coalesce_push(struct coalesce *coalesce, uint64_t now_us, const struct event
 /**
  * coalesce_pop() - the next signal to send now
  * @ret:	owned by the caller, event_deinit()
- * @ret_count:	how many events of this code it stands for, itself included
+ * @ret_count:	how many it stands for, itself included: the sum of event_count()
  *
  * To be called until it returns false, after each push and when due.
  * Return: true with a signal, false when there is none yet.

@@ -400,18 +400,26 @@ int details_append(struct details *details, const uint8_t *data, size_t n_data, 
 	return 0;
 }
 
+bool detail_is(const struct detail *detail, const char *key)
+{
+	size_t n_key = strlen(key);
+
+	assert(detail);
+
+	return detail->n_key == n_key && memcmp(detail->key, key, n_key) == 0;
+}
+
 bool details_find(const struct details *details, const char *key, struct detail *ret)
 {
-	size_t offset = 0, n_key;
 	struct detail detail;
+	size_t offset = 0;
 
 	assert(details);
 	assert(key);
 	assert(ret);
 
-	n_key = strlen(key);
 	while (details_next(details->data, details->n_data, &offset, &detail) > 0) {
-		if (detail.n_key != n_key || memcmp(detail.key, key, n_key) != 0)
+		if (!detail_is(&detail, key))
 			continue;
 		*ret = detail;
 		return true;

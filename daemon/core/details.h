@@ -120,6 +120,9 @@ int details_append(struct details *details, const uint8_t *data, size_t n_data, 
 /** details_find() - the first pair with @key; Return: true when there is one */
 bool details_find(const struct details *details, const char *key, struct detail *ret);
 
+/** detail_is() - it has this key */
+bool detail_is(const struct detail *detail, const char *key);
+
 uint32_t detail_u32(const struct detail *detail);
 uint64_t detail_u64(const struct detail *detail);
 

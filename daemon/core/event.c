@@ -66,6 +66,22 @@ int event_copy(struct event *ret, const struct event *event, bool private)
 	return 0;
 }
 
+uint64_t event_count(const struct event *event)
+{
+	struct detail detail;
+	uint64_t count = 1;
+
+	assert(event);
+
+	if (!details_find(&event->details, "count", &detail))
+		return 1;
+	if (detail.type == DETAIL_U64)
+		count = detail_u64(&detail);
+	else if (detail.type == DETAIL_U32)
+		count = detail_u32(&detail);
+	return count > 0 ? count : 1;
+}
+
 const char *event_code_name(enum event_code code)
 {
 	assert((unsigned int)code < _EVENT_CODE_N);

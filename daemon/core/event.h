@@ -106,6 +106,9 @@ void event_deinit(struct event *event);
  */
 int event_copy(struct event *ret, const struct event *event, bool private);
 
+/** event_count() - how many happenings it stands for by itself: its detail "count", at least 1 */
+uint64_t event_count(const struct event *event);
+
 /** event_code_name() - the name on the bus, "threshold-below" */
 const char *event_code_name(enum event_code code);
 

@@ -149,9 +149,12 @@ static void add_threshold(struct text *text, const struct event *event, bool bel
 		add_amount(text, detail_u64(&level), inodes);
 		text_add(text, ")");
 	}
+}
 
-	if (below && is_set(event, "initial"))
-		text_add(text, ", found at start");
+static bool is_error(const struct event *event)
+{
+	return event->code == EVENT_CORRUPTED || event->code == EVENT_IO_ERROR ||
+	       event->code == EVENT_WRITEBACK_ERROR;
 }
 
 static void add_errno(struct text *text, const struct event *event)
@@ -160,22 +163,45 @@ static void add_errno(struct text *text, const struct event *event)
 
 	/* data is whatever a source read: no index into a table of ours. */
 	if (event->data > 0 && event->data < 4096)
-		name = strerrordesc_np((int)event->data);
+		name = strerrorname_np((int)event->data);
 	if (name)
 		text_add(text, " (%s)", name);
+}
+
+static void add_read_only(struct text *text, const struct event *event)
+{
+	static const struct {
+		const char *reason, *sentence;
+	} sentences[] = {
+		{ "admin", "was remounted read-only" },
+		{ "device", "cannot be written to, its disk is read-only" },
+		{ "error", "became read-only after an error" },
+		{ "emergency", "became read-only after an error, though no flag shows it" },
+		{ "shutdown", "cannot be used any more, it was shut down" },
+	};
+	struct detail reason;
+
+	if (find(event, "reason", DETAIL_STRING, &reason))
+		for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+			if (reason.n_value == strlen(sentences[i].reason) &&
+			    memcmp(reason.value, sentences[i].reason, reason.n_value) == 0) {
+				text_add(text, "%s", sentences[i].sentence);
+				return;
+			}
+	text_add(text, "became read-only");
 }
 
 static void add_what(struct text *text, const struct event *event)
 {
 	switch (event->code) {
 	case EVENT_ENOSPC:
-		text_add(text, "a write failed, no space left");
+		text_add(text, "no space left");
 		return;
 	case EVENT_ENOSPC_METADATA:
-		text_add(text, "a write failed, no space left for metadata");
+		text_add(text, "no space left for metadata");
 		return;
 	case EVENT_ENOSPC_INODES:
-		text_add(text, "a file could not be created, no inodes left");
+		text_add(text, "no inodes left, nothing new can be created");
 		return;
 	case EVENT_THRESHOLD_BELOW:
 		add_threshold(text, event, true);
@@ -184,14 +210,13 @@ static void add_what(struct text *text, const struct event *event)
 		add_threshold(text, event, false);
 		return;
 	case EVENT_READ_ONLY:
-		text_add(text, "became read-only");
-		add_string(text, event, "reason", ", reason: ", "");
+		add_read_only(text, event);
 		return;
 	case EVENT_READ_WRITE:
 		text_add(text, "became writable again");
 		return;
 	case EVENT_CORRUPTED:
-		text_add(text, "is damaged, the filesystem found an inconsistency");
+		text_add(text, "is damaged, what is on the disk contradicts itself");
 		add_errno(text, event);
 		return;
 	case EVENT_IO_ERROR:
@@ -246,11 +271,15 @@ void sentence_event(char ret[static SENTENCE_MAX], const struct event *event, ui
 
 	add_where(&text, event);
 	add_what(&text, event);
+	/* Of a threshold it goes without saying unless it is crossed. */
+	if (event->code != EVENT_THRESHOLD_ABOVE && is_set(event, "initial"))
+		text_add(&text, ", found at start");
 
 	if (event->pid > 0)
 		text_add(&text, ", by process %u", event->pid);
 	if (count > 1)
-		text_add(&text, ", %" PRIu64 " times", count);
+		text_add(&text, is_error(event) ? ", %" PRIu64 " errors" : ", %" PRIu64 " times",
+			 count);
 }
 
 static void add_writers(struct text *text, const struct detail *detail)
@@ -287,4 +316,26 @@ void sentence_writers(char ret[static SENTENCE_MAX], const struct event *event,
 	add_where(&text, event);
 	text_add(&text, "wrote most in the moments before: ");
 	add_writers(&text, &detail);
+}
+
+void sentence_object(char ret[static SENTENCE_MAX], const struct event *event,
+		     const struct details *details)
+{
+	struct text text = { .data = ret };
+	char name[SENTENCE_WHERE_MAX];
+	struct detail path, inode;
+
+	assert(event);
+	assert(details);
+
+	ret[0] = '\0';
+
+	if (!details_find(details, "path", &path) || path.type != DETAIL_BYTES || path.n_value == 0)
+		return;
+
+	escape(name, sizeof(name), path.value, path.n_value, 0);
+	add_where(&text, event);
+	text_add(&text, "the file concerned is %s", name);
+	if (find(event, "inode", DETAIL_U64, &inode))
+		text_add(&text, " (inode %" PRIu64 ")", detail_u64(&inode));
 }

@@ -5,7 +5,8 @@
  * An event as a sentence
  *
  * "/srv: 4.9 GiB available, below threshold critical (5.0 GiB)": what a
- * person reads in the journal. Pure. It holds nothing below the mount point.
+ * person reads in the journal. Pure. It holds nothing below the mount point,
+ * but for those about private details: who wrote, and which file is damaged.
  */
 
 #include <stddef.h>
@@ -26,6 +27,10 @@ void sentence_event(char ret[static SENTENCE_MAX], const struct event *event, ui
 /** sentence_writers() - who wrote most, from a DETAIL_WRITERS among @details; empty without */
 void sentence_writers(char ret[static SENTENCE_MAX], const struct event *event,
 		      const struct details *details);
+
+/** sentence_object() - which file it was about, from a private path among @details; empty without */
+void sentence_object(char ret[static SENTENCE_MAX], const struct event *event,
+		     const struct details *details);
 
 /* Enough for "1023.9 GiB" and for every number with its unit. */
 #define SENTENCE_SIZE_MAX 32

@@ -60,18 +60,6 @@ static enum table_colour severity_colour(enum event_severity severity)
 	return TABLE_PLAIN;
 }
 
-/* How often it happened, where a flood was told as one. */
-static uint64_t event_count(const struct event *event)
-{
-	struct detail count;
-
-	if (!details_find(&event->details, "count", &count))
-		return 1;
-	if (count.type == DETAIL_U64)
-		return detail_u64(&count);
-	return count.type == DETAIL_U32 ? detail_u32(&count) : 1;
-}
-
 static void make_sentence(char ret[static SENTENCE_MAX], const struct feed_event *told)
 {
 	char where[SENTENCE_MAX / 2];
@@ -107,6 +95,27 @@ static void print_writers(uint64_t id, const struct details *details)
 		sentence_size(size, writer.bytes);
 		printf("%s%s[%" PRIu32 "] %s", before, writer.comm, writer.pid, size);
 	}
+	putchar('\n');
+}
+
+/* Of an error: those who may know are told which file it was. */
+static void print_object(uint64_t id, const struct details *details)
+{
+	struct detail inode, path;
+	bool has_inode = details_find(details, "inode", &inode) && inode.type == DETAIL_U64;
+	bool has_path = details_find(details, "path", &path) && path.type == DETAIL_BYTES;
+	char name[SENTENCE_MAX];
+
+	if (!has_inode && !has_path)
+		return;
+
+	printf("%25sfile concerned in #%" PRIu64 ":", "", id);
+	if (has_path) {
+		escape(name, sizeof(name), path.value, path.n_value, 0);
+		printf(" %s", name);
+	}
+	if (has_inode)
+		printf("%s inode %" PRIu64, has_path ? "," : "", detail_u64(&inode));
 	putchar('\n');
 }
 
@@ -156,6 +165,7 @@ void feed_print(const struct feed_event *told, const struct feed_style *style)
 	       table_colour_start(style->colour, severity_colour(event->severity)), told->severity,
 	       table_colour_end(style->colour), sentence, event->id);
 	print_writers(event->id, &event->details);
+	print_object(event->id, &event->details);
 }
 
 void feed_print_amend(uint64_t id, const struct details *details, const struct feed_style *style)
@@ -164,6 +174,7 @@ void feed_print_amend(uint64_t id, const struct details *details, const struct f
 
 	if (!style->json) {
 		print_writers(id, details);
+		print_object(id, details);
 		return;
 	}
 	json_open(&json, NULL, '{');

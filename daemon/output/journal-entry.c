@@ -224,8 +224,10 @@ static void builder_details(struct builder *builder, const struct details *detai
 	struct detail detail;
 	size_t offset = 0;
 
+	/* That is told with the head: of several events it is the sum. */
 	while (details_next(details->data, details->n_data, &offset, &detail) == 1)
-		builder_detail(builder, &detail);
+		if (!detail_is(&detail, "count"))
+			builder_detail(builder, &detail);
 }
 
 static void builder_head(struct builder *builder, int priority, const char *message_id,
@@ -333,6 +335,7 @@ int journal_entry_amend(struct journal_entry *ret, enum journal_form form,
 			const struct event *event, const struct details *more)
 {
 	_cleanup_(builder_deinit) struct builder builder = {};
+	const char *message_id = CATALOG_WRITERS;
 	char text[SENTENCE_MAX];
 	struct detail where;
 
@@ -341,13 +344,17 @@ int journal_entry_amend(struct journal_entry *ret, enum journal_form form,
 	assert(more);
 
 	sentence_writers(text, event, more);
+	if (text[0] == '\0') {
+		sentence_object(text, event, more);
+		message_id = CATALOG_OBJECT;
+	}
 	if (text[0] == '\0')
 		return JOURNAL_ENTRY_E_NOTHING;
 
 	if (form != JOURNAL_FORM_NATIVE)
 		return entry_line(ret, form, catalog_priority(SEVERITY_NOTICE), text);
 
-	builder_head(&builder, catalog_priority(SEVERITY_NOTICE), CATALOG_WRITERS, text);
+	builder_head(&builder, catalog_priority(SEVERITY_NOTICE), message_id, text);
 	builder_event(&builder, event);
 	if (details_find(&event->details, "where", &where))
 		builder_detail(&builder, &where);

@@ -86,11 +86,30 @@ static void test_sentences(void **state)
 	event_make(&event, EVENT_IO_ERROR, "", 0);
 	event.data = EIO;
 	sentence_event(text, &event, 0);
-	assert_string_equal(
-		text, "filesystem 259:3: an input or output error occurred (Input/output error)");
+	assert_string_equal(text, "filesystem 259:3: an input or output error occurred (EIO)");
 	event.data = UINT64_MAX;
 	sentence_event(text, &event, 0);
 	assert_string_equal(text, "filesystem 259:3: an input or output error occurred");
+	event_deinit(&event);
+
+	/* Many errors, found at the start. */
+	event_make(&event, EVENT_CORRUPTED, "/srv", 4);
+	event.data = EUCLEAN;
+	assert_int_equal(details_add_bool(&event.details, "initial", true, 0), 0);
+	sentence_event(text, &event, 3);
+	assert_string_equal(text, "/srv: is damaged, what is on the disk contradicts itself "
+				  "(EUCLEAN), found at start, 3 errors");
+	event_deinit(&event);
+
+	event_make(&event, EVENT_READ_ONLY, "/srv", 4);
+	assert_int_equal(details_add_string(&event.details, "reason", "emergency", 0), 0);
+	sentence_event(text, &event, 1);
+	assert_string_equal(text, "/srv: became read-only after an error, though no flag shows it");
+	event_deinit(&event);
+	event_make(&event, EVENT_READ_ONLY, "/srv", 4);
+	assert_int_equal(details_add_string(&event.details, "reason", "of a later version", 0), 0);
+	sentence_event(text, &event, 1);
+	assert_string_equal(text, "/srv: became read-only");
 	event_deinit(&event);
 
 	/* Whatever a mount point is called: one line, printable, bounded. */
@@ -98,7 +117,7 @@ static void test_sentences(void **state)
 	sentence_event(text, &event, 1);
 	assert_string_equal(
 		text,
-		"/a\\012\\033[31m\"\\377\\134: is damaged, the filesystem found an inconsistency");
+		"/a\\012\\033[31m\"\\377\\134: is damaged, what is on the disk contradicts itself");
 	event_deinit(&event);
 
 	for (enum event_code code = 0; code < _EVENT_CODE_N; code++) {
@@ -112,6 +131,43 @@ static void test_sentences(void **state)
 		assert_non_null(strstr(text, "\\012: "));
 		event_deinit(&event);
 	}
+}
+
+/* Which file it was stands in no sentence but its own. */
+static void test_object(void **state)
+{
+	struct details details = {};
+	char text[SENTENCE_MAX];
+	struct event event;
+
+	event_make(&event, EVENT_CORRUPTED, "/srv", 4);
+	sentence_object(text, &event, &details);
+	assert_string_equal(text, "");
+	assert_int_equal(details_add_u64(&event.details, "inode", 12, DETAIL_PRIVATE), 0);
+	sentence_object(text, &event, &details);
+	assert_string_equal(text, "");
+	assert_int_equal(details_add_bytes(&details, "path", "etc/pass\nwd", 11, DETAIL_PRIVATE),
+			 0);
+	sentence_object(text, &event, &details);
+	assert_string_equal(text, "/srv: the file concerned is etc/pass\\012wd (inode 12)");
+	sentence_event(text, &event, 1);
+	assert_null(strstr(text, "12"));
+	details_deinit(&details);
+	event_deinit(&event);
+}
+
+/* An event that stands for several already: the sum is told, and once. */
+static void test_count(void **state)
+{
+	struct journal_entry entry;
+	struct event event;
+
+	event_make(&event, EVENT_CORRUPTED, "/srv", 4);
+	assert_int_equal(details_add_u64(&event.details, "count", 5, 0), 0);
+	assert_int_equal(journal_entry_event(&entry, JOURNAL_FORM_NATIVE, &event, 12), 0);
+	assert_field(&entry, "FSEVENTS_COUNT", "12");
+	journal_entry_deinit(&entry);
+	event_deinit(&event);
 }
 
 static void test_entry(void **state)
@@ -269,6 +325,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),	cmocka_unit_test(test_sentences),
+		cmocka_unit_test(test_object),	cmocka_unit_test(test_count),
 		cmocka_unit_test(test_entry),	cmocka_unit_test(test_entry_bounds),
 		cmocka_unit_test(test_limiter),
 	};

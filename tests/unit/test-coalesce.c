@@ -335,6 +335,32 @@ static void test_huge_signal(void **state)
 	coalesce_free(coalesce);
 }
 
+/* An event that stands for several already counts as these. */
+static void test_counts_add_up(void **state)
+{
+	struct event event = { .id = 1, .code = EVENT_CORRUPTED }, told;
+	struct coalesce_statistics statistics;
+	struct coalesce *coalesce = make();
+	uint64_t count;
+
+	assert_int_equal(details_add_u64(&event.details, "count", 5, 0), 0);
+	assert_int_equal(coalesce_push(coalesce, SECOND, &event, SIZE), 0);
+	assert_true(coalesce_pop(coalesce, SECOND, &told, &count));
+	assert_int_equal(count, 5);
+	event_deinit(&told);
+
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(coalesce_push(coalesce, SECOND, &event, SIZE), 0);
+	assert_true(coalesce_pop(coalesce, coalesce_due(coalesce), &told, &count));
+	assert_int_equal(count, 10);
+	event_deinit(&told);
+	coalesce_statistics(coalesce, &statistics);
+	assert_int_equal(statistics.merged, 1);
+	assert_int_equal(statistics.told, 2);
+	event_deinit(&event);
+	coalesce_free(coalesce);
+}
+
 static void test_tests_are_apart(void **state)
 {
 	struct coalesce *coalesce = make();
@@ -364,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_allowance),
 		cmocka_unit_test(test_severe_first_when_short),
 		cmocka_unit_test(test_huge_signal),
+		cmocka_unit_test(test_counts_add_up),
 		cmocka_unit_test(test_tests_are_apart),
 	};
 
