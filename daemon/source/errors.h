@@ -9,7 +9,8 @@
  * superblock. Several members may have one fsid (clones of an image): then all
  * are told, and each looks for itself. Reads late and in batches. The queue is
  * never unlimited; when it overflows every member is told to look again.
- * What the daemon's own processes caused is dropped.
+ * What the daemon's own processes caused is dropped, with what was merged into
+ * it: the counters of the filesystem have that.
  *
  * ext4 since Linux 5.16; xfs, f2fs and others from 7.0 on. A filesystem that
  * takes the mark may still never say anything.
@@ -35,7 +36,7 @@ struct errors_ops {
 	void (*marked)(int error, void *userdata);
 };
 
-/** errors_new() - Return: 0, -EOPNOTSUPP (not in this kernel or not allowed), or another negative errno */
+/** errors_new() - all its members must be freed before it; Return: 0, -EOPNOTSUPP (not in this kernel or not allowed), or another negative errno */
 int errors_new(struct errors **ret, sd_event *loop, struct pool *pool);
 struct errors *errors_free(struct errors *errors);
 DEFINE_FREEP(errors, errors_free)
@@ -48,6 +49,13 @@ DEFINE_FREEP(errors, errors_free)
 int errors_member_new(struct errors_member **ret, struct errors *errors, const struct mount *mount,
 		      enum pool_lane lane, uint64_t lane_key, uid_t owner_uid,
 		      const struct errors_ops *ops, void *userdata);
+
+/**
+ * errors_member_free() - also from within a callback, and with the mark under way
+ *
+ * The mark stays with the superblock, since only a path would take it away; what it
+ * tells from now on is counted as unknown.
+ */
 struct errors_member *errors_member_free(struct errors_member *member);
 DEFINE_FREEP(errors_member, errors_member_free)
 

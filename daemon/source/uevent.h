@@ -7,7 +7,7 @@
  * The kernel's uevent multicast group, by libmnl: a disk that turned read-only
  * or writable, changed, or was removed. Datagrams of others than the kernel
  * are dropped and counted; when the socket overruns, everybody is told to
- * look again. Only in the initial network namespace does the kernel send any.
+ * look again. The kernel sends none to the network namespaces of user namespaces.
  */
 
 #include <stdint.h>
@@ -20,7 +20,7 @@ struct uevents;
 
 struct uevents_ops {
 	void (*event)(const struct uevent *event, void *userdata);
-	void (*lost)(void *userdata);
+	void (*lost)(void *userdata); /* once for each wake-up at most */
 };
 
 /** uevents_new() - Return: 0 or a negative errno */
