@@ -271,27 +271,22 @@ static void on_marked(enum pool_result result, const void *reply, size_t n_reply
 }
 
 int errors_member_new(struct errors_member **ret, struct errors *errors, const struct mount *mount,
-		      enum pool_lane lane, uint64_t lane_key, uid_t owner_uid,
-		      const struct errors_ops *ops, void *userdata)
+		      const struct errors_lane *lane, const struct errors_ops *ops, void *userdata)
 {
 	_cleanup_(errors_member_freep) struct errors_member *member = NULL;
 	struct pool_submission submission = {
-		.lane = lane,
-		.lane_key = lane_key,
-		.owner_uid = owner_uid,
 		.job = JOB_MARK,
 		.deadline_us = ERRORS_MARK_DEADLINE_US,
 		.reply = on_marked,
 	};
 	_cleanup_free_ void *payload = NULL;
-	struct mark_request request = {
-		.mask = FAN_FS_ERROR,
-	};
+	struct mark_request request = { .mask = FAN_FS_ERROR };
 	int r;
 
 	assert(ret);
 	assert(errors);
 	assert(mount);
+	assert(lane);
 	assert(ops && ops->error && ops->marked);
 
 	request.where = mount->where;
@@ -309,6 +304,9 @@ int errors_member_new(struct errors_member **ret, struct errors *errors, const s
 	member->userdata = userdata;
 	TAILQ_INSERT_TAIL(&errors->members, member, link);
 
+	submission.lane = lane->lane;
+	submission.lane_key = lane->key;
+	submission.owner_uid = lane->owner_uid;
 	submission.payload = payload;
 	submission.fd = sd_event_source_get_io_fd(errors->io);
 	submission.userdata = member;

@@ -41,14 +41,21 @@ int errors_new(struct errors **ret, sd_event *loop, struct pool *pool);
 struct errors *errors_free(struct errors *errors);
 DEFINE_FREEP(errors, errors_free)
 
+/* By whom a mark is set: as in struct pool_submission. */
+struct errors_lane {
+	enum pool_lane lane;
+	uint64_t key;
+	uid_t owner_uid;
+};
+
 /**
  * errors_member_new() - ask for a mark on a filesystem
  * @mount:	to reach it by; borrowed for the call
- * @lane, @lane_key, @owner_uid: as in struct pool_submission
+ *
+ * Return: 0, -ENOBUFS (too many wait in the lane), or another negative errno.
  */
 int errors_member_new(struct errors_member **ret, struct errors *errors, const struct mount *mount,
-		      enum pool_lane lane, uint64_t lane_key, uid_t owner_uid,
-		      const struct errors_ops *ops, void *userdata);
+		      const struct errors_lane *lane, const struct errors_ops *ops, void *userdata);
 
 /**
  * errors_member_free() - also from within a callback, and with the mark under way

@@ -59,6 +59,7 @@ static void on_marked(int error, void *userdata)
 	watched->error = error;
 }
 
+static const struct errors_lane local = { .lane = POOL_LANE_LOCAL, .key = 1 };
 static const struct errors_ops ops = { .error = on_error, .marked = on_marked };
 
 static int setup(void **state)
@@ -85,8 +86,8 @@ static void watch(struct fixture *fixture, struct watched *watched, const char *
 	*watched = (struct watched){};
 	snprintf(watched->where, sizeof(watched->where), "%s", where);
 	watched->mount = mount_of(watched->where);
-	assert_return_code(errors_member_new(&watched->member, errors, &watched->mount,
-					     POOL_LANE_LOCAL, 1, 0, &ops, watched),
+	assert_return_code(errors_member_new(&watched->member, errors, &watched->mount, &local,
+					     &ops, watched),
 			   0);
 	assert_false(watched->marked);
 	assert_true(loop_until(fixture->loop, &watched->marked, PATIENCE_US));
@@ -227,8 +228,8 @@ static void test_early(void **state)
 	errors_member_free(watched.member);
 	trigger_in_child(&watched, 1);
 	/* The event waits already; the answer of the worker does not yet. */
-	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount,
-					     POOL_LANE_LOCAL, 1, 0, &ops, &watched),
+	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount, &local, &ops,
+					     &watched),
 			   0);
 	watched.told = false;
 	wait_told(fixture, &watched);
@@ -288,8 +289,8 @@ static void test_refused(void **state)
 	watched.mount = mount_of("/mnt/over");
 	mount_tmpfs("/mnt/over", "size=1M");
 	watched = (struct watched){ .mount = watched.mount };
-	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount,
-					     POOL_LANE_LOCAL, 1, 0, &ops, &watched),
+	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount, &local, &ops,
+					     &watched),
 			   0);
 	assert_true(loop_until(fixture->loop, &watched.marked, PATIENCE_US));
 	assert_int_equal(watched.error, -ESTALE);
@@ -297,8 +298,8 @@ static void test_refused(void **state)
 
 	/* Freed before the answer: it does not come. */
 	watched.n_marked = 0;
-	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount,
-					     POOL_LANE_LOCAL, 1, 0, &ops, &watched),
+	assert_return_code(errors_member_new(&watched.member, errors, &watched.mount, &local, &ops,
+					     &watched),
 			   0);
 	errors_member_free(watched.member);
 	watch(fixture, &watched, "/mnt/over");
