@@ -25,7 +25,7 @@ struct kmsg_ops {
 	/* Number of the device and what was said; names were looked up in sysfs. */
 	void (*message)(uint32_t major, uint32_t minor, const struct fusion_hint *hint,
 			void *userdata);
-	void (*lost)(uint64_t n, void *userdata);
+	void (*lost)(uint64_t n, void *userdata); /* once for each wake-up at most */
 };
 
 /** kmsg_new() - Return: 0, -EOPNOTSUPP (no /dev/kmsg, or not allowed), or another negative errno */
