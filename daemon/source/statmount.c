@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/core/index.h"
+#include "daemon/core/mount-options.h"
 #include "daemon/source/kernel.h"
 #include "daemon/source/statmount.h"
 
@@ -307,19 +308,15 @@ static const char *statmount_string(const struct kernel_statmount *facts, size_t
 	return options;
 }
 
-/* Whole names between commas: one that only contains @name is another. */
+/* Whole names: one that only contains @name is another. */
 static bool options_have(const char *options, const char *name)
 {
-	size_t n_name = strlen(name);
+	const char *option;
+	size_t n;
 
-	for (const char *p = options; *p;) {
-		size_t n = strcspn(p, ",");
-
-		if (n == n_name && memcmp(p, name, n) == 0)
+	while ((option = mount_options_next(&options, &n)))
+		if (n == strlen(name) && memcmp(option, name, n) == 0)
 			return true;
-		p += n + (p[n] == ',');
-	}
-
 	return false;
 }
 

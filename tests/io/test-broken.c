@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -168,6 +169,44 @@ static void test_ext4(void **state)
 	assert_return_code(umount2("/mnt/ext4", UMOUNT_NOFOLLOW), errno);
 }
 
+/* errors=remount-ro: read-only after an error, which no flag shows on newer kernels. */
+static void test_emergency(void **state)
+{
+	struct statmount_super super;
+	struct mount broken;
+	struct stat st;
+	char command[128];
+	uint64_t end;
+
+	image_or_skip("/mnt/emergency", "ext4", "32M");
+	assert_return_code(mount(NULL, "/mnt/emergency", NULL, MS_REMOUNT, "errors=remount-ro"),
+			   errno);
+	broken = mount_of("/mnt/emergency");
+	if (statmount_super(broken.unique_id, &super) < 0) {
+		print_message("SKIPPED: this kernel has no statmount()\n");
+		skip();
+	}
+	assert_false(super.read_only || super.emergency_ro || super.shutdown);
+
+	assert_return_code(stat("/mnt/emergency", &st), errno);
+	snprintf(command, sizeof(command),
+		 "echo text >/sys/fs/ext4/$(basename $(readlink /sys/dev/block/%u:%u))/"
+		 "trigger_fs_error",
+		 major(st.st_dev), minor(st.st_dev));
+	assert_int_equal(system(command), 0);
+	end = now_us() + PATIENCE_US;
+	do
+		assert_return_code(statmount_super(broken.unique_id, &super), 0);
+	while (!super.emergency_ro && !super.read_only && now_us() < end);
+	assert_true(super.emergency_ro || super.read_only);
+	assert_false(super.shutdown);
+	assert_int_equal(mkdir("/mnt/emergency/directory", 0700), -1);
+	assert_int_equal(errno, EROFS);
+	print_message("after an error: %s\n", super.emergency_ro ? "emergency_ro" : "ro");
+	assert_return_code(umount2("/mnt/emergency", UMOUNT_NOFOLLOW), errno);
+	assert_int_equal(statmount_super(broken.unique_id, &super), -ENOENT);
+}
+
 static void fill(const char *path)
 {
 	static const char zeros[4096];
@@ -225,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_xfs, setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_ext4, setup, fixture_teardown),
+		cmocka_unit_test(test_emergency),
 		cmocka_unit_test_setup_teardown(test_btrfs, setup, fixture_teardown),
 	};
 

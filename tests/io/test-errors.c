@@ -19,6 +19,7 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/source/block.h"
 #include "daemon/source/errors.h"
+#include "daemon/worker/job-locate.h"
 #include "tests/io/fixture.h"
 
 #define ROUNDS 100
@@ -280,6 +281,68 @@ static void test_copies(void **state)
 		unwatch(&copies[i]);
 }
 
+/* Somebody lists a damaged directory: who, what, and where that is. */
+static void test_damaged(void **state)
+{
+	_cleanup_(call_deinit) struct call call = {};
+	struct fixture *fixture = *state;
+	struct pool_submission s;
+	struct locate_request request = {};
+	struct locate_reply reply;
+	struct errors_statistics statistics;
+	struct watched watched;
+	struct stat st;
+	void *payload;
+
+	make_directory("/mnt/damaged");
+	if (system("command -v debugfs >/dev/null") != 0) {
+		print_message("SKIPPED: debugfs is missing\n");
+		skip();
+	}
+	assert_int_equal(
+		system("cd /mnt && truncate -s 16M i && mkfs.ext4 -q i && "
+		       "debugfs -w -R 'mkdir outer' i 2>/dev/null >&2 && "
+		       "debugfs -w -R 'mkdir outer/inner' i 2>/dev/null >&2 && "
+		       "debugfs -w -R 'zap_block -f /outer/inner -p 255 0' i 2>/dev/null && "
+		       "mount -o loop,errors=continue i damaged && rm i"),
+		0);
+	watch(fixture, &watched, "/mnt/damaged");
+	assert_return_code(stat("/mnt/damaged/outer/inner", &st), errno);
+	assert_int_not_equal(system("ls /mnt/damaged/outer/inner >/dev/null 2>&1"), 0);
+	wait_told(fixture, &watched);
+	assert_true(watched.last.error == EUCLEAN || watched.last.error == EBADMSG);
+	assert_true(watched.last.has_inode);
+	assert_int_equal(watched.last.inode, st.st_ino);
+	assert_true(watched.last.has_handle);
+
+	request.where = watched.where;
+	request.mount_id = watched.mount.id;
+	request.handle_type = watched.last.handle_type;
+	request.n_handle = watched.last.n_handle;
+	memcpy(request.handle, watched.last.handle, request.n_handle);
+	s = call_prepare(&call, POOL_LANE_LOCAL, 1);
+	assert_return_code(locate_request_encode(&request, &payload, &s.n_payload), 0);
+	s.job = JOB_LOCATE;
+	s.payload = payload;
+	s.deadline_us = PATIENCE_US;
+	assert_return_code(pool_submit(fixture->pool, &s, NULL), 0);
+	free(payload);
+	assert_true(loop_until(fixture->loop, &call.done, PATIENCE_US));
+	assert_int_equal(call.result, POOL_DONE);
+	assert_return_code(locate_reply_decode(call.reply, call.n_reply, &reply), 0);
+	assert_int_equal(reply.error, 0);
+	assert_string_equal(reply.path, "outer/inner");
+
+	/* What the worker may have caused by that is not told. */
+	watched.n_told = 0;
+	loop_for(fixture->loop, 20000);
+	assert_int_equal(watched.n_told, 0);
+	errors_statistics(errors, &statistics);
+	print_message("%lu events, %lu our own\n", (unsigned long)statistics.events,
+		      (unsigned long)statistics.own);
+	unwatch(&watched);
+}
+
 static void test_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -348,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_early, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmount, setup, teardown),
 	};
