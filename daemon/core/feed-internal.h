@@ -16,7 +16,6 @@ struct feed {
 	struct feed_statistics statistics;
 	uint64_t round;
 	bool round_ended; /* the socket of events was empty */
-	uint64_t now_us; /* of the latest event */
 	size_t n_ended; /* in the table, until their records came */
 	bool relays_changed; /* processes may be here for a relay that is gone */
 	bool rules_changed; /* a scan has to match all processes anew */
@@ -53,8 +52,6 @@ void feed_apply(struct feed *feed, const struct wire_proc_event *event);
 void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
 /** feed_release() - what waits is applied to the table as it is */
 void feed_release(struct feed *feed);
-/** feed_end() - a process has ended: tell, then keep it for its records or remove it */
-void feed_end(struct feed *feed, struct process *process, uint64_t monotonic_us);
 /** feed_settle() - no more records come for a process that has ended: it goes */
 void feed_settle(struct feed *feed, struct process *process, bool missing);
 /** feed_purge() - processes that nobody follows any more */

@@ -42,7 +42,7 @@ void feed_settle(struct feed *feed, struct process *process, bool missing)
 	remove_process(feed, process);
 }
 
-void feed_end(struct feed *feed, struct process *process, uint64_t monotonic_us)
+static void end(struct feed *feed, struct process *process, uint64_t monotonic_us)
 {
 	const struct process_change change = {
 		.kind = PROCESS_ENDED,
@@ -50,8 +50,6 @@ void feed_end(struct feed *feed, struct process *process, uint64_t monotonic_us)
 		.pid = process->pid,
 	};
 
-	if (!process->ended)
-		process_table_end(feed->table, process);
 	feed->n_ended++;
 	process->round = feed->round;
 	groups_note(feed->groups, &change, monotonic_us);
@@ -139,9 +137,10 @@ static void note(struct feed *feed, const struct wire_proc_event *event,
 		drop_unfollowed(feed, process);
 		break;
 	case PROCESS_ENDED:
-		feed_end(feed, process, monotonic_us);
+		end(feed, process, monotonic_us);
 		break;
 	case PROCESS_VANISHED:
+	case PROCESS_UNFOUND:
 		groups_note(feed->groups, change, monotonic_us);
 		process_table_remove(feed->table, process);
 		break;
@@ -165,7 +164,6 @@ void feed_apply(struct feed *feed, const struct wire_proc_event *event)
 	struct process_change change;
 	const uint64_t ticks = ticks_of(feed, event->monotonic_ns);
 
-	feed->now_us = event->monotonic_ns / 1000;
 	while (process_table_apply(feed->table, event, ticks, &change))
 		note(feed, event, &change);
 	note(feed, event, &change);

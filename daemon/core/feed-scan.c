@@ -115,12 +115,6 @@ static void sweep(struct feed *feed)
 	struct process *process;
 
 	while ((process = process_scan_sweep(feed->table))) {
-		process->unseen = false;
-		/* The end of its leader was told, that of a thread was not: it is the last word there is. */
-		if (process->leader_ended && process->n_exits > 0) {
-			feed_end(feed, process, feed->now_us);
-			continue;
-		}
 		groups_vanished(feed->groups, process);
 		process_table_remove(feed->table, process);
 	}

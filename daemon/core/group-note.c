@@ -150,6 +150,14 @@ static void note_end(struct process *process, uint64_t monotonic_us)
 	}
 }
 
+/* It comes again before anything else can: no group becomes empty by it. */
+static void unfound(struct process *process)
+{
+	for (size_t i = 0; process->groups && i < process->groups->n_groups; i++)
+		leave(process->groups->groups[i]);
+	process->groups = group_set_unref(process->groups);
+}
+
 void groups_note(struct groups *groups, const struct process_change *change, uint64_t monotonic_us)
 {
 	assert(groups && change);
@@ -166,6 +174,9 @@ void groups_note(struct groups *groups, const struct process_change *change, uin
 		break;
 	case PROCESS_VANISHED:
 		groups_vanished(groups, change->process);
+		break;
+	case PROCESS_UNFOUND:
+		unfound(change->process);
 		break;
 	case PROCESS_FULL:
 		groups_full(groups, change->parent, change->pid);

@@ -184,6 +184,7 @@ void process_policy_note(struct process_policy *policy, const struct process_cha
 	case PROCESS_UID:
 	case PROCESS_THREAD_ENDED:
 	case PROCESS_VANISHED:
+	case PROCESS_UNFOUND:
 	case PROCESS_FULL:
 		break;
 	}

@@ -242,8 +242,10 @@ static int enter(const struct application *a, const struct item *item, struct pr
 
 	if (process) {
 		process->start_ticks = entry->start_ticks;
-		if (!a->lossless)
+		if (!a->lossless) {
 			set_threads(a, item, process);
+			process->scanned_ns = entry->read_ns;
+		}
 		if (!a->lossless || !process->uid_known)
 			set_uid(process, entry);
 		*ret = process;
@@ -262,6 +264,7 @@ static int enter(const struct application *a, const struct item *item, struct pr
 		return r;
 	(*ret)->parent = entry->parent;
 	(*ret)->start_ticks = entry->start_ticks;
+	(*ret)->scanned_ns = entry->read_ns;
 	set_threads(a, item, *ret);
 	set_uid(*ret, entry);
 	return 0;
@@ -339,6 +342,7 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 	for (process = process_table_next(table, NULL); process;
 	     process = process_table_next(table, process)) {
 		process->scanned = false;
+		process->scanned_ns = 0;
 		process->unseen = false;
 	}
 	for (size_t i = 0; i < scan->n_items; i++)
@@ -369,6 +373,7 @@ struct process *process_scan_sweep(struct process_table *table)
 		if (process->unseen && !process->ended)
 			return process;
 		process->scanned = false;
+		process->scanned_ns = 0;
 	}
 
 	return NULL;

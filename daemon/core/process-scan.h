@@ -24,6 +24,8 @@
 struct process_scan_entry {
 	uint32_t pid, parent; /* tgids */
 	uint64_t start_ticks; /* field 22 of proc_pid_stat(5) */
+	uint64_t
+		read_ns; /* CLOCK_MONOTONIC right before its files were read: older events are in them */
 	uint32_t uid; /* all four, where they are equal */
 	bool uid_mixed;
 	bool zombie; /* the leader has ended */
@@ -69,7 +71,9 @@ struct process_scan_ops {
  *		another by now, stays as it is, since events will tell
  *
  * Else those who are not in the scan become ->unseen: events that came since
- * the loss may still tell how they ended.
+ * the loss may still tell how they ended. Where a pid was used again within
+ * the loss and that process ended before the scan too, what it did since is
+ * taken for the former's.
  *
  * Return: 0, or -ENOMEM: what was found so far holds.
  */

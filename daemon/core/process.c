@@ -70,14 +70,14 @@ struct process_table *process_table_free(struct process_table *table)
 	return NULL;
 }
 
-static struct process *find(const struct process_table *table, uint32_t pid, bool ended)
+static struct process *find(const struct process_table *table, uint32_t pid)
 {
 	struct process *process;
 
 	if (table->n_processes == 0)
 		return NULL;
 	LIST_FOREACH(process, bucket_of(table, pid), bucket)
-		if (process->pid == pid && process->ended == ended)
+		if (process->pid == pid && !process->ended)
 			return process;
 
 	return NULL;
@@ -87,7 +87,21 @@ struct process *process_table_find(const struct process_table *table, uint32_t p
 {
 	assert(table);
 
-	return find(table, pid, false);
+	return find(table, pid);
+}
+
+/* Of several of one pid the first that ended: records come in that order. */
+static struct process *find_unsettled(const struct process_table *table, uint32_t pid)
+{
+	struct process *process, *first = NULL;
+
+	if (table->n_processes == 0)
+		return NULL;
+	LIST_FOREACH(process, bucket_of(table, pid), bucket)
+		if (process->pid == pid && process->ended && process->n_records < process->n_exits)
+			first = process;
+
+	return first;
 }
 
 struct process *process_table_find_record(const struct process_table *table, uint32_t tid,
@@ -98,14 +112,14 @@ struct process *process_table_find_record(const struct process_table *table, uin
 
 	assert(table);
 
-	process = find(table, tgid ? tgid : tid, true);
-	if (process && process->n_records < process->n_exits)
+	process = find_unsettled(table, tgid ? tgid : tid);
+	if (process)
 		return process;
 	if (tgid)
-		return find(table, tgid, false);
+		return find(table, tgid);
 
 	thread = thread_index_find(&table->threads, tid);
-	return thread ? thread->process : find(table, tid, false);
+	return thread ? thread->process : find(table, tid);
 }
 
 struct process *process_table_next(const struct process_table *table, const struct process *process)
@@ -136,7 +150,7 @@ int process_table_add(struct process_table *table, uint32_t pid, struct process 
 	assert(table && ret);
 	assert(pid > 0);
 
-	if (find(table, pid, false))
+	if (find(table, pid))
 		return -EEXIST;
 	if (table->n_processes >= PROCESS_TABLE_MAX)
 		return -ENOSPC;
@@ -193,17 +207,10 @@ void process_table_set_threads(struct process_table *table, struct process *proc
 			process->threads_missing = true;
 }
 
-void process_table_end(struct process_table *table, struct process *process)
-{
-	assert(table && process);
-
-	thread_index_clear(&table->threads, process);
-	process->ended = true;
-}
-
 static struct process_change end(struct process_table *table, struct process *process)
 {
-	process_table_end(table, process);
+	thread_index_clear(&table->threads, process);
+	process->ended = true;
 	return (struct process_change){ .kind = PROCESS_ENDED,
 					.process = process,
 					.pid = process->pid };
@@ -229,18 +236,24 @@ static struct process_change add_child(struct process_table *table, struct proce
 	};
 }
 
+/* The scan has it already: the event is only told. */
+static bool is_reflected(const struct process *process, const struct wire_proc_event *event)
+{
+	return process->scanned && event->monotonic_ns < process->scanned_ns;
+}
+
 static bool apply_fork(struct process_table *table, const struct wire_proc_event *event,
 		       uint64_t ticks, struct process_change *ret)
 {
-	struct process *parent = find(table, event->parent_tgid, false), *child;
+	struct process *parent = find(table, event->parent_tgid), *child;
 
 	if (!parent)
 		return false;
 
-	child = find(table, event->tgid, false);
+	child = find(table, event->tgid);
 	if (child == parent)
 		return false;
-	if (child && child->scanned) {
+	if (child && child->scanned && ticks + 1 >= child->start_ticks) {
 		child->parent = parent->pid;
 		*ret = (struct process_change){ .kind = PROCESS_FORKED,
 						.process = child,
@@ -248,9 +261,10 @@ static bool apply_fork(struct process_table *table, const struct wire_proc_event
 						.pid = child->pid };
 		return false;
 	}
+	/* The end of the former was lost, or the fork of the one that the scan found is still to come. */
 	if (child) {
 		*ret = end(table, child);
-		ret->kind = PROCESS_VANISHED;
+		ret->kind = child->scanned ? PROCESS_UNFOUND : PROCESS_VANISHED;
 		return true;
 	}
 
@@ -260,20 +274,23 @@ static bool apply_fork(struct process_table *table, const struct wire_proc_event
 
 static void apply_thread(struct process_table *table, const struct wire_proc_event *event)
 {
-	struct process *process = find(table, event->tgid, false);
+	struct process *process = find(table, event->tgid);
 
-	if (process && thread_index_add(&table->threads, process, event->tid) < 0)
+	if (process && !is_reflected(process, event) &&
+	    thread_index_add(&table->threads, process, event->tid) < 0)
 		process->threads_missing = true;
 }
 
 static void apply_exec(struct process_table *table, struct process *process,
-		       struct process_change *ret)
+		       const struct wire_proc_event *event, struct process_change *ret)
 {
 	/* Whoever executed is the leader now, under its tid. */
-	thread_index_clear(&table->threads, process);
-	process->leader_ended = false;
-	process->threads_missing = false;
-	process->status = 0;
+	if (!is_reflected(process, event)) {
+		thread_index_clear(&table->threads, process);
+		process->leader_ended = false;
+		process->threads_missing = false;
+		process->status = 0;
+	}
 	*ret = (struct process_change){ .kind = PROCESS_EXECED,
 					.process = process,
 					.pid = process->pid };
@@ -287,6 +304,8 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 
 	if (process->uid_known && !same)
 		process->was_other = true;
+	if (is_reflected(process, event))
+		return;
 	if (event->tid == process->pid) {
 		process->uid = event->ruid;
 		process->uid_known = true;
@@ -301,8 +320,15 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 }
 
 static void apply_exit(struct process_table *table, struct process *process,
-		       const struct wire_proc_event *event, struct process_change *ret)
+		       const struct wire_proc_event *event, uint64_t ticks,
+		       struct process_change *ret)
 {
+	/* It lived afterwards: a thread of it ended, or the one who had the pid before. */
+	if (is_reflected(process, event)) {
+		process->n_exits += ticks + 1 >= process->start_ticks;
+		return;
+	}
+
 	if (event->tid == process->pid) {
 		process->leader_ended = true;
 	} else {
@@ -319,7 +345,7 @@ static void apply_exit(struct process_table *table, struct process *process,
 	process->n_exits++;
 	if (event->tid == process->pid || process->leader_ended)
 		process->status = event->status;
-	if (process->leader_ended && (process->n_threads == 0 || process->threads_missing))
+	if (process->leader_ended && process->n_threads == 0)
 		*ret = end(table, process);
 	else
 		*ret = (struct process_change){ .kind = PROCESS_THREAD_ENDED,
@@ -345,19 +371,19 @@ bool process_table_apply(struct process_table *table, const struct wire_proc_eve
 		apply_thread(table, event);
 		break;
 	case WIRE_PROC_EXEC:
-		process = find(table, event->tgid, false);
+		process = find(table, event->tgid);
 		if (process)
-			apply_exec(table, process, ret);
+			apply_exec(table, process, event, ret);
 		break;
 	case WIRE_PROC_UID:
-		process = find(table, event->tgid, false);
+		process = find(table, event->tgid);
 		if (process)
 			apply_uid(process, event, ret);
 		break;
 	case WIRE_PROC_EXIT:
-		process = find(table, event->tgid, false);
+		process = find(table, event->tgid);
 		if (process)
-			apply_exit(table, process, event, ret);
+			apply_exit(table, process, event, ticks, ret);
 		break;
 	case WIRE_PROC_ACK:
 	case WIRE_PROC_OTHER:

@@ -53,12 +53,13 @@ struct process {
 
 	/* Of its threads. */
 	bool leader_ended;
-	bool threads_missing; /* some could not be entered or read: the leader's end is its end */
+	bool threads_missing; /* some could not be entered or read: it may end too early here */
 	uint32_t n_threads; /* besides the leader */
 	uint32_t status; /* provisional, then final: as of waitpid(2) */
 	LIST_HEAD(, process_thread) threads;
 
 	bool scanned; /* a scan found it, events that come now may be older */
+	uint64_t scanned_ns; /* its threads and uids are as of then; 0: as events told */
 	bool unseen; /* a scan did not find it, events that come now may tell its end */
 	bool ended; /* not found by its pid any more */
 
@@ -80,6 +81,7 @@ enum process_change_kind {
 	PROCESS_THREAD_ENDED, /* but others go on */
 	PROCESS_ENDED, /* with ->status */
 	PROCESS_VANISHED, /* its end was lost: another process has its pid */
+	PROCESS_UNFOUND, /* a scan found it too early: its own fork comes later */
 	PROCESS_FULL, /* a child of ->parent was not entered; ->pid is its pid */
 };
 
@@ -128,9 +130,6 @@ void process_table_remove(struct process_table *table, struct process *process);
 void process_table_set_threads(struct process_table *table, struct process *process,
 			       const uint32_t *tids, size_t n_tids);
 
-/** process_table_end() - it is not found by its pid any more, but by its records until it is removed */
-void process_table_end(struct process_table *table, struct process *process);
-
 /**
  * process_table_apply() - let an event change the table
  * @ticks:	its time in the unit of ->start_ticks
@@ -140,11 +139,12 @@ void process_table_end(struct process_table *table, struct process *process);
  * @ret is the same as if it were new.
  *
  * A child has the uids of its parent, and as yet no reason to stay: those who
- * follow the parent give it theirs on PROCESS_FORKED. After PROCESS_ENDED and
- * PROCESS_VANISHED the entry is ->ended and the caller's to remove.
+ * follow the parent give it theirs on PROCESS_FORKED. After PROCESS_ENDED,
+ * PROCESS_VANISHED and PROCESS_UNFOUND the entry is ->ended and the caller's to remove.
  *
  * Return: true where the same event is to be applied once more: its pid was
- * that of a process whose end was not told, and @ret is that (PROCESS_VANISHED).
+ * that of another process, and @ret is about that one (PROCESS_VANISHED,
+ * PROCESS_UNFOUND).
  */
 bool process_table_apply(struct process_table *table, const struct wire_proc_event *event,
 			 uint64_t ticks, struct process_change *ret);

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/feed.h"
+#include "tests/unit/process-model.h"
+
+#define STEPS 3000
+#define SEEDS 200
+
+struct world {
+	struct model model;
+	struct feed *feed;
+	struct group *group;
+	struct relay *relay;
+	bool lossy;
+
+	struct group_event got[MODEL_QUEUE];
+	size_t n_got, told_from;
+	uint64_t lost, lost_told, lost_pending, next_seq;
+	bool ready, empty;
+	uint64_t forks_from;
+	bool relay_ready;
+
+	bool scanning, scan_read;
+	unsigned int scan_pass;
+	uint32_t scan_pid;
+	size_t n_scans;
+};
+
+static struct world world;
+
+static void on_ready(struct group *group, bool found, void *userdata)
+{
+	struct world *w = userdata;
+
+	assert_true(found);
+	assert_ptr_equal(group_userdata(group), w);
+	w->ready = true;
+}
+
+static void on_event(struct group *group, uint64_t seq, const struct group_event *event,
+		     void *userdata)
+{
+	struct world *w = userdata;
+
+	assert_true(w->ready && !w->empty);
+	assert_int_equal(seq, w->next_seq++);
+	w->got[w->n_got++] = *event;
+}
+
+static void on_lost(struct group *group, uint64_t count, void *userdata)
+{
+	struct world *w = userdata;
+
+	assert_true(w->lossy && count > 0);
+	w->lost_told += count;
+}
+
+static void on_empty(struct group *group, void *userdata)
+{
+	struct world *w = userdata;
+
+	assert_true(w->ready && !w->empty);
+	w->empty = true;
+}
+
+static void on_relay_ready(struct relay *relay, void *userdata)
+{
+	struct world *w = userdata;
+
+	w->relay_ready = true;
+}
+
+static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+{
+	return true;
+}
+
+static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *userdata)
+{
+	return 0;
+}
+
+static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
+{
+	assert_int_equal(why, RELAY_STOPPED);
+}
+
+static void on_warn(const struct process_warning *warning, void *userdata)
+{
+	fail();
+}
+
+static bool on_identify(uint32_t pid, struct process_identity *ret, void *userdata)
+{
+	return false;
+}
+
+static const struct feed_ops ops = {
+	.group = { on_ready, on_event, on_lost, on_empty },
+	.relay = { on_relay_ready, on_check, on_send, on_ended },
+	.policy = { on_warn },
+	.identify = on_identify,
+};
+
+static void step(struct world *w)
+{
+	if (w->lossy && model_random(&w->model, 100) == 0)
+		w->model.losing = !w->model.losing;
+	model_step(&w->model);
+}
+
+static void hand_event(struct world *w, const struct model_event *event)
+{
+	if (event->lost) {
+		w->lost_pending++;
+		return;
+	}
+	/* a gap shows with the next event that comes */
+	if (w->lost_pending > 0) {
+		if (w->ready)
+			w->lost += w->lost_pending;
+		feed_lost(w->feed, w->lost_pending);
+		w->lost_pending = 0;
+	}
+	feed_event(w->feed, &event->event);
+}
+
+/* Return: whether the socket of events was empty. */
+static bool round_of(struct world *w, size_t n_max)
+{
+	const struct feed_clock clock = { .ticks_per_second = 100 };
+	struct model *model = &w->model;
+	size_t n_records = model->n_records;
+	bool empty;
+
+	feed_round_begin(w->feed, &clock);
+	for (size_t n = 0; n < n_max && model->n_read < model->n_events; n++)
+		hand_event(w, &model->events[model->n_read++]);
+	empty = model->n_read == model->n_events;
+	while (empty && model->n_records_read < n_records)
+		feed_record(w->feed, &model->records[model->n_records_read++]);
+	feed_round_end(w->feed, empty);
+	return empty;
+}
+
+static void scan_some(struct world *w, size_t n_max)
+{
+	struct process_scan_entry entry;
+
+	if (feed_wants_scan(w->feed)) {
+		assert_int_equal(feed_scan_begin(w->feed), 0);
+		w->scanning = true;
+		w->scan_read = false;
+		w->scan_pass = 0;
+		w->scan_pid = 1;
+	}
+	if (!w->scanning || w->scan_read)
+		return;
+
+	for (size_t n = 0; n < n_max && w->scan_pass < 2; n++) {
+		if (model_scan_one(&w->model, w->scan_pid, &entry))
+			assert_int_equal(feed_scan_add(w->feed, &entry), 0);
+		if (++w->scan_pid == MODEL_PIDS) {
+			w->scan_pid = 1;
+			w->scan_pass++;
+		}
+	}
+	if (w->scan_pass == 2) {
+		feed_scan_end(w->feed, true);
+		w->scan_read = true;
+	}
+}
+
+static void scan_apply(struct world *w)
+{
+	int r = feed_scan_apply(w->feed);
+
+	w->scanning = false;
+	if (r != 0)
+		return;
+	w->n_scans++;
+	/* a loss that did not show yet is for the next scan */
+	for (uint32_t pid = 0; w->lost_pending == 0 && pid < MODEL_PIDS; pid++)
+		w->model.processes[pid].unknown = false;
+	if (w->told_from == SIZE_MAX)
+		w->told_from = w->model.n_told;
+	if (w->relay_ready && w->forks_from == UINT64_MAX)
+		w->forks_from = w->model.user_forks;
+}
+
+/* All that happened is known and every scan is done. */
+static void settle(struct world *w)
+{
+	w->model.losing = false;
+	model_noise(&w->model);
+	do {
+		scan_some(w, SIZE_MAX);
+		while (!round_of(w, SIZE_MAX))
+			;
+		if (w->scan_read && w->scanning)
+			scan_apply(w);
+	} while (w->scanning || feed_wants_scan(w->feed));
+	/* once more for the records */
+	round_of(w, SIZE_MAX);
+	round_of(w, SIZE_MAX);
+}
+
+static bool is_listed(const struct world *w, uint32_t pid)
+{
+	const struct process *process = NULL;
+
+	while ((process = group_member_next(w->group, process)))
+		if (process->pid == pid)
+			return true;
+
+	return false;
+}
+
+static void check_members(struct world *w)
+{
+	struct group_totals totals;
+	uint32_t n = 0;
+
+	group_totals(w->group, &totals);
+	for (uint32_t pid = 1; pid < MODEL_PIDS; pid++) {
+		const struct model_process *process = &w->model.processes[pid];
+		bool member = process->member && process->state == MODEL_LIVES;
+		bool listed = is_listed(w, pid);
+
+		n += listed;
+		if (listed == member)
+			continue;
+		/* the stated limit: reparented while events were lost */
+		assert_true(w->lossy && !w->model.careful);
+		assert_true(member && !listed && totals.incomplete);
+	}
+	assert_int_equal(totals.live, n);
+	assert_int_equal(w->empty, n == 0);
+	assert_int_equal(totals.lost, w->lost_told);
+	/* what is lost after the end is not lost to the group */
+	assert_true(w->empty ? w->lost_told <= w->lost : w->lost_told == w->lost);
+}
+
+static bool is_event(const struct group_event *got, const struct group_event *want)
+{
+	return got->kind == want->kind && got->pid == want->pid && got->status == want->status &&
+	       (got->kind != GROUP_FORK || got->other == want->other);
+}
+
+/* What was told is the truth, all of it, in its order. */
+static void check_told_all(const struct world *w)
+{
+	const struct model *model = &w->model;
+	size_t i = 0;
+
+	for (size_t at = w->told_from; at < model->n_told; at++) {
+		const struct group_event *told = &model->told[at].event;
+
+		if (i < w->n_got && is_event(&w->got[i], told))
+			i++;
+		else /* one that a scan found with another uid already */
+			assert_true(told->kind == GROUP_EXEC && model->set_uid);
+	}
+	assert_int_equal(i, w->n_got);
+}
+
+/*
+ * With losses: nothing that did not happen to a process, in its order. The
+ * threads of one may be unknown, and then the end of its leader is told for
+ * its own. Where the end was lost and the pid used again, what the next one
+ * does may be told of the former, if neither is there when the scan looks.
+ */
+static void check_told_some(const struct world *w, uint32_t pid)
+{
+	const struct model *model = &w->model;
+	size_t at = w->told_from;
+
+	for (size_t i = 0; i < w->n_got; i++) {
+		const struct group_event *got = &w->got[i];
+
+		if (got->pid != pid)
+			continue;
+		for (; at < model->n_told; at++) {
+			struct model_told told = model->told[at];
+
+			if (got->kind == GROUP_EXIT)
+				told.event.status = got->status;
+			else if (told.lost)
+				continue;
+			if (is_event(got, &told.event))
+				break;
+		}
+		assert_true(at < model->n_told);
+		at++;
+	}
+}
+
+static void check_told(const struct world *w)
+{
+	struct group_totals totals;
+
+	group_totals(w->group, &totals);
+	assert_int_equal(totals.forks + totals.execs + totals.exits, w->n_got);
+	if (w->lossy) {
+		for (uint32_t pid = 1; pid < MODEL_PIDS; pid++)
+			if (!w->model.muddled[pid])
+				check_told_some(w, pid);
+		return;
+	}
+
+	check_told_all(w);
+	assert_int_equal(totals.incomplete, w->model.set_uid);
+	if (w->empty)
+		assert_int_equal(totals.user_us, w->model.user_us);
+	if (w->relay_ready)
+		assert_int_equal(relay_sent(w->relay), w->model.user_forks - w->forks_from);
+}
+
+static void begin(struct world *w, uint64_t seed, bool lossy, bool careful)
+{
+	const struct group_options options = {
+		.leader = MODEL_LEADER,
+		.start_ticks = 103,
+		.owner = MODEL_USER,
+		.events = GROUP_EVENTS_ALL,
+		.accounting = true,
+	};
+
+	memset(w, 0, sizeof(*w));
+	w->next_seq = 1;
+	w->lossy = lossy;
+	w->told_from = SIZE_MAX;
+	w->forks_from = UINT64_MAX;
+	model_init(&w->model, seed);
+	w->model.careful = careful;
+	assert_int_equal(feed_new(&w->feed, &ops, w), 0);
+	assert_int_equal(group_new(&w->group, feed_groups(w->feed), &options, w), 0);
+	settle(w);
+	assert_true(w->ready);
+}
+
+static void begin_relay(struct world *w)
+{
+	const struct relay_options options = { .pid = 5000, .signal = 40, .owner = MODEL_USER };
+
+	assert_int_equal(relay_add(feed_relays(w->feed), &options, NULL, &w->relay), 0);
+	assert_true(feed_wants_scan(w->feed) || w->scanning);
+}
+
+static void end(struct world *w)
+{
+	struct feed_statistics statistics;
+	const struct feed_clock clock = { .ticks_per_second = 100 };
+
+	group_free(w->group);
+	if (w->relay)
+		relay_stop(w->relay);
+	assert_false(feed_wants_events(w->feed));
+	feed_stopped(w->feed);
+	feed_round_begin(w->feed, &clock);
+	feed_round_end(w->feed, true);
+	feed_statistics(w->feed, &statistics);
+	assert_int_equal(statistics.followed, 0);
+	assert_int_equal(statistics.threads, 0);
+	feed_free(w->feed);
+}
+
+static void run(struct world *w, uint64_t seed, bool lossy, bool careful)
+{
+	begin(w, seed, lossy, careful);
+	for (unsigned int i = 0; i < STEPS && !w->empty; i++) {
+		step(w);
+		if (i == 200)
+			begin_relay(w);
+		if (model_random(&w->model, 4) == 0)
+			scan_some(w, model_random(&w->model, 100));
+		if (model_random(&w->model, 6) == 0 &&
+		    round_of(w, model_random(&w->model, 40) + 1) && w->scanning && w->scan_read)
+			scan_apply(w);
+		if (model_random(&w->model, 50) == 0) {
+			settle(w);
+			check_members(w);
+		}
+	}
+	settle(w);
+	check_members(w);
+	check_told(w);
+}
+
+struct summary {
+	size_t n_events, n_empty, n_scans;
+	uint64_t lost;
+};
+
+static void run_seeds(bool lossy, bool careful)
+{
+	struct summary all = {};
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		run(&world, seed, lossy, careful);
+		all.n_events += world.n_got;
+		all.n_empty += world.empty;
+		all.n_scans += world.n_scans;
+		all.lost += world.lost;
+		end(&world);
+	}
+
+	print_message("%u runs: %zu events told, %zu ended empty, %zu scans, %llu lost\n", SEEDS,
+		      all.n_events, all.n_empty, all.n_scans, (unsigned long long)all.lost);
+	assert_true(all.n_events > 1000 && all.n_scans > SEEDS);
+	assert_int_equal(all.lost > 0, lossy);
+}
+
+static void test_lossless(void **state)
+{
+	run_seeds(false, false);
+}
+
+static void test_losses(void **state)
+{
+	run_seeds(true, true);
+}
+
+static void test_losses_and_orphans(void **state)
+{
+	run_seeds(true, false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lossless),
+		cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_losses_and_orphans),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
