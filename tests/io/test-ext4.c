@@ -176,6 +176,8 @@ static void test_found(void **state)
 	struct world *world = *state;
 	struct ext4_errors *errors = (struct ext4_errors *)state;
 	struct fusion_counters counters;
+	unsigned int major, minor;
+	FILE *file;
 	int r;
 
 	/* A second one of the same filesystem begins with all that there is. */
@@ -191,8 +193,15 @@ static void test_found(void **state)
 	r = ext4_errors_new(&errors, world->loop, 4095, 1, on_changed, world);
 	assert_int_equal(r, -ENOENT);
 	/* A block device, and no ext4 on it. */
-	r = ext4_errors_new(&errors, world->loop, world->major, world->minor + 1, on_changed,
-			    world);
+	assert_int_equal(system("truncate -s 1M /mnt/i && losetup -f /mnt/i && losetup -n -O "
+				"MAJ:MIN -j /mnt/i >/mnt/number"),
+			 0);
+	file = fopen("/mnt/number", "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%u:%u", &major, &minor), 2);
+	fclose(file);
+	r = ext4_errors_new(&errors, world->loop, major, minor, on_changed, world);
+	assert_int_equal(system("losetup -d $(losetup -n -O NAME -j /mnt/i) && rm /mnt/i"), 0);
 	assert_int_equal(r, -ENOENT);
 	assert_ptr_equal(errors, state);
 	assert_null(ext4_errors_free(NULL));
