@@ -22,12 +22,19 @@ struct config_filesystem {
 	bool device_known;
 };
 
+struct config_process {
+	char *name;
+	struct section_process values;
+};
+
 struct config {
 	struct config_daemon daemon;
 	struct config_limits limits;
 	struct config_filesystem builtin; /* has all keys but ignore; no where */
 	struct config_filesystem *filesystems; /* in the order of where_compare() */
 	size_t n_filesystems;
+	struct config_process *processes; /* in byte order of the names */
+	size_t n_processes;
 };
 
 /** config_new() - the built-in defaults; Return: 0 or -ENOMEM */
@@ -35,18 +42,23 @@ int config_new(struct config **ret);
 
 enum config_merge_outcome {
 	CONFIG_MERGED,
-	CONFIG_MERGE_FULL = 1, /* CONFIG_FILESYSTEMS_MAX is reached: not taken in */
+	CONFIG_MERGE_FULL =
+		1, /* CONFIG_FILESYSTEMS_MAX or PROCESS_RULES_MAX is reached: not taken in */
 };
 
 /**
  * config_merge() - take in a section without a fault
- * @section:	its where and thresholds are moved out
+ * @section:	its where, thresholds and what it says of processes are moved out
  *
  * Each key given wins over what the same section of an earlier file said.
  *
  * Return: enum config_merge_outcome, or -ENOMEM.
  */
 int config_merge(struct config *config, struct section *section);
+
+/** config_merge_process() - config_merge() of a section [process NAME] */
+int config_merge_process(struct config *config, struct section *section);
+void config_processes_deinit(struct config *config);
 
 /** config_problem_add() - Return: 0 or -ENOMEM; past CONFIG_PROBLEMS_MAX it is only counted */
 int config_problem_add(struct config_problems *problems, const char *file, unsigned int line,

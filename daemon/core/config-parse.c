@@ -363,9 +363,11 @@ static int merge_sections(struct parser *parser, struct config *config)
 			continue;
 
 		snprintf(message, sizeof(message),
-			 "one section too many: allowed are at most %d [filesystem WHERE] in all "
-			 "files",
-			 CONFIG_FILESYSTEMS_MAX);
+			 "one section too many: allowed are at most %d %s in all files",
+			 section->kind == SECTION_PROCESS ? PROCESS_RULES_MAX
+							  : CONFIG_FILESYSTEMS_MAX,
+			 section->kind == SECTION_PROCESS ? "[process NAME]"
+							  : "[filesystem WHERE]");
 		r = config_problem_add(parser->problems, parser->file->name, 0, section->title,
 				       message);
 		if (r < 0)

@@ -72,6 +72,16 @@ bool config_key_next(size_t *index, struct config_key *ret)
 	return true;
 }
 
+void section_process_deinit(struct section_process *process)
+{
+	assert(process);
+
+	free(process->command);
+	free(process->unit);
+	free(process->user);
+	*process = (struct section_process){};
+}
+
 struct section *section_free(struct section *section)
 {
 	if (!section)
@@ -81,6 +91,7 @@ struct section *section_free(struct section *section)
 	free(section->name);
 	free(section->title);
 	free(section->thresholds);
+	section_process_deinit(&section->process);
 	free(section);
 	return NULL;
 }

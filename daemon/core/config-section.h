@@ -48,6 +48,13 @@ enum section_key {
 	_SECTION_KEY_N,
 };
 
+/* What [process NAME] says; texts are owned. */
+struct section_process {
+	char *command, *unit, *user;
+	uint32_t fork_rate;
+	enum process_exits exits;
+};
+
 struct section {
 	enum section_kind kind;
 	struct where where; /* of a filesystem */
@@ -62,6 +69,7 @@ struct section {
 	bool ignore;
 	struct threshold_spec *thresholds; /* owned; none given and "none" are both 0 */
 	size_t n_thresholds;
+	struct section_process process;
 };
 
 /**
@@ -72,6 +80,8 @@ struct section {
 int section_new(struct section **ret, struct span header, struct grammar_error *error);
 struct section *section_free(struct section *section);
 DEFINE_FREEP(section, section_free)
+
+void section_process_deinit(struct section_process *process);
 
 /** section_is_same() - both are about the same thing */
 bool section_is_same(const struct section *a, const struct section *b);

@@ -22,13 +22,6 @@
 #define STREAMS_MAX 1024
 #define QUEUE_BYTES_MIN (UINT64_C(64) << 10)
 #define QUEUE_BYTES_MAX (UINT64_C(256) << 20)
-#define FORK_RATE_MAX 1000000
-
-#define COMMAND_MAX 4095
-#define UNIT_MAX 255
-#define USER_MAX 256
-
-#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 static const char *const source_names[] = { "gate", "mount-events", "fs-errors", "kmsg",
 					    "uevents" };
@@ -45,9 +38,6 @@ static const char *const watch_event_names[] = {
 };
 static const struct grammar_names watch_events = { "an event of watches", watch_event_names,
 						   N(watch_event_names) };
-
-static const char *const exit_names[] = { "signal", "status", "none" };
-static const struct grammar_names exits = { "a kind of exit", exit_names, N(exit_names) };
 
 int value_sources(struct section *section, const char *value, struct grammar_error *error)
 {
@@ -241,76 +231,4 @@ int value_watch_log_level(struct section *section, const char *value, struct gra
 	unsigned int level;
 
 	return grammar_parse_name(value, &log_levels, &level, error);
-}
-
-int value_command(struct section *section, const char *value, struct grammar_error *error)
-{
-	struct span span = span_of(value);
-	char quoted[GRAMMAR_QUOTE_MAX];
-
-	if (span.n > 0 && span.n <= COMMAND_MAX && where_is_printable(span))
-		return 0;
-
-	grammar_quote(quoted, span.p, span.n);
-	return grammar_refuse(error,
-			      "'%s' is not a command: allowed is the name or the absolute path of "
-			      "an executable, 1 to %d bytes, what does not print written \\ooo",
-			      quoted, COMMAND_MAX);
-}
-
-int value_unit(struct section *section, const char *value, struct grammar_error *error)
-{
-	struct span span = span_of(value);
-	const char *dot = memrchr(span.p, '.', span.n);
-	char quoted[GRAMMAR_QUOTE_MAX];
-
-	if (span.n <= UNIT_MAX && dot && dot > span.p && dot + 1 < span.p + span.n &&
-	    strspn(span.p, ALNUM ":-_.\\@") >= span.n)
-		return 0;
-
-	grammar_quote(quoted, span.p, span.n);
-	return grammar_refuse(error,
-			      "'%s' is not a unit: allowed is a full name such as "
-			      "nginx.service, at most %d letters, digits and :-_.\\@",
-			      quoted, UNIT_MAX);
-}
-
-int value_user(struct section *section, const char *value, struct grammar_error *error)
-{
-	struct span span = span_of(value);
-	char quoted[GRAMMAR_QUOTE_MAX];
-
-	if (span.n > 0 && span.n <= USER_MAX && *span.p != '-' &&
-	    strspn(span.p, ALNUM "._-") >= span.n)
-		return 0;
-
-	grammar_quote(quoted, span.p, span.n);
-	return grammar_refuse(error,
-			      "'%s' is not a user: allowed is a name or a number, at most %d "
-			      "letters, digits, '.', '_' and '-'",
-			      quoted, USER_MAX);
-}
-
-int value_fork_rate(struct section *section, const char *value, struct grammar_error *error)
-{
-	struct span span = span_of(value), number = span;
-	char quoted[GRAMMAR_QUOTE_MAX];
-	uint64_t rate;
-
-	if (span.n > 2 && memcmp(span.p + span.n - 2, "/s", 2) == 0) {
-		number.n -= 2;
-		if (span_number(number, &rate) == 0 && rate >= 1 && rate <= FORK_RATE_MAX)
-			return 0;
-	}
-
-	grammar_quote(quoted, span.p, span.n);
-	return grammar_refuse(error, "'%s' is not a rate: allowed is N/s with N from 1 to %d",
-			      quoted, FORK_RATE_MAX);
-}
-
-int value_exits(struct section *section, const char *value, struct grammar_error *error)
-{
-	unsigned int kind;
-
-	return grammar_parse_name(value, &exits, &kind, error);
 }

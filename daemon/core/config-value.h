@@ -25,12 +25,13 @@ int value_events(struct section *section, const char *value, struct grammar_erro
 int value_ignore(struct section *section, const char *value, struct grammar_error *error);
 int value_threshold(struct section *section, const char *value, struct grammar_error *error);
 
-/* These are checked for their form; nothing is kept of them. */
-int value_watch_events(struct section *section, const char *value, struct grammar_error *error);
-int value_watch_recursive(struct section *section, const char *value, struct grammar_error *error);
-int value_watch_log_level(struct section *section, const char *value, struct grammar_error *error);
 int value_command(struct section *section, const char *value, struct grammar_error *error);
 int value_unit(struct section *section, const char *value, struct grammar_error *error);
 int value_user(struct section *section, const char *value, struct grammar_error *error);
 int value_fork_rate(struct section *section, const char *value, struct grammar_error *error);
 int value_exits(struct section *section, const char *value, struct grammar_error *error);
+
+/* These are checked for their form; nothing is kept of them. */
+int value_watch_events(struct section *section, const char *value, struct grammar_error *error);
+int value_watch_recursive(struct section *section, const char *value, struct grammar_error *error);
+int value_watch_log_level(struct section *section, const char *value, struct grammar_error *error);

@@ -29,6 +29,7 @@ struct config *config_free(struct config *config)
 	for (size_t i = 0; i < config->n_filesystems; i++)
 		filesystem_deinit(&config->filesystems[i]);
 	free(config->filesystems);
+	config_processes_deinit(config);
 	filesystem_deinit(&config->builtin);
 	free(config);
 	return NULL;
@@ -161,8 +162,9 @@ int config_merge(struct config *config, struct section *section)
 		break;
 	case SECTION_FILESYSTEM:
 		return add_filesystem(config, section);
-	case SECTION_WATCH:
 	case SECTION_PROCESS:
+		return config_merge_process(config, section);
+	case SECTION_WATCH:
 	case _SECTION_KIND_N:
 		break;
 	}

@@ -81,7 +81,7 @@ static void test_values(void **state)
 	config_free(config);
 }
 
-static void test_watch_and_process(void **state)
+static void test_watch(void **state)
 {
 	config_free(parse_one(
 		"[watch /home/a\\040b]\n"
@@ -90,16 +90,7 @@ static void test_watch_and_process(void **state)
 		"recursive = yes\n"
 		"log-level = notice\n"
 		"[watch /var/spool/]\n"
-		"events = all\n"
-		"[process web]\n"
-		"command = /usr/sbin/nginx\n"
-		"unit = system-getty\\x2d.slice.d@1.service\n"
-		"user = www-data\n"
-		"fork-rate = 1000000/s\n"
-		"exits = signal\n"
-		"[process db_1.2]\n"
-		"user = 1000\n"
-		"exits = none\n"));
+		"events = all\n"));
 }
 
 /* Names longer than inih itself can hold stay whole and distinct. */
@@ -436,7 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_watch_and_process),
+		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_where_forms),
 		cmocka_unit_test(test_precedence),
