@@ -24,15 +24,6 @@
 /* Of each device the kernel leaves its beginning alone. */
 #define DEVICE_RESERVED (1ULL << 20)
 
-/* Less than this is not worth a block group. */
-#define METADATA_CHUNK_MIN (1ULL << 20)
-
-/*
- * Metadata that the kernel keeps for itself besides its global reserve; creating
- * one file reserves nearly as much (btrfs_statfs(), fs/btrfs/super.c).
- */
-#define METADATA_SPARE (4ULL << 20)
-
 static void closedirp(DIR **dir)
 {
 	if (*dir)
@@ -304,10 +295,14 @@ static int unallocated_read(const char *uuid, uint64_t *ret)
 	return 0;
 }
 
-int btrfs_metadata_is_full(const char *uuid, bool *ret)
+static uint64_t left_of(uint64_t bytes, uint64_t taken)
 {
-	static const char *const taken[] = { "bytes_used", "bytes_readonly" };
-	uint64_t left, bytes, reserve = 0, unallocated = 0;
+	return bytes - (taken < bytes ? taken : bytes);
+}
+
+int btrfs_metadata_left(const char *uuid, uint64_t *ret)
+{
+	uint64_t total = 0, used = 0, readonly = 0, on_disk = 0, reserve = 0, unallocated = 0;
 	char path[128];
 	int r;
 
@@ -316,21 +311,24 @@ int btrfs_metadata_is_full(const char *uuid, bool *ret)
 	if (!btrfs_uuid_is_valid(uuid))
 		return -EINVAL;
 
-	r = allocation_read_kind(uuid, "metadata", "total_bytes", &left);
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]) && r == 0; i++) {
-		r = allocation_read_kind(uuid, "metadata", taken[i], &bytes);
-		if (r == 0)
-			left -= bytes < left ? bytes : left;
-	}
-	if (r == 0) {
-		snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/global_rsv_size", uuid);
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/global_rsv_size", uuid);
+	r = allocation_read_kind(uuid, "metadata", "total_bytes", &total);
+	if (r == 0)
+		r = allocation_read_kind(uuid, "metadata", "bytes_used", &used);
+	if (r == 0)
+		r = allocation_read_kind(uuid, "metadata", "bytes_readonly", &readonly);
+	if (r == 0)
+		r = allocation_read_kind(uuid, "metadata", "disk_total", &on_disk);
+	if (r == 0)
 		r = sysfs_read_number(AT_FDCWD, path, &reserve);
-	}
 	if (r == 0)
 		r = unallocated_read(uuid, &unallocated);
 	if (r < 0)
 		return r;
 
-	*ret = unallocated < METADATA_CHUNK_MIN && left < METADATA_SPARE + reserve;
+	/* Each byte takes as many on disk as it does now: two, mostly. */
+	if (total > 0 && on_disk > total)
+		unallocated /= on_disk / total;
+	*ret = left_of(left_of(left_of(total, used), readonly), reserve) + unallocated;
 	return 0;
 }

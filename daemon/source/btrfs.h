@@ -71,12 +71,13 @@ int btrfs_counters(const char *uuid, struct fusion_counters *ret);
 int btrfs_data_left(const char *uuid, uint64_t *ret);
 
 /**
- * btrfs_metadata_is_full() - no file can be created for want of metadata
+ * btrfs_metadata_left() - bytes that metadata could still take
  *
- * By the rule of btrfs_statfs() in the kernel, which often does not apply it: files
- * are refused with ENOSPC then while f_bavail still says what data has left.
- * Data written and not committed makes no difference.
+ * Of its block groups without the global reserve, as btrfs_statfs() of the kernel
+ * reckons it, and of what no block group has. Below 4 MiB no file can be created,
+ * while f_bavail often still says what data has left. Promises to what is
+ * being written are not taken off: they shrink again.
  *
  * Return: as btrfs_data_left().
  */
-int btrfs_metadata_is_full(const char *uuid, bool *ret);
+int btrfs_metadata_left(const char *uuid, uint64_t *ret);

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -22,6 +24,9 @@
 #include "daemon/source/btrfs.h"
 #include "daemon/source/sysfs.h"
 #include "tests/io/harness.h"
+
+/* What creating one file reserves at most, more or less. */
+#define METADATA_FULL (4ULL << 20)
 
 static void test_attribute(void **state)
 {
@@ -63,32 +68,65 @@ static void test_names(void **state)
 	assert_int_equal(major, 7);
 }
 
-static void test_read_only(void **state)
+/* A loop device of one's own; Return: opened, which keeps it when it is detached. */
+static int loop_attach(const char *options, char ret_name[static 64], struct stat *ret)
 {
-	char command[64] = "truncate -s 1M /mnt/ro && losetup -r -f --show /mnt/ro", name[64] = "";
-	bool read_only = false;
-	struct stat st;
+	char command[128];
 	FILE *pipe;
+	int fd;
 
+	snprintf(command, sizeof(command),
+		 "truncate -s 1M /mnt/loop && losetup %s -f --show /mnt/loop", options);
 	pipe = popen(command, "re");
 	assert_non_null(pipe);
-	assert_non_null(fgets(name, sizeof(name), pipe));
+	assert_non_null(fgets(ret_name, 64, pipe));
 	assert_int_equal(pclose(pipe), 0);
-	name[strcspn(name, "\n")] = '\0';
-	assert_return_code(stat(name, &st), errno);
-	assert_return_code(block_is_read_only(major(st.st_rdev), minor(st.st_rdev), &read_only), 0);
-	assert_true(read_only);
-	snprintf(command, sizeof(command), "losetup -d %.40s", name);
-	assert_int_equal(system(command), 0);
+	ret_name[strcspn(ret_name, "\n")] = '\0';
+	fd = open(ret_name, O_RDONLY | O_CLOEXEC);
+	assert_return_code(fd, errno);
+	assert_return_code(fstat(fd, ret), errno);
+	return fd;
+}
 
-	make_directory("/mnt/rw");
-	assert_int_equal(system("truncate -s 16M /mnt/i && mkfs.ext4 -q /mnt/i && "
-				"mount -o loop /mnt/i /mnt/rw"),
-			 0);
-	assert_return_code(stat("/mnt/rw", &st), errno);
-	assert_return_code(block_is_read_only(major(st.st_dev), minor(st.st_dev), &read_only), 0);
+static void loop_detach(const char *name, int fd)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "losetup -d %s", name);
+	assert_int_equal(system(command), 0);
+	close(fd);
+}
+
+static int read_only_of(const struct stat *st, bool *ret)
+{
+	return block_is_read_only(major(st->st_rdev), minor(st->st_rdev), ret);
+}
+
+static void test_read_only(void **state)
+{
+	bool read_only = false;
+	char name[64];
+	struct stat st;
+	int fd, r;
+
+	fd = loop_attach("-r", name, &st);
+	assert_return_code(read_only_of(&st, &read_only), 0);
+	assert_true(read_only);
+	loop_detach(name, fd);
+
+	fd = loop_attach("", name, &st);
+	assert_return_code(read_only_of(&st, &read_only), 0);
 	assert_false(read_only);
-	assert_return_code(umount2("/mnt/rw", 0), errno);
+	/* Undone whatever this finds: another test will have the device. */
+	assert_return_code(ioctl(fd, BLKROSET, &(int){ 1 }), errno);
+	r = read_only_of(&st, &read_only);
+	assert_return_code(ioctl(fd, BLKROSET, &(int){ 0 }), errno);
+	assert_return_code(r, 0);
+	assert_true(read_only);
+	assert_return_code(read_only_of(&st, &read_only), 0);
+	assert_false(read_only);
+	loop_detach(name, fd);
+
 	assert_int_equal(block_is_read_only(4095, 1, &read_only), -ENOENT);
 }
 
@@ -218,8 +256,7 @@ static unsigned int fill_metadata(const char *where)
 static void test_btrfs_left(void **state)
 {
 	char uuid[BTRFS_UUID_SIZE];
-	uint64_t fresh, full, left;
-	bool metadata_full;
+	uint64_t fresh, full, left, metadata;
 	unsigned int n;
 
 	btrfs_mount("/mnt/left", uuid);
@@ -231,16 +268,17 @@ static void test_btrfs_left(void **state)
 	print_message("data full: %lu available, %lu left\n", (unsigned long)left,
 		      (unsigned long)full);
 	assert_true(full < 1 << 20);
-	assert_return_code(btrfs_metadata_is_full(uuid, &metadata_full), 0);
-	print_message("data full: metadata %s\n", metadata_full ? "as well" : "not");
+	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	print_message("data full: metadata has %lu left\n", (unsigned long)metadata);
+	assert_true(metadata > METADATA_FULL);
 	assert_return_code(umount2("/mnt/left", 0), errno);
 	assert_int_equal(btrfs_data_left(uuid, &left), -ENOENT);
 	assert_return_code(unlink("/mnt/left.img"), errno);
 
 	/* Most is data's, so that it takes not too many files. */
 	btrfs_mount("/mnt/left", uuid);
-	assert_return_code(btrfs_metadata_is_full(uuid, &metadata_full), 0);
-	assert_false(metadata_full);
+	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	assert_in_range(metadata, 32 << 20, 64 << 20);
 	assert_int_equal(system("fallocate -l 40M /mnt/left/data"), 0);
 	n = fill_metadata("/mnt/left");
 	fresh = btrfs_available("/mnt/left");
@@ -248,13 +286,14 @@ static void test_btrfs_left(void **state)
 	print_message("metadata full after %u files: %lu available, %lu left\n", n,
 		      (unsigned long)fresh, (unsigned long)left);
 	assert_true(left > 1 << 20);
-	assert_return_code(btrfs_metadata_is_full(uuid, &metadata_full), 0);
-	assert_true(metadata_full);
+	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	print_message("metadata full: it has %lu left\n", (unsigned long)metadata);
+	assert_true(metadata < METADATA_FULL);
 	assert_return_code(umount2("/mnt/left", 0), errno);
 	assert_return_code(unlink("/mnt/left.img"), errno);
 	assert_int_equal(btrfs_data_left("../x", &left), -EINVAL);
-	assert_int_equal(btrfs_metadata_is_full("../x", &metadata_full), -EINVAL);
-	assert_int_equal(btrfs_metadata_is_full(uuid, &metadata_full), -ENOENT);
+	assert_int_equal(btrfs_metadata_left("../x", &metadata), -EINVAL);
+	assert_int_equal(btrfs_metadata_left(uuid, &metadata), -ENOENT);
 }
 
 int main(void)
