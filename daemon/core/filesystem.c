@@ -65,26 +65,6 @@ const char *fs_state_name(enum fs_state state)
 	return "unknown";
 }
 
-const char *read_only_reason_name(enum read_only_reason reason)
-{
-	switch (reason) {
-	case READ_ONLY_NO:
-		return "";
-	case READ_ONLY_ADMIN:
-		return "admin";
-	case READ_ONLY_ERROR:
-		return "error";
-	case READ_ONLY_SHUTDOWN:
-		return "shutdown";
-	case READ_ONLY_DEVICE:
-		return "device";
-	case READ_ONLY_EMERGENCY:
-		return "emergency";
-	}
-
-	return "";
-}
-
 void filesystem_deinit(struct filesystem *fs)
 {
 	if (!fs)

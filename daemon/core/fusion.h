@@ -11,10 +11,17 @@
  * said again by nothing but a change. Pure; the time is monotonic and passed
  * in, and no hint is trusted further than its source.
  *
- * Errors of one code and one object (an inode, or none) are one failure for
- * FUSION_SAME_US after the first. Those that come later begin a window, which
- * doubles from 2 s to FUSION_WINDOW_MAX_US while they go on: its first is told
- * at once, the others at its end, each with the count of all since the fact
+ * What a hint or a look brings is told FUSION_SETTLE_US later, together with
+ * what belongs to it: the cause before the effect, whichever was seen first, a
+ * shutdown instead of the errors that came with it, and an error with the
+ * object that a second hint names. Only read-write, space, and frozen are told
+ * at once, and what the first look finds.
+ *
+ * Errors of one code and one object (an inode, or none) are one failure for a
+ * time after the first: FUSION_SAME_US, and FUSION_DEVICE_US where a device
+ * fails, because that goes on failing. Those that come later begin a window,
+ * which doubles from 2 s to FUSION_WINDOW_MAX_US while they go on: its first is
+ * told, the others at its end, each with the count of all since the fact
  * before. So a storm is a bounded number of facts, and none of it is lost from
  * the counts. A hint without an inode belongs to any failure of its code that
  * is open; at most FUSION_OBJECTS objects are told apart, further ones count
@@ -33,10 +40,15 @@
 #include "daemon/core/usage.h"
 
 #define FUSION_SAME_US 1000000ULL
+#define FUSION_DEVICE_US 10000000ULL
 #define FUSION_WINDOW_MAX_US 60000000ULL
 #define FUSION_GRACE_US 200000ULL
 #define FUSION_SETTLE_US 15000ULL
 #define FUSION_OBJECTS 8
+/* How long an error is the cause of what follows it. */
+#define FUSION_CAUSE_US 10000000ULL
+/* Looks that hints ask for are as far apart as this. */
+#define FUSION_LOOK_US 10000ULL
 
 /* Why writes fail: the property ReadOnlyReason. Ordered, the larger one wins. */
 enum read_only_reason {
@@ -86,6 +98,14 @@ struct fusion_hint {
 	uint64_t inode;
 };
 
+/**
+ * fusion_error_kind() - which error a filesystem means by an errno (of fanotify)
+ *
+ * What a check of its data found is corrupted, a shutdown is a reason to look,
+ * and anything else an error of I/O.
+ */
+enum fusion_hint_kind fusion_error_kind(int error);
+
 /* Errors by kind, cumulative; of counters that outlive the mount. */
 struct fusion_counters {
 	uint64_t corrupted;
@@ -109,8 +129,9 @@ struct fusion_look {
 	enum fusion_source counters_source;
 	const struct usage *usage; /* NULL: not asked or no answer */
 	bool data_left_known; /* btrfs: besides usage */
-	uint64_t
-		data_left; /* bytes that data could still take; > 0 with none available: metadata is full */
+	uint64_t data_left; /* bytes that data could still take */
+	bool metadata_left_known; /* likewise */
+	uint64_t metadata_left; /* bytes for metadata, with space of no block group */
 };
 
 /* One thing to tell. */
@@ -129,37 +150,63 @@ struct fusion_fact {
 
 #define FUSION_FACTS_MAX 32
 
-/* One failure that is open: errors of it are counted rather than told. */
+/* One failure: errors of it are counted rather than told. */
 struct fusion_failure {
 	bool used;
+	bool waits; /* to be told when things have settled */
 	bool has_inode;
 	uint64_t inode;
-	uint64_t window_us; /* length of the window it is in */
+	uint64_t window_us; /* length of the window it is in; 0: still the same failure */
 	uint64_t end_us; /* when that ends */
 	uint64_t pending; /* errors since the fact before */
-	struct fusion_hint last; /* the latest of them */
+	struct fusion_hint last; /* the one that says most of them */
 };
 
 enum { FUSION_ERROR_KINDS = 3 }; /* corrupted, io-error, writeback-error */
 
-/* Open so that it can be embedded; nobody but fusion.c looks inside. */
+/* What an error counter of the filesystem shows, and how much of it is known already. */
+struct fusion_ledger {
+	bool known; /* the counter was seen */
+	enum fusion_source source;
+	struct fusion_counters shown; /* by the last look */
+	struct fusion_counters told; /* when the difference was told last */
+	uint64_t
+		claimed; /* of shown, both kinds: by hints, or told; ahead of it while a look is due */
+	uint64_t claimed_us; /* when a hint claimed last */
+	uint64_t debt; /* of claimed: told, hints may still come */
+	uint64_t debt_us; /* when it was made */
+	uint64_t grace_us; /* when the difference is told; 0: there is none */
+};
+
+/* Open so that it can be embedded; nobody but fusion*.c looks inside. */
 struct fusion {
 	const char *type; /* of the filesystem; borrowed from its superblock */
 	bool looked; /* once, at least */
+	uint64_t settle_us; /* when what waits is told; 0: nothing does */
+
 	enum read_only_reason reason; /* in force, as told */
-	enum read_only_reason seen; /* what the last look showed */
-	uint64_t settle_us; /* when a change of it is told; 0: none waits */
-	uint64_t forced_us; /* when the kernel last said "forced", or an error came; 0: never */
-	bool forced;
-	bool shutdown;
+	enum read_only_reason seen; /* what the last look showed; ERROR and ADMIN both are ADMIN */
+	enum fusion_source seen_source;
+	bool flag; /* the superblock's, as far as it was known */
+	enum fusion_source flag_source;
+	uint64_t flag_us; /* since when */
+	uint64_t forced_us; /* when the kernel last said "forced"; these three: 0 = never */
+	uint64_t error_us; /* when an error came last */
+	uint64_t remounted_us; /* when somebody remounted it last */
+	bool shutdown; /* seen, or said; until unmount */
+	enum fusion_source shutdown_source;
+	bool root_failed; /* its root could not be looked at, the last time */
+
 	bool frozen;
 	bool failed;
 	bool full_data, full_metadata, full_inodes;
-	uint64_t error_count;
-	struct fusion_counters told; /* of the counters: claimed by hints, or told */
-	struct fusion_counters shown; /* by the last look */
-	uint64_t grace_us; /* when the difference is told; 0: there is none */
-	enum fusion_source counters_source;
+
+	uint64_t look_us; /* no look is asked for before; 0: any time */
+	bool look_owed; /* one is asked for then */
+	bool look_wanted;
+
+	uint64_t others; /* errors that no counter counts */
+	struct fusion_ledger ledger;
 	struct fusion_failure failures[FUSION_ERROR_KINDS][FUSION_OBJECTS];
 };
 
@@ -183,6 +230,8 @@ size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_l
  * @ret_look:	whether to look at the filesystem now; may be set together with facts
  *
  * Before the first look, hints are kept in mind and tell nothing but errors.
+ * In a storm a look is asked for each FUSION_LOOK_US; fusion_wants_look() has
+ * the last one.
  *
  * Return: the number of facts.
  */
@@ -196,14 +245,27 @@ uint64_t fusion_due(const struct fusion *fusion);
 size_t fusion_tell(struct fusion *fusion, uint64_t now_us,
 		   struct fusion_fact ret[static FUSION_FACTS_MAX]);
 
+/**
+ * fusion_wants_look() - a look that hints asked for was put off and is due
+ *
+ * To be asked after fusion_tell(). Return: true once for each.
+ */
+bool fusion_wants_look(struct fusion *fusion);
+
 /** fusion_reason() - why writes fail, READ_ONLY_NO: they do not */
 enum read_only_reason fusion_reason(const struct fusion *fusion);
 
-/** fusion_has_failed() - an error was seen; until unmount */
+/** fusion_has_failed() - an error was seen, or what the kernel does after one; until unmount */
 bool fusion_has_failed(const struct fusion *fusion);
 bool fusion_is_frozen(const struct fusion *fusion);
 
-/** fusion_is_full() - no data, metadata or inodes were left at the last look */
+/**
+ * fusion_is_full() - no data, metadata or inodes were left
+ *
+ * Until clearly more is there than was found missing: 1/128 of the size, at
+ * least 64 blocks or 16 inodes (half of all where there are fewer), 8 MiB for
+ * metadata. As long as nothing can be written, it is not full.
+ */
 bool fusion_is_full(const struct fusion *fusion);
 
 /** fusion_error_count() - errors of all kinds since it was seen first, and those it came with */

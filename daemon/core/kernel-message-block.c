@@ -108,5 +108,8 @@ bool kernel_block_decode(struct span text, struct kernel_message *ret)
 	    kernel_take_text(&text, ":(") && kernel_take_word(&text) &&
 	    kernel_take_text(&text, " flags 0x") && kernel_take_number(&text, 16, &flags))
 		ret->hint.kind = operation_kind(operation, flags);
+	/* not of the filesystem's */
+	if (ret->hint.kind == FUSION_HINT_LOOK)
+		ret->hint.error = 0;
 	return true;
 }

@@ -190,7 +190,7 @@ static const struct sample samples[] = {
 	  "sda", IO_ERROR, EIO },
 	{ "I/O error, dev fd0, sector 0 op 0x0:(READ)", "fd0", IO_ERROR, EIO },
 	{ "I/O error, dev sda, sector 0 op 0x3:(DISCARD) flags 0x800 phys_seg 1 prio class 2",
-	  "sda", LOOK, EIO },
+	  "sda", LOOK },
 	{ "critical medium error, dev cciss/c0d0, sector 1 op 0x0:(READ) flags 0x0 phys_seg 1 prio "
 	  "class "
 	  "0",

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/core/fusion-internal.h"
+
+/*
+ * What xfs shows as available and gives to nobody: the blocks that an append
+ * of one block may need for its map of extents (XFS_DELALLOCBLKS and the free
+ * list of a group; 5 were seen on full filesystems of any size).
+ */
+#define XFS_BLOCKS_LEFT 8
+
+/*
+ * btrfs reserves for the creation of one file what its trees could need at
+ * worst: about 16 items, twice 8 levels of 16 KiB each.
+ */
+#define METADATA_LEFT (4ULL << 20)
+#define METADATA_ENOUGH (2 * METADATA_LEFT)
+/* With less than this, which is less than a block group, data has run out too. */
+#define DATA_LEFT (1ULL << 20)
+
+/* Clearly more than none. */
+#define ENOUGH_PART 128
+#define ENOUGH_BLOCKS 64
+#define ENOUGH_INODES 16
+
+/* Where inodes are made as long as there is space, none are left when it is gone. */
+static bool has_own_inodes(const struct fusion *fusion)
+{
+	static const char *const types[] = { "tmpfs", NULL };
+
+	return fusion_is_type(fusion, fusion_ext_types) || fusion_is_type(fusion, types);
+}
+
+static uint64_t enough_of(uint64_t all, uint64_t at_least)
+{
+	uint64_t enough = all / ENOUGH_PART > at_least ? all / ENOUGH_PART : at_least;
+
+	return enough < all / 2 ? enough : all / 2;
+}
+
+/* Return: whether it has run out just now. */
+static bool latch(bool *full, bool is_out, bool is_enough)
+{
+	bool was = *full;
+
+	if (is_out)
+		*full = true;
+	else if (is_enough)
+		*full = false;
+	return *full && !was;
+}
+
+static void space_tell(struct fusion_facts *facts, enum event_code code, bool initial)
+{
+	struct fusion_fact *fact = fusion_fact_add(facts, code, FUSION_SOURCE_STATFS);
+
+	fact->error = ENOSPC;
+	fact->initial = initial;
+}
+
+/* btrfs: blocks of data may be free that no file can be made for. */
+static bool metadata_is_out(const struct fusion_look *look, bool is_out)
+{
+	if (look->data_left_known && look->data_left < DATA_LEFT)
+		return false;
+	if (look->metadata_left_known && look->metadata_left < METADATA_LEFT)
+		return look->data_left_known || !is_out;
+	return is_out && look->data_left_known;
+}
+
+static void space_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
+		       struct fusion_facts *facts)
+{
+	const struct usage *usage = look->usage;
+	uint64_t limit = fusion_is_type(fusion, fusion_xfs_types) ? XFS_BLOCKS_LEFT : 0;
+	bool is_out = usage->available <= limit;
+	bool is_enough = usage->available > limit &&
+			 usage->available - limit >= enough_of(usage->blocks, ENOUGH_BLOCKS);
+	bool no_metadata = metadata_is_out(look, is_out);
+	bool metadata_enough =
+		is_enough && (!look->metadata_left_known || look->metadata_left >= METADATA_ENOUGH);
+
+	/* One of the two is told: room for the other one helps nobody. */
+	if (latch(&fusion->full_metadata, no_metadata && !fusion->full_data, metadata_enough))
+		space_tell(facts, EVENT_ENOSPC_METADATA, initial);
+	if (latch(&fusion->full_data, is_out && !fusion->full_metadata, is_enough))
+		space_tell(facts, EVENT_ENOSPC, initial);
+}
+
+static void inodes_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
+			struct fusion_facts *facts)
+{
+	const struct usage *usage = look->usage;
+	bool is_out = usage->files_available == 0;
+
+	if (!usage_counts_files(usage)) {
+		fusion->full_inodes = false;
+		return;
+	}
+	if (fusion->full_data && !has_own_inodes(fusion))
+		is_out = false;
+	if (latch(&fusion->full_inodes, is_out,
+		  usage->files_available >= enough_of(usage->files, ENOUGH_INODES)))
+		space_tell(facts, EVENT_ENOSPC_INODES, initial);
+}
+
+void fusion_space_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
+		       struct fusion_facts *facts)
+{
+	/* What takes no writes cannot run out of anything. */
+	if (!look->usage || !usage_is_known(look->usage) || look->usage->read_only ||
+	    fusion->reason != READ_ONLY_NO || fusion->seen != READ_ONLY_NO)
+		return;
+
+	space_look(fusion, look, initial, facts);
+	inodes_look(fusion, look, initial, facts);
+}
