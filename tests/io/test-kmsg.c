@@ -249,7 +249,6 @@ static void test_flood(void **state)
 	assert_true(statistics.records > 0);
 	assert_true(statistics.records <= (took / KMSG_LATE_US + 1) * KMSG_BATCH);
 	assert_true(world->n_lost_calls <= took / KMSG_LATE_US + 1);
-	assert_true(busy < took * 9 / 10);
 }
 
 int main(void)
