@@ -246,19 +246,20 @@ static bool find_hierarchy(const char *text, size_t n_text, struct span *ret)
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		size_t n = (size_t)((newline ? newline : end) - at);
-		const char *other = memmem(at, n, named, sizeof(named) - 1);
+		const char *colon = memchr(at, ':', n);
+		size_t n_rest = colon ? (size_t)(at + n - colon) : 0;
 
-		if (n >= sizeof(unified) - 1 && memcmp(at, unified, sizeof(unified) - 1) == 0) {
+		/* empty where the unified one is only mounted beside the others */
+		if (n > sizeof(unified) && memcmp(at, unified, sizeof(unified) - 1) == 0) {
 			*ret = (struct span){ at + 3, n - 3 };
-			found = true;
-			if (n > 4)
-				return true;
-		} else if (other) {
-			other += sizeof(named) - 1;
-			*ret = (struct span){ other, (size_t)(at + n - other) };
+			return true;
+		}
+		if (n_rest >= sizeof(named) - 1 && memcmp(colon, named, sizeof(named) - 1) == 0) {
+			*ret = (struct span){ colon + sizeof(named) - 1,
+					      n_rest - (sizeof(named) - 1) };
 			found = true;
 		}
-		at += n + 1;
+		at = newline ? newline + 1 : end;
 	}
 
 	return found;
