@@ -7,7 +7,7 @@
  * All processes, in two passes, for process_scan_add(), in slices of at most
  * PROCESS_SCANNER_SLICE_US per turn of the loop; and single processes at
  * once. Only files that take no lock of the process's memory are read: stat,
- * status, comm, cgroup, the link exe, the names in task.
+ * status, comm, cgroup, wchan, the link exe, the names in task.
  */
 
 #include <stdbool.h>
@@ -40,6 +40,14 @@ DEFINE_FREEP(process_scanner, process_scanner_free)
 /* One process; each: 0, -ESRCH where it is gone, or a negative errno. */
 int process_read_stat(uint32_t pid, struct procfile_stat *ret);
 int process_read_status(uint32_t pid, struct procfile_status *ret);
+
+/**
+ * process_read_waits() - its leader is in sigwaitinfo(2) or the like
+ *
+ * The kernel unblocks what is waited for meanwhile, and "status" does not say that
+ * it is taken. For which signals it waits is not told.
+ */
+bool process_read_waits(uint32_t pid);
 
 /* Room for the strings of an identity. */
 struct process_identity_buffer {

@@ -34,7 +34,12 @@ uint32_t process_target_pid(const struct process_target *target);
 uint64_t process_target_start_ticks(const struct process_target *target);
 /** process_target_uids() - as they are now; Return: 0 or -ESRCH */
 int process_target_uids(const struct process_target *target, struct relay_uids *ret);
-/** process_target_takes() - the signal is caught or blocked: it will not end the process; false for kernel threads */
+/**
+ * process_target_takes() - the signal is caught or blocked: it will not end the process
+ *
+ * Or its leader waits for signals, which ones the kernel does not tell: a
+ * receiver does so nearly always. False for kernel threads.
+ */
 bool process_target_takes(const struct process_target *target, int signal);
 /** process_target_executes_same() - the file that it executes is still that of process_target_new() */
 bool process_target_executes_same(const struct process_target *target);

@@ -19,16 +19,16 @@
 
 #define TASKSTATS_BUFFER (16U << 20)
 
-struct taskstats;
+struct taskstats_source; /* "struct taskstats" is the kernel's record */
 
-int taskstats_new(struct taskstats **ret,
+int taskstats_new(struct taskstats_source **ret,
 		  uint32_t buffer); /* @buffer 0: TASKSTATS_BUFFER; 0 or -ENOMEM */
 /** taskstats_start() - synchronous, the kernel answers at once; Return: 0, -EALREADY, -EPERM, -ENOENT (no such family) ... */
-int taskstats_start(struct taskstats *taskstats);
-void taskstats_stop(struct taskstats *taskstats);
-bool taskstats_is_started(const struct taskstats *taskstats);
-struct taskstats *taskstats_free(struct taskstats *taskstats);
-DEFINE_FREEP(taskstats, taskstats_free)
+int taskstats_start(struct taskstats_source *taskstats);
+void taskstats_stop(struct taskstats_source *taskstats);
+bool taskstats_is_started(const struct taskstats_source *taskstats);
+struct taskstats_source *taskstats_free(struct taskstats_source *taskstats);
+DEFINE_FREEP(taskstats_source, taskstats_free)
 
 /**
  * taskstats_read() - what is there, without waiting
@@ -37,10 +37,11 @@ DEFINE_FREEP(taskstats, taskstats_free)
  * Return: records, at most @n_max (call again then), 0 when it is empty, or
  * a negative errno.
  */
-int taskstats_read(struct taskstats *taskstats, struct wire_taskstats *ret, size_t n_max,
+int taskstats_read(struct taskstats_source *taskstats, struct wire_taskstats *ret, size_t n_max,
 		   bool *ret_lost);
 
 struct taskstats_statistics {
 	uint64_t records, overruns, foreign, malformed;
 };
-void taskstats_statistics(const struct taskstats *taskstats, struct taskstats_statistics *ret);
+void taskstats_statistics(const struct taskstats_source *taskstats,
+			  struct taskstats_statistics *ret);

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/source/connector.h"
+#include "daemon/source/netlink.h"
+
+/* Below the bus, which stays responsive in a storm. */
+#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+/* In which the kernel acknowledges; it does so while it is asked. */
+#define ACKNOWLEDGE_US 2000000
+
+/* A batch of this many is the middle of something: the next is not waited for by poll. */
+#define MANY 64
+
+/* What the kernel charges a buffer for one event, about. */
+#define EVENT_CHARGE 832
+
+/* After an overrun, until the numbers of the CPUs show how much was lost. */
+#define SHOW_US 100000
+
+/* One event in one datagram is what kernels send. */
+#define DATAGRAM_MAX 2048
+
+struct connector {
+	sd_event *loop;
+	const struct connector_ops *ops;
+	void *userdata;
+	uint32_t n_buffer;
+
+	struct netlink *netlink; /* NULL: not subscribed */
+	sd_event_source *io; /* off while the timer is on, so that no fork pays for a wake-up */
+	sd_event_source *timer; /* the next batch; before the acknowledgement, its deadline */
+	uint32_t ack;
+	bool started;
+	uint64_t pause_us;
+	uint64_t n_pause; /* events since the socket was last empty */
+	uint64_t overrun_us; /* when it overran and nothing has shown of it since; 0: no */
+	struct wire_proc_sequence sequence;
+	struct connector_statistics statistics;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int connector_ask(struct connector *connector, enum proc_cn_mcast_op op)
+{
+	struct {
+		struct nlmsghdr header;
+		struct cn_msg message;
+		uint32_t op;
+	} __attribute__((packed)) request = {
+		.header = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = NLMSG_DONE,
+			.nlmsg_pid = netlink_port(connector->netlink),
+		},
+		.message = {
+			.id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC },
+			.ack = connector->ack,
+			/* Without a filter: its victims are numbered too, and no loss would be known. */
+			.len = sizeof(request.op),
+		},
+		.op = op,
+	};
+
+	return netlink_send(connector->netlink, &request, sizeof(request));
+}
+
+static void set_enabled(sd_event_source *source, int enabled)
+{
+	int r;
+
+	r = sd_event_source_set_enabled(source, enabled);
+	assert(r >= 0);
+}
+
+/* Reads after a while, and is not woken until then. */
+static void connector_wait(struct connector *connector, uint64_t us)
+{
+	int r;
+
+	set_enabled(connector->io, SD_EVENT_OFF);
+	r = sd_event_source_set_time(connector->timer, now_us() + us);
+	assert(r >= 0);
+	set_enabled(connector->timer, SD_EVENT_ONESHOT);
+}
+
+static void connector_fail(struct connector *connector, int error)
+{
+	connector_stop(connector);
+	connector->ops->started(error, connector->userdata);
+}
+
+static void note_lost(struct connector *connector, uint64_t count)
+{
+	connector->statistics.lost += count;
+	connector->overrun_us = 0;
+	connector->ops->lost(count, connector->userdata);
+}
+
+static void connector_take(struct connector *connector, const struct wire_proc_event *event)
+{
+	uint64_t lost = 0;
+
+	if (event->kind == WIRE_PROC_ACK)
+		return;
+
+	/* Without memory for the numbers of this CPU its losses are not known. */
+	if (wire_proc_sequence_note(&connector->sequence, event, &lost) < 0)
+		note_lost(connector, 0);
+	else if (lost > 0)
+		note_lost(connector, lost);
+
+	connector->statistics.events++;
+	connector->ops->event(event, connector->userdata);
+}
+
+static void connector_decode(struct connector *connector, const void *data, size_t n_data)
+{
+	struct wire_proc_event event;
+	size_t offset = 0;
+	int r;
+
+	while ((r = wire_proc_next(data, n_data, &offset, &event)) > 0)
+		connector_take(connector, &event);
+	if (r < 0) {
+		connector->statistics.malformed++;
+		note_lost(connector, 0);
+	}
+}
+
+/* Return: true where the socket is empty. */
+static bool connector_read(struct connector *connector, uint64_t *ret_n)
+{
+	uint64_t before = connector->statistics.events;
+	bool empty = false;
+
+	for (unsigned int i = 0; i < CONNECTOR_BATCH && !empty; i++) {
+		uint8_t data[DATAGRAM_MAX];
+		size_t n_data;
+		int r;
+
+		r = netlink_receive(connector->netlink, data, sizeof(data), &n_data);
+		if (r == 0) {
+			connector_decode(connector, data, n_data);
+		} else if (r == NETLINK_OVERRUN) {
+			connector->statistics.overruns++;
+			connector->overrun_us = now_us();
+		} else if (r == NETLINK_FOREIGN) {
+			connector->statistics.foreign++;
+		} else if (r == NETLINK_TRUNCATED) {
+			connector->statistics.malformed++;
+			note_lost(connector, 0);
+		} else {
+			/* A socket that fails is asked again with the next sign. */
+			empty = true;
+		}
+	}
+
+	*ret_n = connector->statistics.events - before;
+	return empty;
+}
+
+static void connector_pace(struct connector *connector, bool again)
+{
+	uint64_t n = connector->n_pause;
+
+	connector->n_pause = 0;
+	if (n * EVENT_CHARGE > connector->n_buffer / 2)
+		connector->pause_us = connector->pause_us / 2;
+	else if (n >= MANY)
+		connector->pause_us = connector->pause_us * 2;
+	else
+		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	if (connector->pause_us < CONNECTOR_PAUSE_MIN_US)
+		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	if (connector->pause_us > CONNECTOR_PAUSE_MAX_US)
+		connector->pause_us = CONNECTOR_PAUSE_MAX_US;
+
+	if (n >= MANY)
+		connector_wait(connector, connector->pause_us);
+	else if (again)
+		connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
+	else if (connector->overrun_us > 0)
+		connector_wait(connector, SHOW_US);
+	else
+		set_enabled(connector->io, SD_EVENT_ONESHOT);
+}
+
+static void connector_batch(struct connector *connector)
+{
+	uint64_t n = 0;
+	bool empty, again;
+
+	connector->statistics.batches++;
+	connector->ops->begin(connector->userdata);
+	empty = connector_read(connector, &n);
+	connector->n_pause += n;
+	/* The kernel drops until the socket is empty: what it lost shows only behind that. */
+	if (empty && connector->overrun_us > 0 && connector->overrun_us + SHOW_US <= now_us())
+		note_lost(connector, 0);
+	again = connector->ops->end(empty, connector->userdata);
+
+	if (!empty)
+		connector_wait(connector, 0);
+	else
+		connector_pace(connector, again);
+}
+
+/* Before the acknowledgement events may come already; what they tell the scan will. */
+static void connector_await(struct connector *connector)
+{
+	for (unsigned int i = 0; i < CONNECTOR_BATCH; i++) {
+		uint8_t data[DATAGRAM_MAX];
+		struct wire_proc_event event;
+		size_t n_data, offset = 0;
+		int r;
+
+		r = netlink_receive(connector->netlink, data, sizeof(data), &n_data);
+		if (r == NETLINK_EMPTY || r < 0)
+			break;
+		if (r != 0)
+			continue;
+		while (wire_proc_next(data, n_data, &offset, &event) > 0) {
+			uint64_t lost;
+
+			if (event.kind != WIRE_PROC_ACK) {
+				(void)wire_proc_sequence_note(&connector->sequence, &event, &lost);
+			} else if (event.ack == connector->ack + 1 && event.error != 0) {
+				connector_fail(connector, -(int)event.error);
+				return;
+			} else if (event.ack == connector->ack + 1) {
+				connector->started = true;
+				connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
+				connector->ops->started(0, connector->userdata);
+				return;
+			}
+		}
+	}
+
+	set_enabled(connector->io, SD_EVENT_ONESHOT);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct connector *connector = userdata;
+
+	if (!connector->started)
+		connector_await(connector);
+	else
+		connector_wait(connector, connector->pause_us);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
+{
+	struct connector *connector = userdata;
+
+	if (!connector->started)
+		connector_fail(connector, -ETIMEDOUT);
+	else
+		connector_batch(connector);
+	return 0;
+}
+
+static int connector_add_sources(struct connector *connector)
+{
+	int r;
+
+	r = sd_event_add_io(connector->loop, &connector->io, netlink_fd(connector->netlink),
+			    EPOLLIN, on_io, connector);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(connector->loop, &connector->timer, CLOCK_MONOTONIC,
+			      now_us() + ACKNOWLEDGE_US, 1, on_timer, connector);
+	if (r < 0)
+		return r;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		sd_event_source *source = i ? connector->timer : connector->io;
+
+		r = sd_event_source_set_priority(source, PRIORITY);
+		if (r < 0)
+			return r;
+		r = sd_event_source_set_exit_on_failure(source, true);
+		if (r < 0)
+			return r;
+		(void)sd_event_source_set_description(source, i ? "connector-pause" : "connector");
+	}
+
+	set_enabled(connector->io, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+int connector_new(struct connector **ret, sd_event *loop, const struct connector_options *options,
+		  const struct connector_ops *ops, void *userdata)
+{
+	struct connector *connector;
+
+	assert(ret);
+	assert(loop);
+	assert(options);
+	assert(ops && ops->started && ops->begin && ops->event && ops->lost && ops->end);
+
+	connector = calloc(1, sizeof(*connector));
+	if (!connector)
+		return -ENOMEM;
+
+	connector->loop = sd_event_ref(loop);
+	connector->n_buffer = options->buffer ? options->buffer : CONNECTOR_BUFFER;
+	connector->ops = ops;
+	connector->userdata = userdata;
+
+	*ret = connector;
+	return 0;
+}
+
+int connector_start(struct connector *connector)
+{
+	int r;
+
+	assert(connector);
+
+	if (connector->netlink)
+		return -EALREADY;
+
+	r = netlink_new(&connector->netlink, NETLINK_CONNECTOR, 1U << (CN_IDX_PROC - 1),
+			(int)connector->n_buffer);
+	if (r < 0)
+		return r;
+
+	connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	connector->n_pause = 0;
+	connector->overrun_us = 0;
+	/* So that the answers to others are not taken for ours. */
+	if (getrandom(&connector->ack, sizeof(connector->ack), GRND_NONBLOCK) < 0)
+		connector->ack = (uint32_t)getpid();
+
+	r = connector_add_sources(connector);
+	if (r >= 0)
+		r = connector_ask(connector, PROC_CN_MCAST_LISTEN);
+	if (r < 0)
+		connector_stop(connector);
+	return r < 0 ? r : 0;
+}
+
+void connector_stop(struct connector *connector)
+{
+	assert(connector);
+
+	if (!connector->netlink)
+		return;
+
+	/* The kernel counts who listens by what they say: closing alone leaves it at work. */
+	(void)connector_ask(connector, PROC_CN_MCAST_IGNORE);
+	connector->io = sd_event_source_disable_unref(connector->io);
+	connector->timer = sd_event_source_disable_unref(connector->timer);
+	connector->netlink = netlink_free(connector->netlink);
+	connector->started = false;
+	wire_proc_sequence_deinit(&connector->sequence);
+}
+
+void connector_kick(struct connector *connector)
+{
+	assert(connector);
+
+	if (connector->started)
+		connector_wait(connector, 0);
+}
+
+bool connector_is_started(const struct connector *connector)
+{
+	assert(connector);
+
+	return connector->started;
+}
+
+struct connector *connector_free(struct connector *connector)
+{
+	if (!connector)
+		return NULL;
+
+	connector_stop(connector);
+	sd_event_unref(connector->loop);
+	free(connector);
+	return NULL;
+}
+
+void connector_statistics(const struct connector *connector, struct connector_statistics *ret)
+{
+	assert(connector);
+	assert(ret);
+
+	*ret = connector->statistics;
+}

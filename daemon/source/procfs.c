@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/source/process-scanner.h"
+#include "daemon/source/procfs.h"
+
+/* The line of a control group of one hierarchy; several where version 1 is in use. */
+#define CGROUP_MAX 8192
+
+/* What a file of a process that is going says. */
+static int gone(int error)
+{
+	return error == ENOENT || error == ESRCH ? -ESRCH : -error;
+}
+
+static int open_process(uint32_t pid)
+{
+	char path[sizeof("/proc/4294967295")];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32, pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? gone(errno) : fd;
+}
+
+/* Return: length, NUL-terminated, or a negative errno. */
+static ssize_t read_at(int directory, const char *name, char *ret, size_t n_ret)
+{
+	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	size_t n = 0;
+
+	if (fd < 0)
+		return gone(errno);
+
+	while (n < n_ret - 1) {
+		ssize_t k = read(fd, ret + n, n_ret - 1 - n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return gone(errno);
+		if (k == 0)
+			break;
+		n += (size_t)k;
+	}
+
+	ret[n] = '\0';
+	return (ssize_t)n;
+}
+
+static int read_stat_at(int directory, struct procfile_stat *ret)
+{
+	char text[PROCFILE_MAX];
+	ssize_t n;
+
+	n = read_at(directory, "stat", text, sizeof(text));
+	return n < 0 ? (int)n : procfile_decode_stat(text, (size_t)n, ret);
+}
+
+static int read_status_at(int directory, struct procfile_status *ret)
+{
+	char text[PROCFILE_MAX];
+	ssize_t n;
+
+	n = read_at(directory, "status", text, sizeof(text));
+	return n < 0 ? (int)n : procfile_decode_status(text, (size_t)n, ret);
+}
+
+bool procfs_parse_pid(const char *name, uint32_t *ret)
+{
+	uint64_t value = 0;
+
+	for (const char *p = name; *p; p++) {
+		if (*p < '0' || *p > '9')
+			return false;
+		value = value * 10 + (uint64_t)(*p - '0');
+		if (value > INT32_MAX)
+			return false;
+	}
+	if (value == 0)
+		return false;
+
+	*ret = (uint32_t)value;
+	return true;
+}
+
+static int threads_push(struct procfs_threads *threads, size_t n, uint32_t tid)
+{
+	if (n == threads->n_allocated) {
+		size_t n_allocated = n ? 2 * n : 64;
+		uint32_t *tids = reallocarray(threads->tids, n_allocated, sizeof(*tids));
+
+		if (!tids)
+			return -ENOMEM;
+		threads->tids = tids;
+		threads->n_allocated = n_allocated;
+	}
+
+	threads->tids[n] = tid;
+	return 0;
+}
+
+void procfs_threads_deinit(struct procfs_threads *threads)
+{
+	free(threads->tids);
+	*threads = (struct procfs_threads){};
+}
+
+/* Return: how many, or a negative errno. */
+static ssize_t read_threads_at(int directory, struct procfs_threads *threads)
+{
+	int fd = openat(directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *dirent;
+	ssize_t n = 0;
+	DIR *task;
+
+	if (fd < 0)
+		return gone(errno);
+	task = fdopendir(fd);
+	if (!task) {
+		close(fd);
+		return -ENOMEM;
+	}
+
+	while ((dirent = readdir(task))) {
+		uint32_t tid;
+
+		if (!procfs_parse_pid(dirent->d_name, &tid))
+			continue;
+		if (n >= (ssize_t)PROCFS_THREADS_MAX || threads_push(threads, (size_t)n, tid) < 0) {
+			n = -ENOMEM;
+			break;
+		}
+		n++;
+	}
+
+	closedir(task);
+	return n;
+}
+
+int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct process_scan_entry *ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+	struct procfile_status status;
+	struct procfile_stat stat;
+	ssize_t n = 0;
+	int r;
+
+	assert(threads);
+	assert(ret);
+
+	if (directory < 0)
+		return directory;
+	r = read_stat_at(directory, &stat);
+	if (r < 0)
+		return r;
+	r = read_status_at(directory, &status);
+	if (r < 0)
+		return r;
+	/* That there are others is no reason to fail: they are counted, if not named. */
+	if (stat.n_threads > 1)
+		n = read_threads_at(directory, threads);
+
+	*ret = (struct process_scan_entry){
+		.pid = pid,
+		.parent = stat.parent,
+		.start_ticks = stat.start_ticks,
+		.uid = status.uids[0],
+		.uid_mixed = status.uids[1] != status.uids[0] || status.uids[2] != status.uids[0] ||
+			     status.uids[3] != status.uids[0],
+		.zombie = stat.state == 'Z' || stat.state == 'X',
+		.tids = n > 0 ? threads->tids : NULL,
+		.n_tids = n > 0 ? (size_t)n : 0,
+		.n_threads = stat.n_threads,
+	};
+	return 0;
+}
+
+int process_read_stat(uint32_t pid, struct procfile_stat *ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+
+	assert(ret);
+
+	return directory < 0 ? directory : read_stat_at(directory, ret);
+}
+
+int process_read_status(uint32_t pid, struct procfile_status *ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+
+	assert(ret);
+
+	return directory < 0 ? directory : read_status_at(directory, ret);
+}
+
+bool process_read_waits(uint32_t pid)
+{
+	_cleanup_close_ int directory = open_process(pid);
+	static const char name[] = "do_sigtimedwait"; /* and a suffix of the compiler's */
+	char text[64];
+
+	return directory >= 0 && read_at(directory, "wchan", text, sizeof(text)) > 0 &&
+	       strncmp(text, name, strlen(name)) == 0;
+}
+
+static ssize_t read_file_at(int directory, char *ret, size_t n_ret)
+{
+	/* The text alone: what the link leads to is not touched. */
+	ssize_t n = readlinkat(directory, "exe", ret, n_ret);
+
+	return n < 0 ? gone(errno) : n;
+}
+
+int process_read_file(uint32_t pid, char *ret, size_t n_ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+
+	assert(ret);
+
+	return directory < 0 ? directory : (int)read_file_at(directory, ret, n_ret);
+}
+
+int process_read_identity(uint32_t pid, struct process_identity_buffer *buffer,
+			  struct process_identity *ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+	struct process_identity identity = {};
+	struct procfile_status status;
+	char cgroup[CGROUP_MAX];
+	ssize_t n;
+
+	assert(buffer);
+	assert(ret);
+
+	if (directory < 0)
+		return directory;
+
+	n = read_at(directory, "comm", buffer->comm, sizeof(buffer->comm));
+	if (n == -ESRCH)
+		return -ESRCH;
+	if (n > 0) {
+		/* Only the last one is not the name's own. */
+		if (buffer->comm[n - 1] == '\n')
+			buffer->comm[n - 1] = '\0';
+		identity.comm = buffer->comm;
+	}
+
+	n = read_file_at(directory, buffer->file, sizeof(buffer->file) - 1);
+	if (n > 0) {
+		buffer->file[n] = '\0';
+		identity.file = buffer->file;
+	}
+
+	n = read_at(directory, "cgroup", cgroup, sizeof(cgroup));
+	if (n > 0 && process_unit_of(cgroup, (size_t)n, buffer->unit, sizeof(buffer->unit)) == 0)
+		identity.unit = buffer->unit;
+
+	if (read_status_at(directory, &status) == 0) {
+		identity.uid_known = true;
+		identity.uid = status.uids[0];
+	}
+
+	*ret = identity;
+	return 0;
+}

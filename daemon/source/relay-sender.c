@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/source/process-scanner.h"
+#include "daemon/source/relay-sender.h"
+
+#define PF_KTHREAD 0x00200000U
+
+#define FILE_MAX 4096
+
+#define TAKES_TRIES 3
+
+struct process_target {
+	uint32_t pid;
+	int pidfd;
+	uint64_t start_ticks;
+	char *file; /* what it executes, n_file bytes; NULL: nothing that can be named */
+	size_t n_file;
+};
+
+/* Ended: a zombie as well. As long as it is not, its pid is nobody else's. */
+static bool has_ended(const struct process_target *target)
+{
+	struct pollfd pollfd = { .fd = target->pidfd, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) != 0;
+}
+
+static int target_read(struct process_target *target)
+{
+	char file[FILE_MAX];
+	struct procfile_stat stat;
+	int n, r;
+
+	r = process_read_stat(target->pid, &stat);
+	if (r < 0)
+		return r;
+	n = process_read_file(target->pid, file, sizeof(file));
+	if (has_ended(target))
+		return -ESRCH;
+
+	target->start_ticks = stat.start_ticks;
+	if (n <= 0)
+		return 0;
+	target->file = malloc((size_t)n);
+	if (!target->file)
+		return -ENOMEM;
+	memcpy(target->file, file, (size_t)n);
+	target->n_file = (size_t)n;
+	return 0;
+}
+
+int process_target_new(struct process_target **ret, uint32_t pid)
+{
+	_cleanup_(process_target_freep) struct process_target *target = NULL;
+	int r;
+
+	assert(ret);
+
+	if (pid == 0 || pid > INT32_MAX)
+		return -EINVAL;
+
+	target = calloc(1, sizeof(*target));
+	if (!target)
+		return -ENOMEM;
+	target->pid = pid;
+	target->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	/* Of a thread; which of the two is a matter of the kernel's version. */
+	if (target->pidfd < 0 && errno == ENOENT)
+		return -EINVAL;
+	if (target->pidfd < 0)
+		return -errno;
+
+	r = target_read(target);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(target);
+	return 0;
+}
+
+struct process_target *process_target_free(struct process_target *target)
+{
+	if (!target)
+		return NULL;
+
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	free(target->file);
+	free(target);
+	return NULL;
+}
+
+uint32_t process_target_pid(const struct process_target *target)
+{
+	assert(target);
+
+	return target->pid;
+}
+
+uint64_t process_target_start_ticks(const struct process_target *target)
+{
+	assert(target);
+
+	return target->start_ticks;
+}
+
+int process_target_uids(const struct process_target *target, struct relay_uids *ret)
+{
+	struct procfile_status status;
+	int r;
+
+	assert(target);
+	assert(ret);
+
+	r = process_read_status(target->pid, &status);
+	if (r < 0 || has_ended(target))
+		return -ESRCH;
+
+	*ret = (struct relay_uids){
+		.real = status.uids[0],
+		.effective = status.uids[1],
+		.saved = status.uids[2],
+		.filesystem = status.uids[3],
+	};
+	return 0;
+}
+
+bool process_target_takes(const struct process_target *target, int signal)
+{
+	struct procfile_status status;
+	struct procfile_stat stat;
+
+	assert(target);
+	assert(signal >= 1 && signal <= 64);
+
+	if (process_read_stat(target->pid, &stat) < 0 || (stat.flags & PF_KTHREAD))
+		return false;
+
+	/* More than once: between the two it may have begun or ended to wait. */
+	for (unsigned int i = 0; i < TAKES_TRIES; i++) {
+		if (process_read_status(target->pid, &status) < 0)
+			return false;
+		if (((status.caught | status.blocked) >> (signal - 1) & 1) ||
+		    process_read_waits(target->pid))
+			return !has_ended(target);
+	}
+	return false;
+}
+
+bool process_target_executes_same(const struct process_target *target)
+{
+	char file[FILE_MAX];
+	int n;
+
+	assert(target);
+
+	n = process_read_file(target->pid, file, sizeof(file));
+	if (has_ended(target))
+		return false;
+	if (n <= 0)
+		return target->n_file == 0;
+
+	return (size_t)n == target->n_file && memcmp(file, target->file, target->n_file) == 0;
+}
+
+int process_target_send(const struct process_target *target, int signal, uint32_t parent,
+			uint32_t child)
+{
+	siginfo_t info = {};
+
+	assert(target);
+
+	info.si_signo = signal;
+	info.si_code = SI_QUEUE;
+	info.si_pid = (pid_t)parent;
+	info.si_uid = 0;
+	info.si_value.sival_int = (int)child;
+
+	if (syscall(SYS_pidfd_send_signal, target->pidfd, signal, &info, 0) == 0)
+		return 0;
+	return errno == EAGAIN ? RELAY_E_LOST : RELAY_E_GONE;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/taskstats.h>
+#include <netlink/genl/ctrl.h>
+#include <netlink/genl/genl.h>
+#include <netlink/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/source/sysfs.h"
+#include "daemon/source/taskstats.h"
+
+/* All that there may ever be: one that comes later needs no asking then. */
+#define CPUS "/sys/devices/system/cpu/possible"
+
+/* Two records of about 450 bytes each with their attributes. */
+#define DATAGRAM_MAX 8192
+
+struct taskstats_source {
+	uint32_t n_buffer;
+	struct nl_sock *socket; /* NULL: stopped */
+	int family;
+	struct taskstats_statistics statistics;
+};
+
+/* Those of libnl's own that can come here. */
+static int error_of(int nle)
+{
+	switch (-nle) {
+	case NLE_PERM:
+		return -EPERM;
+	case NLE_OBJ_NOTFOUND:
+		return -ENOENT;
+	case NLE_NOMEM:
+		return -ENOMEM;
+	case NLE_INVAL:
+		return -EINVAL;
+	default:
+		return -EIO;
+	}
+}
+
+static int send_cpus(struct taskstats_source *taskstats, int attribute)
+{
+	struct nl_msg *message;
+	char cpus[256];
+	int r;
+
+	r = sysfs_read(AT_FDCWD, CPUS, cpus, sizeof(cpus));
+	if (r < 0)
+		return r;
+	cpus[strcspn(cpus, "\n")] = '\0';
+
+	message = nlmsg_alloc();
+	if (!message)
+		return -ENOMEM;
+	if (!genlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, taskstats->family, 0,
+			 NLM_F_REQUEST | NLM_F_ACK, TASKSTATS_CMD_GET, TASKSTATS_GENL_VERSION) ||
+	    nla_put_string(message, attribute, cpus) < 0)
+		r = -ENOMEM;
+	else
+		r = nl_send_auto(taskstats->socket, message);
+	nlmsg_free(message);
+	return r < 0 ? (r == -ENOMEM ? r : error_of(r)) : 0;
+}
+
+static int taskstats_set_up(struct taskstats_source *taskstats)
+{
+	int n_buffer = (int)taskstats->n_buffer, fd, r;
+
+	r = genl_connect(taskstats->socket);
+	if (r < 0)
+		return error_of(r);
+	taskstats->family = genl_ctrl_resolve(taskstats->socket, TASKSTATS_GENL_NAME);
+	if (taskstats->family < 0)
+		return error_of(taskstats->family);
+
+	fd = nl_socket_get_fd(taskstats->socket);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &n_buffer, sizeof(n_buffer)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n_buffer, sizeof(n_buffer)) < 0)
+		return -errno;
+
+	r = send_cpus(taskstats, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK);
+	if (r < 0)
+		return r;
+	/*
+	 * The kernel acknowledges while it is asked, ahead of most records: those that
+	 * come before it are of no group.
+	 */
+	nl_socket_disable_seq_check(taskstats->socket);
+	r = nl_wait_for_ack(taskstats->socket);
+	if (r < 0)
+		return error_of(r);
+
+	return nl_socket_set_nonblocking(taskstats->socket) < 0 ? -EIO : 0;
+}
+
+int taskstats_new(struct taskstats_source **ret, uint32_t buffer)
+{
+	struct taskstats_source *taskstats;
+
+	assert(ret);
+
+	taskstats = calloc(1, sizeof(*taskstats));
+	if (!taskstats)
+		return -ENOMEM;
+	taskstats->n_buffer = buffer ? buffer : TASKSTATS_BUFFER;
+
+	*ret = taskstats;
+	return 0;
+}
+
+int taskstats_start(struct taskstats_source *taskstats)
+{
+	int r;
+
+	assert(taskstats);
+
+	if (taskstats->socket)
+		return -EALREADY;
+
+	taskstats->socket = nl_socket_alloc();
+	if (!taskstats->socket)
+		return -ENOMEM;
+	r = taskstats_set_up(taskstats);
+	if (r < 0) {
+		nl_socket_free(taskstats->socket);
+		taskstats->socket = NULL;
+	}
+	return r;
+}
+
+void taskstats_stop(struct taskstats_source *taskstats)
+{
+	assert(taskstats);
+
+	if (!taskstats->socket)
+		return;
+
+	/* Without it the kernel finds out by sending in vain. */
+	(void)send_cpus(taskstats, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK);
+	nl_socket_free(taskstats->socket);
+	taskstats->socket = NULL;
+}
+
+bool taskstats_is_started(const struct taskstats_source *taskstats)
+{
+	assert(taskstats);
+
+	return taskstats->socket;
+}
+
+struct taskstats_source *taskstats_free(struct taskstats_source *taskstats)
+{
+	if (!taskstats)
+		return NULL;
+
+	taskstats_stop(taskstats);
+	free(taskstats);
+	return NULL;
+}
+
+/* One datagram is one message of the kernel's. Return: 1 with @ret, or 0. */
+static int taskstats_decode(struct taskstats_source *taskstats, const uint8_t *data, size_t n_data,
+			    struct wire_taskstats *ret)
+{
+	struct nlmsghdr header;
+	int r;
+
+	if (n_data < sizeof(header))
+		return 0;
+	memcpy(&header, data, sizeof(header));
+	if (header.nlmsg_type != taskstats->family)
+		return 0;
+	if (header.nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN || header.nlmsg_len > n_data) {
+		taskstats->statistics.malformed++;
+		return 0;
+	}
+
+	r = wire_taskstats_decode(data + NLMSG_HDRLEN + GENL_HDRLEN,
+				  header.nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN, ret);
+	if (r < 0)
+		taskstats->statistics.malformed++;
+	return r > 0;
+}
+
+int taskstats_read(struct taskstats_source *taskstats, struct wire_taskstats *ret, size_t n_max,
+		   bool *ret_lost)
+{
+	size_t n = 0;
+
+	assert(taskstats && taskstats->socket);
+	assert(ret && n_max > 0);
+	assert(ret_lost);
+
+	while (n < n_max) {
+		uint8_t data[DATAGRAM_MAX];
+		struct sockaddr_nl sender = {};
+		socklen_t n_sender = sizeof(sender);
+		ssize_t n_data;
+
+		/* By hand: libnl cannot tell an overrun from no memory. */
+		n_data = recvfrom(nl_socket_get_fd(taskstats->socket), data, sizeof(data),
+				  MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &n_sender);
+		if (n_data < 0 && errno == EINTR)
+			continue;
+		if (n_data < 0 && errno == ENOBUFS) {
+			taskstats->statistics.overruns++;
+			*ret_lost = true;
+			continue;
+		}
+		if (n_data < 0 && errno == EAGAIN)
+			break;
+		if (n_data < 0)
+			return -errno;
+
+		if (n_sender != sizeof(sender) || sender.nl_pid != 0) {
+			taskstats->statistics.foreign++;
+		} else if ((size_t)n_data > sizeof(data)) {
+			taskstats->statistics.malformed++;
+			*ret_lost = true;
+		} else if (taskstats_decode(taskstats, data, (size_t)n_data, &ret[n])) {
+			n++;
+		}
+	}
+
+	taskstats->statistics.records += n;
+	return (int)n;
+}
+
+void taskstats_statistics(const struct taskstats_source *taskstats,
+			  struct taskstats_statistics *ret)
+{
+	assert(taskstats);
+	assert(ret);
+
+	*ret = taskstats->statistics;
+}
