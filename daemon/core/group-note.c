@@ -48,6 +48,16 @@ static void join(struct group *group, struct process *process)
 	group->totals.live++;
 }
 
+/* Each member charges the owner of its group, and a set may have several of one. */
+static bool has_room(const struct group_set *set)
+{
+	for (size_t i = 0; i < set->n_groups; i++)
+		if (set->groups[i]->owner->n_members + set->n_groups > GROUP_MEMBERS_MAX)
+			return false;
+
+	return true;
+}
+
 /* All of the parent's, by the parent's very set where there is room in all. */
 static void inherit(struct process *child, const struct process *parent)
 {
@@ -56,13 +66,9 @@ static void inherit(struct process *child, const struct process *parent)
 	if (!set || set == child->groups)
 		return;
 
-	for (size_t i = 0; !child->groups && i < set->n_groups; i++)
-		/* each charges its owner: a set may have several of one */
-		if (set->groups[i]->owner->n_members + set->n_groups > GROUP_MEMBERS_MAX)
-			set = NULL;
-	if (!set || child->groups) {
-		for (size_t i = 0; i < parent->groups->n_groups; i++)
-			join(parent->groups->groups[i], child);
+	if (child->groups || !has_room(set)) {
+		for (size_t i = 0; i < set->n_groups; i++)
+			join(set->groups[i], child);
 		return;
 	}
 
