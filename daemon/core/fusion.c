@@ -123,12 +123,16 @@ static enum read_only_reason reason_now(const struct fusion *fusion)
 	return is_forced(fusion) ? READ_ONLY_ERROR : READ_ONLY_ADMIN;
 }
 
+/* Take over the reason of now, and tell it where it is another state. */
 static void reason_tell(struct fusion *fusion, bool initial, struct fusion_facts *facts)
 {
 	enum read_only_reason reason = reason_now(fusion), was = fusion->reason;
+	bool is_worse = reason_class(reason) > reason_class(fusion->worst);
 	struct fusion_fact *fact;
 
 	fusion->reason = reason;
+	if (reason == READ_ONLY_NO || is_worse)
+		fusion->worst = reason;
 	if (reason_class(reason) >= reason_class(READ_ONLY_ERROR))
 		fusion->failed = true;
 
@@ -138,8 +142,7 @@ static void reason_tell(struct fusion *fusion, bool initial, struct fusion_facts
 		fact = fusion_fact_add(facts, EVENT_READ_WRITE, fusion->seen_source);
 		/* What was the cause of that state is none of the next one's. */
 		fusion->forced_us = fusion->error_us = 0;
-	} else if (reason_class(reason) <= reason_class(was) ||
-		   (initial && reason == READ_ONLY_ADMIN)) {
+	} else if (!is_worse || (initial && reason == READ_ONLY_ADMIN)) {
 		return;
 	} else if (reason == READ_ONLY_SHUTDOWN) {
 		fact = fusion_fact_add(facts, EVENT_SHUTDOWN, fusion->shutdown_source);
@@ -202,7 +205,7 @@ static void root_look(struct fusion *fusion, uint64_t now_us, const struct fusio
 	if (!look->root_known)
 		return;
 	/* Said too early, of what was mounted there before. */
-	if (is_xfs && look->root_error == 0 && !fusion->looked)
+	if (is_xfs && look->root_error == 0 && !look->shutdown && !fusion->looked)
 		fusion->shutdown = false;
 
 	fusion->root_failed = root_is_broken(look->root_error);
@@ -399,6 +402,7 @@ size_t fusion_tell(struct fusion *fusion, uint64_t now_us,
 	fusion_failure_tell(fusion, now_us, &facts);
 
 	if (fusion->look_owed && now_us >= fusion->look_us) {
+		fusion->look_us = now_us + FUSION_LOOK_US;
 		fusion->look_owed = false;
 		fusion->look_wanted = true;
 	}

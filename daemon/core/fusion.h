@@ -184,7 +184,8 @@ struct fusion {
 	bool looked; /* once, at least */
 	uint64_t settle_us; /* when what waits is told; 0: nothing does */
 
-	enum read_only_reason reason; /* in force, as told */
+	enum read_only_reason reason; /* in force */
+	enum read_only_reason worst; /* that was told since it took writes last */
 	enum read_only_reason seen; /* what the last look showed; ERROR and ADMIN both are ADMIN */
 	enum fusion_source seen_source;
 	bool flag; /* the superblock's, as far as it was known */
