@@ -69,6 +69,7 @@ static void test_counter_alone(void **state)
 	fs_pass(fs, 5 * SECOND);
 	assert_string_equal(fs_codes(fs), "corrupted corrupted");
 	assert_int_equal(fs->told[1].fact.count, 1);
+	assert_int_equal(fs->told[1].fact.source, FUSION_SOURCE_FANOTIFY);
 	assert_int_equal(fusion_error_count(&fs->fusion), 4);
 }
 
