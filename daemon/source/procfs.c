@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/source/process-scanner.h"
@@ -147,11 +148,20 @@ static ssize_t read_threads_at(int directory, struct procfs_threads *threads)
 	return n;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct process_scan_entry *ret)
 {
 	_cleanup_close_ int directory = open_process(pid);
 	struct procfile_status status;
 	struct procfile_stat stat;
+	uint64_t read_ns = now_ns();
 	ssize_t n = 0;
 	int r;
 
@@ -174,6 +184,7 @@ int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct proce
 		.pid = pid,
 		.parent = stat.parent,
 		.start_ticks = stat.start_ticks,
+		.read_ns = read_ns,
 		.uid = status.uids[0],
 		.uid_mixed = status.uids[1] != status.uids[0] || status.uids[2] != status.uids[0] ||
 			     status.uids[3] != status.uids[0],
