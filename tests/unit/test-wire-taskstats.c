@@ -42,7 +42,8 @@ static void add(struct attributes *attributes, uint16_t type, const void *data, 
 {
 	size_t at = begin(attributes, type);
 
-	memcpy(attributes->bytes + attributes->n, data, n_data);
+	if (n_data > 0)
+		memcpy(attributes->bytes + attributes->n, data, n_data);
 	attributes->n += n_data;
 	end(attributes, at);
 }
