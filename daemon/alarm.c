@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/alarm.h"
+#include "daemon/alarm-internal.h"
 #include "daemon/bus/bus.h"
 #include "daemon/core/escape.h"
 #include "daemon/manager.h"
@@ -34,9 +34,6 @@ struct alarm_lookup {
 /* Bytes below which nobody is named as a writer. */
 #define ALARM_WRITERS_MIN 4096
 
-/* What ErrorCount counts. */
-#define ALARM_ERRORS (1U << EVENT_CORRUPTED | 1U << EVENT_IO_ERROR | 1U << EVENT_WRITEBACK_ERROR)
-
 static uint64_t alarm_realtime(void)
 {
 	struct timespec now;
@@ -45,9 +42,8 @@ static uint64_t alarm_realtime(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* The details that every event has. */
-static int alarm_begin(struct event *event, struct monitor *monitor, enum event_code code,
-		       const char *source)
+int alarm_begin(struct event *event, struct monitor *monitor, enum event_code code,
+		const char *source)
 {
 	const struct superblock *sb = monitor->fs.sb;
 	const struct mount *mount = superblock_display_mount(sb);
@@ -79,13 +75,9 @@ static int alarm_begin(struct event *event, struct monitor *monitor, enum event_
 	return details_add_string(&event->details, "type", type, 0);
 }
 
-static uint64_t alarm_publish(struct monitor *monitor, struct event *event)
+uint64_t alarm_publish(struct monitor *monitor, struct event *event)
 {
 	struct filesystem *fs = &monitor->fs;
-
-	/* Counted also where nobody wants to be told. */
-	if (!event->test && ALARM_ERRORS & 1U << event->code)
-		fs->error_count++;
 
 	if (!event->test && !(fs->events & 1U << event->code)) {
 		event_deinit(event);

@@ -9,20 +9,31 @@
  * messages, uevents) or by member (fanotify, ext4's counter). Each source is used
  * where it is present and not switched off, and its absence is a state that
  * the property Sources shows. What cannot be attributed is dropped; what was lost
- * makes every monitor look again. One timer serves all that fusion holds back.
+ * makes every monitor look again. One timer serves all that fusion holds back,
+ * and all looks: a bounded number in each wake-up, so that a thousand
+ * filesystems that fail at once keep nobody waiting.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/core/capability.h"
 #include "daemon/core/cleanup.h"
-#include "daemon/core/fusion.h"
-#include "daemon/source/errors.h"
 
+struct errors;
 struct health;
 struct manager;
 struct monitor;
+
+/* Embedded in a monitor: its place among those that wait. Zeroed: it does not. */
+struct health_waiter {
+	LIST_ENTRY(health_waiter) link;
+	struct monitor *monitor;
+	uint64_t due_us;
+	bool queued;
+};
 
 /** health_new() - only builds; Return: 0 or a negative errno */
 int health_new(struct health **ret, struct manager *manager);
@@ -32,11 +43,22 @@ int health_start(struct health *health);
 struct health *health_free(struct health *health);
 DEFINE_FREEP(health, health_free)
 
-/** health_errors() - the group of error marks; NULL: this kernel has none */
+/** health_errors() - the group of error marks; NULL: this kernel has none, or they are not wanted */
 struct errors *health_errors(struct health *health);
 
-/** health_has_kmsg() - kernel messages can be read */
-bool health_has_kmsg(const struct health *health);
+/** health_capability() - the sources that serve all filesystems alike */
+void health_capability(const struct health *health, struct capability_sources *ret);
 
-/** health_wait() - fusion of this monitor holds something back until @due_us */
-void health_wait(struct health *health, struct monitor *monitor, uint64_t due_us);
+/**
+ * health_wait() - monitor_health_due() at @due_us
+ * @waiter:	replaces what it waited for before; UINT64_MAX: nothing
+ */
+void health_wait(struct health *health, struct health_waiter *waiter, uint64_t due_us);
+
+/** health_sources() - which ones are in use, for the property Sources */
+void health_sources(const struct health *health,
+		    void (*add)(const char *capability, const char *source, void *ctx), void *ctx);
+
+/** health_statistics() - counters of the sources, for root */
+void health_statistics(const struct health *health,
+		       void (*add)(const char *key, uint64_t value, void *ctx), void *ctx);

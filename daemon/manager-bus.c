@@ -261,6 +261,7 @@ static void sources(void (*add)(const char *, const char *, void *), void *ctx, 
 	add("space", "statfs", ctx);
 	add("write-gate", settings_use_gate(manager->settings) ? "fanotify" : "none", ctx);
 	add("stalls", "deadline", ctx);
+	health_sources(manager->health, add, ctx);
 	if (manager->options.safe_mode)
 		add("safe-mode", "after crashes", ctx);
 }
@@ -315,6 +316,7 @@ static void statistics(bool is_root, void (*add)(const char *, uint64_t, void *)
 	add("calls-denied", bus.denied, ctx);
 	add("bus-reconnects", bus.reconnects, ctx);
 	add("descriptors-refused", bus.descriptors_refused, ctx);
+	health_statistics(manager->health, add, ctx);
 }
 
 static void connected(bool is_connected, void *userdata)

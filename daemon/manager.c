@@ -277,6 +277,10 @@ static int manager_begin(struct manager *manager)
 		return r;
 	manager->began_us = manager_clock();
 
+	r = health_start(manager->health);
+	if (r < 0)
+		return r;
+
 	return bus_start(manager->bus);
 }
 
@@ -331,6 +335,10 @@ static int manager_build(struct manager *manager)
 		return r;
 
 	r = gate_new(&manager->gate, manager->loop, manager->pool);
+	if (r < 0)
+		return r;
+
+	r = health_new(&manager->health, manager);
 	if (r < 0)
 		return r;
 
@@ -420,6 +428,7 @@ struct manager *manager_free(struct manager *manager)
 	alarm_stop(manager);
 	publisher_free(manager->publisher);
 	held_release(&manager->held, NULL, NULL);
+	health_free(manager->health);
 	gate_free(manager->gate);
 	pool_free(manager->pool);
 	superblock_table_free(manager->superblocks);

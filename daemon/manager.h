@@ -21,6 +21,7 @@
 #include "daemon/core/config.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/superblock.h"
+#include "daemon/health.h"
 #include "daemon/held.h"
 #include "daemon/monitor.h"
 #include "daemon/output/publisher.h"
@@ -28,6 +29,7 @@
 #include "daemon/source/mounts.h"
 #include "daemon/worker/pool.h"
 
+struct alarm_locate;
 struct alarm_lookup;
 struct settings;
 
@@ -51,6 +53,7 @@ struct manager {
 
 	struct pool *pool;
 	struct gate *gate;
+	struct health *health;
 	struct superblock_table *superblocks;
 	struct mounts *mounts;
 	struct settings *settings;
@@ -75,6 +78,7 @@ struct manager {
 	bool gate_used; /* as it was said in the log */
 	uint64_t began_us; /* after the first reading of the mount table */
 	LIST_HEAD(, alarm_lookup) lookups; /* alarm.c */
+	LIST_HEAD(, alarm_locate) locates; /* alarm-health.c */
 
 	uint64_t alarms;
 	uint64_t checks;

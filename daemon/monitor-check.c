@@ -19,6 +19,9 @@
 /* How long to go on looking on btrfs once the gate is armed: two commits. */
 #define MONITOR_SETTLE_US 60000000ULL
 
+/* Of the size: what a full filesystem needs, about, to be full no more. */
+#define CHECK_ROOM_PART 128
+
 /* Below the bus, so that it stays responsive whatever is due. */
 #define MONITOR_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
@@ -99,14 +102,36 @@ void monitor_wait(struct monitor *monitor)
 	check_set_timer(monitor, due);
 }
 
+/*
+ * The end is a level too, where somebody wants to be told: nothing left, and
+ * then about as much as has to be there again.
+ */
+static void check_add_end(const struct filesystem *fs, uint64_t *bytes, uint64_t *inodes)
+{
+	const uint32_t space = 1U << EVENT_ENOSPC | 1U << EVENT_ENOSPC_METADATA;
+	uint64_t left = usage_available_bytes(&fs->usage), files = fs->usage.files_available;
+
+	if (fs->full) {
+		left = usage_bytes(&fs->usage) / CHECK_ROOM_PART;
+		files = fs->usage.files / CHECK_ROOM_PART;
+	}
+	if (fs->events & space && left < *bytes)
+		*bytes = left;
+	if (fs->events & 1U << EVENT_ENOSPC_INODES && usage_counts_files(&fs->usage) &&
+	    files < *inodes)
+		*inodes = files;
+}
+
 static void check_follow_schedule(struct monitor *monitor, uint64_t taken_us)
 {
 	struct filesystem *fs = &monitor->fs;
 	uint64_t bytes = UINT64_MAX, inodes = UINT64_MAX;
 
 	/* Where nothing can be crossed there is nothing to be near to. */
-	if (!fs->usage.read_only)
+	if (!fs->usage.read_only) {
 		threshold_set_distance(&fs->thresholds, &fs->usage, &bytes, &inodes);
+		check_add_end(fs, &bytes, &inodes);
+	}
 
 	switch (schedule_checked(&fs->schedule, taken_us, &fs->usage, bytes, inodes)) {
 	case SCHEDULE_WAIT:
@@ -140,6 +165,8 @@ static void check_take(struct monitor *monitor, const struct statfs_reply *reply
 	/* A mount that is read-only says nothing of who else may write. */
 	if (monitor->mount_read_only)
 		fs->usage.read_only = fs->sb->read_only;
+	else
+		monitor_health_flag(monitor, fs->usage.read_only, FUSION_SOURCE_STATFS);
 	/* Percent of the size of now; also where nothing can be crossed. */
 	if (threshold_set_resolve(&fs->thresholds, &fs->usage))
 		properties |= BUS_PROPERTY_THRESHOLDS;
@@ -149,6 +176,8 @@ static void check_take(struct monitor *monitor, const struct statfs_reply *reply
 	if (was_live)
 		monitor_announce(monitor, state, properties);
 
+	monitor_look(monitor, true);
+	monitor_health_retry(monitor);
 	monitor_evaluate(monitor);
 	monitor_answer(monitor);
 	check_follow_schedule(monitor, reply->taken_us);
@@ -163,6 +192,7 @@ static void check_unknown(struct monitor *monitor, const char *why)
 	monitor->fs.usage_known = false;
 	monitor_reveal(monitor);
 	monitor_announce(monitor, state, 0);
+	monitor_look_soon(monitor, false);
 	monitor_refuse(monitor, SD_BUS_ERROR_FILE_NOT_FOUND, why);
 }
 
@@ -260,7 +290,11 @@ static void check_answered(struct monitor *monitor, const void *reply, size_t n_
 
 	if (statfs_reply_decode(reply, n_reply, &statfs) < 0) {
 		check_failed(monitor, "No figures could be had");
-	} else if (statfs.error == -ESTALE || statfs.error == -ENOENT || statfs.error == -ENOTDIR) {
+		return;
+	}
+
+	monitor_health_root(monitor, statfs.root_known, statfs.root_error);
+	if (statfs.error == -ESTALE || statfs.error == -ENOENT || statfs.error == -ENOTDIR) {
 		monitor->tries++;
 		monitor_check(monitor);
 	} else if (statfs.error < 0) {
@@ -395,6 +429,7 @@ void monitor_check(struct monitor *monitor)
 
 void monitor_tick(struct monitor *monitor)
 {
+	monitor_health_tick(monitor);
 	if (monitor->live && !check_is_scheduled(monitor))
 		monitor_check(monitor);
 }

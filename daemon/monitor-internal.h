@@ -47,3 +47,20 @@ void monitor_arm(struct monitor *monitor);
 /** monitor_answer() - to all who asked: the figures of now */
 void monitor_answer(struct monitor *monitor);
 void monitor_refuse(struct monitor *monitor, const char *name, const char *text);
+
+/* monitor-health.c */
+
+void monitor_health_init(struct monitor *monitor);
+void monitor_health_deinit(struct monitor *monitor);
+/** monitor_health_begin() - it is old enough to be touched: follow its errors */
+void monitor_health_begin(struct monitor *monitor);
+/** monitor_health_retry() - it just answered: a mark that could not be had may be had now */
+void monitor_health_retry(struct monitor *monitor);
+/** monitor_health_tick() - the shared backstop */
+void monitor_health_tick(struct monitor *monitor);
+/** monitor_health_root() - what looking at the root gave; nothing new unless @known */
+void monitor_health_root(struct monitor *monitor, bool known, int error);
+/** monitor_health_flag() - the superblock's read-only flag, for kernels without statmount() */
+void monitor_health_flag(struct monitor *monitor, bool read_only, enum fusion_source source);
+/** monitor_look() - look now; @with_usage: the figures are of this moment */
+void monitor_look(struct monitor *monitor, bool with_usage);

@@ -14,11 +14,6 @@
 #include "daemon/output/journal.h"
 #include "daemon/settings.h"
 
-/* The codes that the sources of today can tell, on any filesystem. */
-#define MONITOR_CAPABILITIES                                                                       \
-	(1U << EVENT_THRESHOLD_BELOW | 1U << EVENT_THRESHOLD_ABOVE | 1U << EVENT_MOUNTED |         \
-	 1U << EVENT_UNMOUNTED | 1U << EVENT_STALLED | 1U << EVENT_RESPONDING)
-
 void monitor_announce(struct monitor *monitor, enum fs_state state, unsigned int properties)
 {
 	if (filesystem_state(&monitor->fs) != state)
@@ -63,6 +58,7 @@ void monitor_reveal(struct monitor *monitor)
 		alarm_simple(monitor, EVENT_MOUNTED, "mountinfo");
 	if (manager_is_state_stalled(monitor->manager, monitor->fs.sb))
 		monitor_stall(monitor, MONITOR_STALL_WRITE, "write");
+	monitor_look_soon(monitor, false);
 	monitor_end_start(monitor);
 }
 
@@ -88,8 +84,10 @@ static void on_identified(struct monitor *monitor)
 	}
 
 	monitor_configure(monitor);
-	if (!monitor->live)
-		monitor_check(monitor);
+	if (monitor->live)
+		return;
+	monitor_check(monitor);
+	monitor_health_begin(monitor);
 }
 
 void monitor_begin(struct monitor *monitor)
@@ -128,7 +126,7 @@ int monitor_new(struct monitor **ret, struct manager *manager, struct superblock
 	monitor->origin = origin;
 	monitor->fs.sb = sb;
 	monitor->fs.read_only = sb->read_only ? READ_ONLY_ADMIN : READ_ONLY_NO;
-	monitor->fs.capabilities = MONITOR_CAPABILITIES;
+	monitor_health_init(monitor);
 
 	r = monitor_check_init(monitor);
 	if (r < 0)
@@ -153,6 +151,7 @@ struct monitor *monitor_free(struct monitor *monitor)
 		return NULL;
 
 	monitor_refuse(monitor, SD_BUS_ERROR_UNKNOWN_OBJECT, "The filesystem is gone");
+	monitor_health_deinit(monitor);
 	monitor_check_deinit(monitor);
 	identify_stop(monitor);
 	if (monitor->counted)
@@ -215,14 +214,16 @@ void monitor_mounts_changed(struct monitor *monitor)
 	enum fs_state state = filesystem_state(fs);
 	unsigned int properties =
 		BUS_PROPERTY_WHERE | BUS_PROPERTY_SOURCE | BUS_PROPERTY_MOUNT_POINTS;
-	enum read_only_reason was = fs->read_only;
+	bool remounted = fs->sb->read_only != monitor->mountinfo_read_only;
 
-	fs->read_only = fs->sb->read_only ? READ_ONLY_ADMIN : READ_ONLY_NO;
-	if (fs->read_only != was)
-		properties |= BUS_PROPERTY_READ_ONLY | BUS_PROPERTY_READ_ONLY_REASON;
 	monitor_announce(monitor, state, properties);
 
+	monitor->mountinfo_read_only = fs->sb->read_only;
+	if (remounted)
+		monitor_health_flag(monitor, fs->sb->read_only, FUSION_SOURCE_MOUNTINFO);
+	monitor_look_soon(monitor, false);
+
 	/* It may be reached again, or be written to again, which no gate tells. */
-	if (monitor->live && (!fs->usage_known || fs->read_only != was))
+	if (monitor->live && (!fs->usage_known || remounted))
 		monitor_check_soon(monitor, manager_now(monitor->manager) + MONITOR_BIRTH_US);
 }

@@ -14,7 +14,8 @@
  * them), then configured, then asked for the first time, and with that
  * answer, whatever it is, shown on the bus. monitor.c has this life and the
  * settings, monitor-check.c the cycle with monitor-gate.c, monitor-stall.c who
- * does not answer, monitor-usage.c who asks over the bus.
+ * does not answer, monitor-health.c what goes wrong, monitor-usage.c who asks
+ * over the bus.
  */
 
 #include <stdbool.h>
@@ -24,6 +25,9 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/core/config.h"
 #include "daemon/core/filesystem.h"
+#include "daemon/core/fusion.h"
+#include "daemon/core/wire-fanotify.h"
+#include "daemon/health.h"
 #include "daemon/source/gate.h"
 #include "daemon/worker/pool.h"
 
@@ -37,6 +41,11 @@ struct manager;
 #define MONITOR_PROBE_NET_US 10000000ULL /* a server across the network */
 #define MONITOR_WAITERS_MAX 64
 #define MONITOR_DEVICES_MAX 32
+/* Hints from before the first look; further ones are nothing that the look would miss. */
+#define MONITOR_EARLY_MAX 4
+/* Damaged files whose path was asked for. */
+#define MONITOR_LOCATED_MAX 8
+#define MONITOR_HANDLES_MAX 4
 
 enum monitor_origin {
 	MONITOR_INITIAL, /* mounted when the daemon started, which waits for it */
@@ -75,6 +84,33 @@ struct monitor {
 
 	/* monitor-stall.c: enum monitor_stall */
 	unsigned int stalls;
+
+	/* monitor-health.c */
+	struct fusion fusion;
+	struct health_waiter waiter;
+	struct errors_member *errors;
+	struct ext4_errors *ext4;
+	struct fanotify_error *handles; /* of damaged files, MONITOR_HANDLES_MAX; NULL: none yet */
+	size_t n_handles; /* in all */
+	struct fusion_hint early[MONITOR_EARLY_MAX];
+	size_t n_early;
+	bool health_begun;
+	bool errors_marked; /* the kernel tells of errors here */
+	bool errors_impossible; /* and never will */
+	bool errors_again; /* not yet: ask once more at the tick */
+	uint64_t tried_us; /* when it was asked for */
+	bool root_known;
+	int root_error; /* of looking at the root, the last time */
+	bool mountinfo_read_only; /* the superblock's, of the last reading */
+	bool flag_read_only; /* the superblock's, as whoever looked last saw it */
+	enum fusion_source flag_source;
+	bool ask_root; /* the next look asks a worker as well */
+	uint64_t look_us; /* when to look; UINT64_MAX: nothing asks for it */
+	uint64_t looked_us;
+
+	/* alarm-health.c */
+	uint64_t located[MONITOR_LOCATED_MAX]; /* inodes, the latest overwrites the first */
+	size_t n_located; /* in all */
 
 	/* identify.c */
 	struct pool_ticket *identity; /* the look-up of its devices under way */
@@ -125,6 +161,21 @@ void monitor_ask(struct monitor *monitor, struct bus_reply *reply);
  */
 void monitor_stall(struct monitor *monitor, enum monitor_stall by, const char *operation);
 void monitor_unstall(struct monitor *monitor, enum monitor_stall by, const char *operation);
+
+/** monitor_hint() - a source said something of it */
+void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint);
+
+/**
+ * monitor_look_soon() - look at its health within some milliseconds
+ * @ask_root:	and ask a worker what its root says, where that can tell more
+ */
+void monitor_look_soon(struct monitor *monitor, bool ask_root);
+
+/** monitor_health_due() - what it waited for by health_wait() */
+void monitor_health_due(struct monitor *monitor);
+
+/** monitor_is_on_device() - one of its block devices */
+bool monitor_is_on_device(const struct monitor *monitor, uint32_t major, uint32_t minor);
 
 static inline struct monitor *monitor_of(struct superblock *sb)
 {

@@ -45,9 +45,9 @@ static const struct family families[] = {
 		.module = FREEZE,
 	},
 	{
-		/* its root answers EIO after a shutdown; inodes end when space does */
+		/* its root answers EIO after a shutdown; inodes end before space does by imaxpct= alone */
 		.types = xfs_types,
-		.look = WRITABLE | BIT(SHUTDOWN),
+		.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(SHUTDOWN),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR) | BIT(SHUTDOWN),
 		.module = FREEZE,
@@ -57,7 +57,7 @@ static const struct family families[] = {
 		.types = btrfs_types,
 		.look = WRITABLE | BIT(ENOSPC_METADATA) | BIT(CORRUPTED) | BIT(IO_ERROR),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
-		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR),
+		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
 		.module = FREEZE,
 	},
 	{

@@ -4,14 +4,10 @@
 
 #include "daemon/core/filesystem.h"
 
-/*
- * Reserved blocks do not count: with none available every ordinary user is
- * out of space. What is read-only cannot fill up, however little it offers.
- */
+/* What is read-only cannot fill up, however little it offers. */
 static bool filesystem_is_full(const struct filesystem *fs)
 {
-	return fs->usage_known && fs->read_only == READ_ONLY_NO && !fs->usage.read_only &&
-	       usage_available_bytes(&fs->usage) == 0;
+	return fs->full && fs->usage_known && fs->read_only == READ_ONLY_NO && !fs->usage.read_only;
 }
 
 enum fs_state filesystem_state(const struct filesystem *fs)

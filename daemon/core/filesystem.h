@@ -44,6 +44,7 @@ struct filesystem {
 	bool stalled;
 	bool frozen;
 	bool failed; /* an error was seen; until unmount */
+	bool full; /* no data, metadata or inodes are left */
 	enum read_only_reason read_only;
 	uint64_t error_count;
 	struct event last_event; /* id 0: none */
@@ -53,9 +54,8 @@ struct filesystem {
 /**
  * filesystem_state() - the worst that holds
  *
- * "full" is no byte available to an ordinary user on a filesystem that can be
- * written to; running out of inodes is told by thresholds. Crossed thresholds
- * count from severity "warning" on. While the usage is unknown, what was
+ * "full" is nothing left for an ordinary user, of whatever a new file needs,
+ * on a filesystem that can be written to. Crossed thresholds count from severity "warning" on. While the usage is unknown, what was
  * crossed before still holds.
  */
 enum fs_state filesystem_state(const struct filesystem *fs);

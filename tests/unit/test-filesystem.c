@@ -48,7 +48,7 @@ static void test_order(void **state)
 	cross(&fs, SEVERITY_CRITICAL);
 	assert_int_equal(filesystem_state(&fs), FS_STATE_CRITICAL);
 	fs.usage_known = true;
-	fs.usage.available = 0;
+	fs.full = true;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_FULL);
 	fs.frozen = true;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_FROZEN);
@@ -100,6 +100,8 @@ static void test_full(void **state)
 {
 	struct filesystem fs = filesystem_of(0);
 
+	assert_int_equal(filesystem_state(&fs), FS_STATE_OK);
+	fs.full = true;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_FULL);
 	fs.read_only = READ_ONLY_ADMIN;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_OK);
@@ -110,7 +112,8 @@ static void test_full(void **state)
 	fs.usage_known = false;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_UNKNOWN);
 	fs.usage_known = true;
-	fs.usage.available = 1;
+	assert_int_equal(filesystem_state(&fs), FS_STATE_FULL);
+	fs.full = false;
 	assert_int_equal(filesystem_state(&fs), FS_STATE_OK);
 	filesystem_deinit(&fs);
 	filesystem_deinit(NULL);

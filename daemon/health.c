@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <syslog.h>
+
+#include "daemon/health.h"
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/output/catalog.h"
+#include "daemon/output/journal.h"
+#include "daemon/settings.h"
+#include "daemon/source/errors.h"
+#include "daemon/source/kmsg.h"
+#include "daemon/source/uevent.h"
+
+/* Monitors served in one wake-up: a few milliseconds if all of them look and tell. */
+#define HEALTH_BATCH 32
+/* Below the sources, so that what they have in hand comes first. */
+#define HEALTH_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 12)
+#define HEALTH_ACCURACY_US 1000
+/* Since then all disk filesystems report errors by fanotify. */
+#define HEALTH_COMMON_MAJOR 7
+
+struct health {
+	struct manager *manager;
+	struct errors *errors;
+	struct kmsg *kmsg;
+	struct uevents *uevents;
+	sd_event_source *timer;
+	uint64_t timer_us; /* when it is set to; UINT64_MAX: it is off */
+	bool common;
+	LIST_HEAD(, health_waiter) waiters;
+};
+
+static void health_set_timer(struct health *health, uint64_t due_us)
+{
+	health->timer_us = due_us;
+	if (due_us == UINT64_MAX) {
+		(void)sd_event_source_set_enabled(health->timer, SD_EVENT_OFF);
+		return;
+	}
+	(void)sd_event_source_set_time(health->timer, due_us);
+	(void)sd_event_source_set_enabled(health->timer, SD_EVENT_ONESHOT);
+}
+
+void health_wait(struct health *health, struct health_waiter *waiter, uint64_t due_us)
+{
+	assert(health);
+	assert(waiter);
+
+	if (waiter->queued && due_us == UINT64_MAX)
+		LIST_REMOVE(waiter, link);
+	else if (!waiter->queued && due_us != UINT64_MAX)
+		LIST_INSERT_HEAD(&health->waiters, waiter, link);
+	waiter->queued = due_us != UINT64_MAX;
+	waiter->due_us = due_us;
+
+	/* A timer that comes too early finds nothing to do and is set anew. */
+	if (due_us < health->timer_us)
+		health_set_timer(health, due_us);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct health *health = userdata;
+	uint64_t now_us = manager_now(health->manager), next_us = UINT64_MAX;
+	struct health_waiter *ready[HEALTH_BATCH], *waiter;
+	size_t n = 0;
+
+	LIST_FOREACH(waiter, &health->waiters, link)
+		if (waiter->due_us <= now_us && n < HEALTH_BATCH)
+			ready[n++] = waiter;
+
+	/* None of them ends another one's life. */
+	for (size_t i = 0; i < n; i++)
+		health_wait(health, ready[i], UINT64_MAX);
+	for (size_t i = 0; i < n; i++)
+		monitor_health_due(ready[i]->monitor);
+
+	LIST_FOREACH(waiter, &health->waiters, link)
+		if (waiter->due_us < next_us)
+			next_us = waiter->due_us;
+	health_set_timer(health, next_us);
+	return 0;
+}
+
+static void look_at_all(struct health *health)
+{
+	struct superblock *sb = NULL;
+
+	while ((sb = superblock_table_next(health->manager->superblocks, sb)))
+		if (sb->userdata)
+			monitor_look_soon(sb->userdata, true);
+}
+
+/* Tells each monitor that lies on a device: btrfs has an anonymous number and several devices. */
+static void hint_device(struct health *health, uint32_t major, uint32_t minor,
+			const struct fusion_hint *hint)
+{
+	struct superblock_table *table = health->manager->superblocks;
+	struct superblock *sb = superblock_table_find_device(table, major, minor);
+
+	if (monitor_of(sb)) {
+		monitor_hint(sb->userdata, hint);
+		return;
+	}
+
+	sb = NULL;
+	while ((sb = superblock_table_next(table, sb)))
+		if (sb->key.major == 0 && sb->userdata &&
+		    monitor_is_on_device(sb->userdata, major, minor))
+			monitor_hint(sb->userdata, hint);
+}
+
+static void on_message(uint32_t major, uint32_t minor, const struct fusion_hint *hint,
+		       void *userdata)
+{
+	hint_device(userdata, major, minor, hint);
+}
+
+static void on_messages_lost(uint64_t n, void *userdata)
+{
+	look_at_all(userdata);
+}
+
+static const struct kmsg_ops health_kmsg_ops = {
+	.message = on_message,
+	.lost = on_messages_lost,
+};
+
+static void on_uevent(const struct uevent *event, void *userdata)
+{
+	static const struct fusion_hint look = {
+		.kind = FUSION_HINT_LOOK,
+		.source = FUSION_SOURCE_BLOCK,
+		.count = 1,
+	};
+
+	switch (event->kind) {
+	case UEVENT_CHANGED:
+	case UEVENT_REMOVED:
+		hint_device(userdata, event->major, event->minor, &look);
+		break;
+	case UEVENT_READ_ONLY:
+	case UEVENT_WRITABLE:
+		/* Of a disk as a whole, and what lies on its partitions is concerned too. */
+		look_at_all(userdata);
+		break;
+	}
+}
+
+static void on_uevents_lost(void *userdata)
+{
+	look_at_all(userdata);
+}
+
+static const struct uevents_ops health_uevents_ops = {
+	.event = on_uevent,
+	.lost = on_uevents_lost,
+};
+
+/* Return: 0 where the source is there or can be done without. */
+static int health_missing(int error, const char *what)
+{
+	if (error >= 0 || error == -ENOMEM)
+		return error < 0 ? error : 0;
+
+	journal_log(LOG_NOTICE, CATALOG_SOURCE_CHANGED, "%s cannot be followed: %s", what,
+		    strerror(-error));
+	return 0;
+}
+
+int health_start(struct health *health)
+{
+	const struct config_daemon *config;
+	sd_event *loop;
+	int r = 0;
+
+	assert(health);
+
+	if (health->manager->options.safe_mode)
+		return 0;
+	config = settings_daemon(health->manager->settings);
+	loop = health->manager->loop;
+
+	if (config->source_fs_errors)
+		r = health_missing(errors_new(&health->errors, loop, health->manager->pool),
+				   "Errors of filesystems");
+	if (r == 0 && config->source_kmsg)
+		r = health_missing(kmsg_new(&health->kmsg, loop, &health_kmsg_ops, health),
+				   "Messages of the kernel");
+	if (r == 0 && config->source_uevents)
+		r = health_missing(uevents_new(&health->uevents, loop, &health_uevents_ops, health),
+				   "Changes of block devices");
+	return r;
+}
+
+static bool kernel_has_common_errors(void)
+{
+	unsigned int major = 0;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u", &major) == 1 &&
+	       major >= HEALTH_COMMON_MAJOR;
+}
+
+int health_new(struct health **ret, struct manager *manager)
+{
+	_cleanup_(health_freep) struct health *health = NULL;
+	int r;
+
+	assert(ret);
+	assert(manager);
+
+	health = calloc(1, sizeof(*health));
+	if (!health)
+		return -ENOMEM;
+	health->manager = manager;
+	health->timer_us = UINT64_MAX;
+	health->common = kernel_has_common_errors();
+
+	r = sd_event_add_time(manager->loop, &health->timer, CLOCK_MONOTONIC, 0, HEALTH_ACCURACY_US,
+			      on_timer, health);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(health->timer, "health");
+	r = sd_event_source_set_priority(health->timer, HEALTH_PRIORITY);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(health->timer, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_exit_on_failure(health->timer, true);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(health);
+	return 0;
+}
+
+struct health *health_free(struct health *health)
+{
+	if (!health)
+		return NULL;
+
+	assert(LIST_EMPTY(&health->waiters));
+
+	errors_free(health->errors);
+	kmsg_free(health->kmsg);
+	uevents_free(health->uevents);
+	sd_event_source_disable_unref(health->timer);
+	free(health);
+	return NULL;
+}
+
+struct errors *health_errors(struct health *health)
+{
+	assert(health);
+
+	return health->errors;
+}
+
+void health_capability(const struct health *health, struct capability_sources *ret)
+{
+	assert(health);
+	assert(ret);
+
+	*ret = (struct capability_sources){
+		.fs_errors_common = health->common,
+		.kmsg = health->kmsg,
+	};
+}
+
+void health_sources(const struct health *health,
+		    void (*add)(const char *capability, const char *source, void *ctx), void *ctx)
+{
+	assert(health);
+
+	add("errors", health->errors ? "fanotify" : "none", ctx);
+	add("kernel-messages", health->kmsg ? "kmsg" : "none", ctx);
+	add("block", health->uevents ? "uevent" : "none", ctx);
+}
+
+void health_statistics(const struct health *health,
+		       void (*add)(const char *key, uint64_t value, void *ctx), void *ctx)
+{
+	struct uevents_statistics uevents;
+	struct errors_statistics errors;
+	struct kmsg_statistics kmsg;
+
+	assert(health);
+
+	if (health->errors) {
+		errors_statistics(health->errors, &errors);
+		add("errors-read", errors.events, ctx);
+		add("errors-overflows", errors.overflows, ctx);
+		add("errors-own", errors.own, ctx);
+		add("errors-unknown", errors.unknown, ctx);
+	}
+	if (health->kmsg) {
+		kmsg_statistics(health->kmsg, &kmsg);
+		add("kmsg-records", kmsg.records, ctx);
+		add("kmsg-messages", kmsg.messages, ctx);
+		add("kmsg-foreign", kmsg.foreign, ctx);
+		add("kmsg-unknown-device", kmsg.unknown_device, ctx);
+		add("kmsg-lost", kmsg.lost, ctx);
+	}
+	if (health->uevents) {
+		uevents_statistics(health->uevents, &uevents);
+		add("uevents-read", uevents.messages, ctx);
+		add("uevents-foreign", uevents.foreign, ctx);
+		add("uevents-malformed", uevents.malformed, ctx);
+		add("uevents-overruns", uevents.overruns, ctx);
+	}
+}
