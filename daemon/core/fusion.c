@@ -195,6 +195,7 @@ static void error_take(struct fusion *fusion, uint64_t now_us, const struct fusi
 /* xfs answers so once it is shut down; others cannot read their root. */
 static void root_look(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look)
 {
+	bool is_first = !fusion->root_seen;
 	bool is_xfs = fusion_is_type(fusion, fusion_xfs_types), was = fusion->root_failed;
 	struct fusion_hint hint = {
 		.source = FUSION_SOURCE_ROOT,
@@ -208,13 +209,14 @@ static void root_look(struct fusion *fusion, uint64_t now_us, const struct fusio
 	if (is_xfs && look->root_error == 0 && !look->shutdown && !fusion->looked)
 		fusion->shutdown = false;
 
+	fusion->root_seen = true;
 	fusion->root_failed = root_is_broken(look->root_error);
 	if (look->root_error == ESHUTDOWN || (is_xfs && look->root_error == EIO)) {
 		shutdown_note(fusion, now_us, FUSION_SOURCE_ROOT);
 	} else if (fusion->root_failed && !was) {
 		hint.kind = fusion_error_kind(look->root_error);
 		/* That nothing can be read any more follows from what made it so. */
-		if (!fusion->looked && fusion->flag)
+		if (is_first && fusion->flag)
 			fusion->forced_us = now_us;
 		else if (reason_class(fusion->reason) < reason_class(READ_ONLY_ERROR))
 			error_take(fusion, now_us, &hint);
@@ -260,7 +262,10 @@ size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_l
 	assert(fusion);
 	assert(look);
 
-	initial = !fusion->looked;
+	/* A worker looks at the root, and may answer later than the rest. */
+	initial = !fusion->looked ||
+		  (!fusion->root_seen && look->root_known &&
+		   (root_is_broken(look->root_error) || look->root_error == ESHUTDOWN));
 	fusion->look_owed = fusion->look_wanted = false;
 	flags_look(fusion, now_us, look);
 	root_look(fusion, now_us, look);
@@ -272,7 +277,8 @@ size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_l
 	else if (reason_now(fusion) != fusion->reason)
 		fusion_wait(fusion, now_us);
 
-	fusion_space_look(fusion, look, initial, &facts);
+	fusion_space_look(fusion, look, !fusion->usage_seen, &facts);
+	fusion->usage_seen = fusion->usage_seen || look->usage;
 	return facts.n;
 }
 

@@ -196,6 +196,7 @@ struct fusion {
 	uint64_t remounted_us; /* when somebody remounted it last */
 	bool shutdown; /* seen, or said; until unmount */
 	enum fusion_source shutdown_source;
+	bool root_seen, usage_seen; /* once, at least */
 	bool root_failed; /* its root could not be looked at, the last time */
 
 	bool frozen;
@@ -219,7 +220,8 @@ void fusion_init(struct fusion *fusion, const char *type);
  * @ret:	facts in the order to tell them, cause before effect
  *
  * The first look is the state that was found: what is wrong already is told
- * once, marked initial; read-only by the administrator is not.
+ * once, marked initial; read-only by the administrator is not. What the first
+ * look does not know is found by the first one that does.
  *
  * Return: the number of facts.
  */

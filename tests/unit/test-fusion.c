@@ -511,6 +511,40 @@ static void test_found(void **state)
 	assert_true(fs.told[0].fact.initial);
 }
 
+/* What a worker answers comes later than the rest. */
+static void test_found_later(void **state)
+{
+	static const struct {
+		const char *type, *told;
+		bool read_only;
+	} cases[] = {
+		{ "btrfs", "read-only/error", true },
+		{ "xfs", "shutdown", false },
+		{ "xfs", "shutdown", true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fs fs;
+
+		fs_init(&fs, cases[i].type);
+		fs.look.read_only = cases[i].read_only;
+		fs.look.root_known = false;
+		fs.look.usage = NULL;
+		fs_look(&fs);
+		fs_pass(&fs, SECOND);
+		assert_int_equal(fs.n_told, 0);
+		fs.look.root_known = true;
+		fs.look.root_error = EIO;
+		fs_look(&fs);
+		fs_pass(&fs, 100 * SECOND);
+		fs_look(&fs);
+		fs_pass(&fs, 100 * SECOND);
+		assert_string_equal(fs_codes(&fs), cases[i].told);
+		assert_true(fs.told[0].fact.initial);
+		assert_true(fusion_has_failed(&fs.fusion));
+	}
+}
+
 static void test_hints_before_first_look(void **state)
 {
 	struct fs fs;
@@ -587,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_shutdown_with_cause),
 		cmocka_unit_test(test_shutdown_by_errno),
 		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_found_later),
 		cmocka_unit_test(test_hints_before_first_look),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_names),
