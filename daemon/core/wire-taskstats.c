@@ -42,6 +42,23 @@ static int attribute_next(const uint8_t *data, size_t n_data, size_t *offset, st
 	return 1;
 }
 
+/*
+ * User and system time are sampled by tick; what the scheduler measured, where
+ * the kernel tells that, is the sum that they should have, as wait4(2) has it.
+ */
+static void scale_times(const struct taskstats *stats, struct wire_taskstats *ret)
+{
+	uint64_t run_us = stats->cpu_run_virtual_total / 1000;
+	uint64_t ticks_us = ret->user_us + ret->system_us;
+
+	if (run_us == 0 || ticks_us < ret->user_us)
+		return;
+
+	if (ticks_us > 0)
+		ret->system_us = (uint64_t)((__uint128_t)ret->system_us * run_us / ticks_us);
+	ret->user_us = run_us - ret->system_us;
+}
+
 static int decode_stats(const struct attribute *attribute, struct wire_taskstats *ret)
 {
 	struct taskstats stats = {};
@@ -64,6 +81,7 @@ static int decode_stats(const struct attribute *attribute, struct wire_taskstats
 		.write_bytes = stats.write_bytes,
 		.peak_rss_kib = stats.hiwater_rss,
 	};
+	scale_times(&stats, ret);
 	return 1;
 }
 

@@ -6,7 +6,9 @@
  *
  * The attributes of one generic netlink message of the TASKSTATS family
  * (linux/taskstats.h), sent when a thread ends, become a plain value. Times
- * are sampled by tick; the kernel rounds the bytes down to KiB.
+ * are those that the scheduler measured, shared between user and system as the
+ * ticks fell; where the kernel does not tell them, by tick alone. It rounds the
+ * bytes down to KiB.
  */
 
 #include <stddef.h>

@@ -93,6 +93,36 @@ static void test_thread(void **state)
 	assert_int_equal(got.peak_rss_kib, 1234);
 }
 
+/* The sum is what the scheduler measured, shared as the ticks fell. */
+static void test_measured(void **state)
+{
+	static const struct {
+		uint64_t run_us, user_us, system_us, got_user_us, got_system_us;
+	} rows[] = {
+		{ 0, 700, 300, 700, 300 },
+		{ 2000, 700, 300, 1400, 600 },
+		{ 250, 0, 0, 250, 0 },
+		{ 250, 0, 4000, 0, 250 },
+		{ 1, 700, 300, 1, 0 },
+		{ UINT64_MAX / 1000, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct taskstats stats = example;
+		struct attributes attributes = {};
+		struct wire_taskstats got;
+
+		stats.cpu_run_virtual_total = rows[i].run_us * 1000;
+		stats.ac_utime = rows[i].user_us;
+		stats.ac_stime = rows[i].system_us;
+		add_record(&attributes, TASKSTATS_TYPE_AGGR_PID, TASKSTATS_TYPE_PID, 55, &stats,
+			   sizeof(stats));
+		assert_int_equal(wire_taskstats_decode(attributes.bytes, attributes.n, &got), 1);
+		assert_int_equal(got.user_us, rows[i].got_user_us);
+		assert_int_equal(got.system_us, rows[i].got_system_us);
+	}
+}
+
 /* The last thread's message has the whole process beside it. */
 static void test_process_beside(void **state)
 {
@@ -183,9 +213,8 @@ static void test_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_process_beside),
-		cmocka_unit_test(test_other_versions),
+		cmocka_unit_test(test_thread),	       cmocka_unit_test(test_measured),
+		cmocka_unit_test(test_process_beside), cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_malformed),
 	};
 
