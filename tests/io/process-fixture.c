@@ -60,8 +60,7 @@ void child_start(struct child *child, int (*run)(int answers, void *ctx), void *
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(orders[1]);
 		close(answers[0]);
-		/* The end of file is the order. */
-		if (read(orders[0], &byte, 1) != 0)
+		if (read(orders[0], &byte, 1) != 1)
 			_exit(99);
 		_exit(run(answers[1], ctx));
 	}
@@ -74,6 +73,8 @@ void child_start(struct child *child, int (*run)(int answers, void *ctx), void *
 
 void child_go(struct child *child)
 {
+	/* Not the end of file: a child that was made later has this end, too. */
+	assert_int_equal(write(child->orders, "g", 1), 1);
 	close(child->orders);
 	child->orders = -1;
 }

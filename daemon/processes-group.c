@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/processes-internal.h"
+
+/* One signal has at most so many events, and names of so many bytes. */
+#define CHANGED_EVENTS 128
+#define CHANGED_BYTES 16384
+
+/* Signals for one group in one turn of the loop. */
+#define CHANGED_BATCH 8
+
+#define FILE_MAX 4096
+
+struct tracked *tracked_find(struct processes *processes, uint64_t id)
+{
+	struct tracked *tracked;
+
+	LIST_FOREACH(tracked, &processes->tracked, all)
+		if (tracked->id == id && !tracked->released)
+			return tracked;
+
+	return NULL;
+}
+
+void tracked_totals(const struct tracked *tracked, struct bus_group_totals *ret)
+{
+	struct group_totals totals;
+
+	group_totals(tracked->group, &totals);
+	*ret = (struct bus_group_totals){
+		.leader = totals.leader,
+		.live = totals.live,
+		.forks = totals.forks,
+		.execs = totals.execs,
+		.exits = totals.exits,
+		.user_usec = totals.user_us,
+		.system_usec = totals.system_us,
+		.read_bytes = totals.read_bytes,
+		.write_bytes = totals.write_bytes,
+		.peak_rss = totals.peak_rss_kib,
+		.lost = totals.lost + tracked->dropped,
+		.incomplete = totals.incomplete,
+		.accounting = totals.accounting,
+	};
+}
+
+/*
+ * What a group tells. The bus is not called from in here: it may want to
+ * release the group at once.
+ */
+
+static void on_ready(struct group *group, bool found, void *userdata)
+{
+	struct tracked *tracked = group_userdata(group);
+
+	tracked->ready = true;
+	tracked->found = found;
+}
+
+static void on_event(struct group *group, uint64_t seq, const struct group_event *event,
+		     void *userdata)
+{
+	struct tracked *tracked = group_userdata(group);
+	struct processes *processes = tracked->processes;
+	const struct process_item item = {
+		.seq = seq,
+		.realtime_us = event->monotonic_us + processes->realtime_minus_monotonic_us,
+		.event = *event,
+	};
+	char file[FILE_MAX];
+	int n = 0;
+
+	/* A moment late: who has ended or executed again by now has no name, or the later one. */
+	if (event->kind == GROUP_EXEC && event->own)
+		n = process_read_file(event->pid, file, sizeof(file));
+
+	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item, file,
+			       n > 0 ? (size_t)n : 0) == PROCESS_QUEUE_E_DROPPED) {
+		tracked->dropped++;
+		processes->dropped++;
+	}
+	processes_flush_later(processes);
+}
+
+static void on_lost(struct group *group, uint64_t count, void *userdata)
+{
+	struct tracked *tracked = group_userdata(group);
+
+	process_queue_push_lost(&tracked->queue, count);
+	processes_flush_later(tracked->processes);
+}
+
+static void on_empty(struct group *group, void *userdata)
+{
+	struct tracked *tracked = group_userdata(group);
+
+	tracked->over = true;
+	processes_flush_later(tracked->processes);
+}
+
+const struct group_ops processes_group_ops = {
+	.ready = on_ready,
+	.event = on_event,
+	.lost = on_lost,
+	.empty = on_empty,
+};
+
+static int refuse_group(int error, struct bus_refusal *refusal)
+{
+	if (error == -ENOSPC)
+		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					"There are too many groups of all users together");
+	return processes_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+}
+
+int tracked_new(struct processes *processes, struct process_target *target,
+		const struct bus_track *track, const struct bus_sender *sender,
+		struct bus_reply *reply, struct bus_refusal *refusal)
+{
+	_cleanup_(process_target_freep) struct process_target *owned = target;
+	const struct group_options options = {
+		.leader = process_target_pid(target),
+		.start_ticks = process_target_start_ticks(target),
+		.owner = sender->uid,
+		.events = track->events,
+		.accounting = track->accounting,
+	};
+	_cleanup_free_ struct tracked *tracked = NULL;
+	int r;
+
+	tracked = calloc(1, sizeof(*tracked));
+	if (!tracked)
+		return refuse_group(-ENOMEM, refusal);
+	r = quota_charge(processes->quota, &tracked->charge, sender->uid, QUOTA_GROUPS, 1);
+	if (r == QUOTA_E_EXCEEDED)
+		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					"You have too many groups; release one first");
+	if (r >= 0)
+		r = group_new(&tracked->group, feed_groups(processes->feed), &options, tracked);
+	if (r < 0) {
+		quota_release(&tracked->charge);
+		return refuse_group(r, refusal);
+	}
+
+	tracked->processes = processes;
+	tracked->id = ++processes->last_group;
+	tracked->uid = sender->uid;
+	tracked->target = TAKE_PTR(owned);
+	tracked->reply = reply;
+	tracked->held = track->hold;
+	process_queue_init(&tracked->queue);
+	LIST_INSERT_HEAD(&processes->tracked, tracked, all);
+	(void)TAKE_PTR(tracked);
+	processes_review_later(processes);
+	return 0;
+}
+
+void tracked_free(struct tracked *tracked)
+{
+	struct processes *processes = tracked->processes;
+
+	LIST_REMOVE(tracked, all);
+	group_free(tracked->group);
+	process_queue_deinit(&tracked->queue);
+	process_target_free(tracked->target);
+	quota_release(&tracked->charge);
+	free(tracked);
+	processes_review_later(processes);
+}
+
+void tracked_release(struct tracked *tracked)
+{
+	if (tracked->processes->busy == 0) {
+		tracked_free(tracked);
+		return;
+	}
+	tracked->released = true;
+	processes_review_later(tracked->processes);
+}
+
+static void tracked_answer(struct tracked *tracked)
+{
+	struct bus_reply *reply = TAKE_PTR(tracked->reply);
+	struct bus_refusal refusal;
+
+	tracked->target = process_target_free(tracked->target);
+	if (!tracked->found) {
+		(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       "The process has ended");
+		bus_reply_refuse(reply, &refusal);
+		tracked->released = true;
+		return;
+	}
+
+	tracked->announced = true;
+	bus_reply_group(reply, tracked->id);
+	processes_flush_later(tracked->processes);
+}
+
+void processes_settle_groups(struct processes *processes)
+{
+	struct tracked *tracked, *next;
+
+	if (processes->busy > 0)
+		return;
+
+	processes->busy++;
+	LIST_FOREACH(tracked, &processes->tracked, all)
+		if (tracked->ready && tracked->reply)
+			tracked_answer(tracked);
+	processes->busy--;
+
+	for (tracked = LIST_FIRST(&processes->tracked); tracked; tracked = next) {
+		next = LIST_NEXT(tracked, all);
+		if (tracked->released)
+			tracked_free(tracked);
+	}
+}
+
+void processes_fail_groups(struct processes *processes, const struct bus_refusal *refusal)
+{
+	struct tracked *tracked;
+
+	processes->busy++;
+	LIST_FOREACH(tracked, &processes->tracked, all) {
+		struct bus_reply *reply = TAKE_PTR(tracked->reply);
+
+		if (!reply)
+			continue;
+		tracked->released = true;
+		bus_reply_refuse(reply, refusal);
+	}
+	processes->busy--;
+	processes_settle_groups(processes);
+}
+
+/*
+ * To the bus
+ */
+
+/* Return: 0, or -EAGAIN: the rest later. */
+static int flush_lost(struct tracked *tracked, struct process_loss *lost)
+{
+	struct bus *bus = tracked->processes->bus;
+
+	if (lost->count > 0) {
+		if (bus_group_lost(bus, tracked->id, lost->count) < 0)
+			return -EAGAIN;
+		lost->count = 0;
+	}
+	if (lost->unknown) {
+		if (bus_group_lost(bus, tracked->id, 0) < 0)
+			return -EAGAIN;
+		lost->unknown = false;
+	}
+
+	return 0;
+}
+
+/* As many as follow each other without a gap. */
+static int flush_changed(struct tracked *tracked)
+{
+	struct bus_group_event events[CHANGED_EVENTS];
+	const struct process_item *first = STAILQ_FIRST(&tracked->queue.items), *item;
+	uint64_t first_seq = first->seq;
+	size_t n = 0, n_bytes = 0;
+
+	STAILQ_FOREACH(item, &tracked->queue.items, next) {
+		if (n == CHANGED_EVENTS || item->seq != first_seq + n)
+			break;
+		if (n > 0 && (item->lost.count > 0 || item->lost.unknown))
+			break;
+		n_bytes += strlen(item->file);
+		if (n > 0 && n_bytes > CHANGED_BYTES)
+			break;
+		events[n++] = (struct bus_group_event){
+			.kind = item->event.kind,
+			.pid = item->event.pid,
+			.other = item->event.other,
+			.realtime_usec = item->realtime_us,
+			.status = (int32_t)item->event.status,
+			.file = item->file,
+		};
+	}
+
+	if (bus_group_changed(tracked->processes->bus, tracked->id, first_seq, events, n) < 0)
+		return -EAGAIN;
+	for (size_t i = 0; i < n; i++)
+		process_queue_pop(&tracked->queue);
+	return 0;
+}
+
+static int flush_one(struct tracked *tracked)
+{
+	struct process_item *item = STAILQ_FIRST(&tracked->queue.items);
+	struct bus_group_totals totals;
+
+	if (item) {
+		int r = flush_lost(tracked, &item->lost);
+
+		return r < 0 ? r : flush_changed(tracked);
+	}
+	if (!process_queue_is_empty(&tracked->queue))
+		return flush_lost(tracked, &tracked->queue.lost);
+	if (!tracked->over || tracked->over_told)
+		return 0;
+
+	tracked_totals(tracked, &totals);
+	if (bus_group_empty(tracked->processes->bus, tracked->id, &totals) < 0)
+		return -EAGAIN;
+	tracked->over_told = true;
+	return 0;
+}
+
+static bool has_something(const struct tracked *tracked)
+{
+	if (tracked->released || !tracked->announced || tracked->held)
+		return false;
+
+	return !process_queue_is_empty(&tracked->queue) || (tracked->over && !tracked->over_told);
+}
+
+void processes_flush(struct processes *processes)
+{
+	struct tracked *tracked;
+	bool more = false;
+
+	if (!processes->bus)
+		return;
+
+	processes->busy++;
+	LIST_FOREACH(tracked, &processes->tracked, all) {
+		for (unsigned int i = 0; i < CHANGED_BATCH && has_something(tracked); i++)
+			if (flush_one(tracked) < 0)
+				break;
+		more |= has_something(tracked);
+	}
+	processes->busy--;
+
+	/* The next turn, or somebody has not read what was sent. */
+	if (more)
+		processes_flush_later(processes);
+	processes_settle_groups(processes);
+}

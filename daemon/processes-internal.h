@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The inside of "processes"
+ *
+ * processes.c builds it; processes-feed.c joins the sources with the feed and
+ * knows when each is needed; processes-group.c has one tracked group for each object on the bus,
+ * processes-relay.c the registrations, processes-policy.c the rules and
+ * warnings, processes-bus.c answers the bus.
+ */
+
+#include <sys/queue.h>
+
+#include "daemon/core/feed.h"
+#include "daemon/processes-queue.h"
+#include "daemon/processes.h"
+#include "daemon/source/connector.h"
+#include "daemon/source/process-scanner.h"
+#include "daemon/source/relay-sender.h"
+#include "daemon/source/taskstats.h"
+
+/* Of all users together. */
+#define PROCESSES_QUEUE_BYTES_MAX (64ULL << 20)
+
+/* From the first event of a group to the signal that has it. */
+#define PROCESSES_LATENCY_US 50000
+
+struct tracked {
+	struct processes *processes;
+	uint64_t id;
+	uid_t uid;
+	struct group *group;
+	struct quota_charge charge;
+	struct process_target
+		*target; /* keeps its pid from being another's until the group is ready */
+	struct bus_reply *reply; /* until it is answered */
+	struct process_queue queue;
+	uint64_t dropped; /* events for which the queue had no room */
+	bool held; /* until Start() or OpenStream() */
+	bool ready, found; /* as the group said */
+	bool announced; /* the object is there */
+	bool over, over_told; /* the last member has ended */
+	bool released; /* to be freed */
+	LIST_ENTRY(tracked) all;
+};
+
+struct relayed {
+	struct processes *processes;
+	struct process_target *target;
+	struct quota_charge charge;
+	struct relay *relay;
+	struct bus_reply *reply; /* until the subscription stands */
+	LIST_ENTRY(relayed) all;
+};
+
+enum scan_state {
+	SCAN_NONE,
+	SCAN_READING, /* the scanner is at it */
+	SCAN_READ, /* the next batch is the one to wait for */
+	SCAN_CATCHING_UP, /* until the socket is empty */
+};
+
+struct processes {
+	sd_event *loop;
+	struct quota *quota;
+	const struct processes_ops *ops;
+	void *userdata;
+	struct bus *bus;
+
+	struct feed_ops feed_ops;
+	struct feed *feed;
+	struct connector *connector;
+	struct process_scanner *scanner;
+	struct taskstats_source *taskstats;
+	bool subscribed; /* started, or being started */
+	int error, accounting_error; /* why it is not, the last time it was tried */
+	uint64_t realtime_minus_monotonic_us; /* as of this batch */
+	char source_text[96], accounting_text[96];
+
+	sd_event_source *review; /* what is needed may have changed */
+	sd_event_source *rescan; /* later, after one that failed */
+	sd_event_source *retry; /* of the subscription, for the policy */
+	sd_event_source *flush; /* queues have something */
+
+	enum scan_state scan;
+	uint64_t scan_pause_us; /* before the next one */
+
+	struct wire_taskstats *records; /* of this batch */
+	size_t n_records, n_records_allocated;
+
+	LIST_HEAD(, tracked) tracked;
+	uint64_t last_group;
+	unsigned int busy; /* callbacks are under way: nothing is freed */
+
+	LIST_HEAD(, relayed) relayed;
+
+	struct process_identity_buffer identity;
+	uint64_t last_warning;
+	uint64_t dropped; /* of all groups that are gone, too */
+};
+
+/** processes_review_later() - from the loop, see what is needed now */
+void processes_review_later(struct processes *processes);
+/** processes_flush_later() - some queue has something */
+void processes_flush_later(struct processes *processes);
+
+void processes_arm(sd_event_source *timer, uint64_t us); /* from now */
+void processes_disarm(sd_event_source *source);
+
+/* Sources and feed. */
+extern const struct connector_ops processes_connector_ops;
+extern const struct process_scanner_ops processes_scanner_ops;
+void processes_review(struct processes *processes);
+void processes_rescan(struct processes *processes);
+
+/* A sentence, and -1. */
+int processes_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Why there is no source of events. */
+void processes_refuse_source(struct processes *processes, struct bus_refusal *refusal);
+
+/* Groups. */
+extern const struct group_ops processes_group_ops;
+struct tracked *tracked_find(struct processes *processes, uint64_t id);
+int tracked_new(struct processes *processes, struct process_target *target,
+		const struct bus_track *track, const struct bus_sender *sender,
+		struct bus_reply *reply,
+		struct bus_refusal *refusal); /* takes @target over; 0, or -1 with @refusal */
+void tracked_free(struct tracked *tracked);
+void tracked_release(struct tracked *tracked); /* now, or when nothing is under way */
+void tracked_totals(const struct tracked *tracked, struct bus_group_totals *ret);
+/* Answers those that are ready; frees those that are released. */
+void processes_settle_groups(struct processes *processes);
+/* No source of events: who waits for it is refused. */
+void processes_fail_groups(struct processes *processes, const struct bus_refusal *refusal);
+void processes_flush(struct processes *processes);
+
+/* Relays. */
+extern const struct relay_ops processes_relay_ops;
+int relayed_new(struct processes *processes, struct process_target *target, int32_t signal,
+		bool all, const struct bus_sender *sender, struct bus_reply *reply,
+		struct bus_refusal *refusal); /* as tracked_new() */
+/* The subscription stands: those to all begin. */
+void processes_settle_relays(struct processes *processes);
+void processes_fail_relays(struct processes *processes, const struct bus_refusal *refusal);
+
+/* Policy. */
+extern const struct process_policy_ops processes_policy_ops;
+bool processes_identify(uint32_t pid, struct process_identity *ret, void *userdata);

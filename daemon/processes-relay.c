@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+
+#include "daemon/processes-internal.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec now = {};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool uids_equal(const struct relay_uids *a, const struct relay_uids *b)
+{
+	return a->real == b->real && a->effective == b->effective && a->saved == b->saved &&
+	       a->filesystem == b->filesystem;
+}
+
+static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+{
+	const struct relayed *relayed = relay_userdata(relay);
+	struct relay_uids uids;
+
+	if (process_target_uids(relayed->target, &uids) < 0) {
+		*ret_why = RELAY_EXITED;
+		return false;
+	}
+	if (!uids_equal(&uids, &relay_options(relay)->uids)) {
+		*ret_why = RELAY_UIDS_CHANGED;
+		return false;
+	}
+	if (lost && !process_target_executes_same(relayed->target)) {
+		*ret_why = RELAY_EXECED;
+		return false;
+	}
+
+	return true;
+}
+
+static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *userdata)
+{
+	const struct relayed *relayed = relay_userdata(relay);
+
+	return process_target_send(relayed->target, relay_options(relay)->signal, parent, child);
+}
+
+static void relayed_answer(struct relayed *relayed, const struct bus_refusal *refusal)
+{
+	struct bus_reply *reply = TAKE_PTR(relayed->reply);
+
+	if (!reply)
+		return;
+	if (refusal)
+		bus_reply_refuse(reply, refusal);
+	else
+		bus_reply_done(reply);
+}
+
+static void on_ready(struct relay *relay, void *userdata)
+{
+	relayed_answer(relay_userdata(relay), NULL);
+}
+
+static void relayed_free(struct relayed *relayed)
+{
+	process_target_free(relayed->target);
+	quota_release(&relayed->charge);
+	free(relayed);
+}
+
+static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
+{
+	struct relayed *relayed = relay_userdata(relay);
+	struct processes *processes = relayed->processes;
+	struct bus_refusal refusal;
+
+	if (processes->bus) {
+		(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       why == RELAY_STOPPED ? "It was stopped meanwhile"
+							    : "The process is not what it was");
+		relayed_answer(relayed, &refusal);
+	}
+
+	LIST_REMOVE(relayed, all);
+	relayed_free(relayed);
+	processes_review_later(processes);
+}
+
+const struct relay_ops processes_relay_ops = {
+	.ready = on_ready,
+	.check = on_check,
+	.send = on_send,
+	.ended = on_ended,
+};
+
+/* Not where it would end the process, and never those for whom it has no meaning. */
+static int check_signal(const struct process_target *target, int32_t signal,
+			struct bus_refusal *refusal)
+{
+	if (signal == 32 || signal == 33)
+		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
+					"Signal %d belongs to the C library; there are %d to %d",
+					signal, RELAY_SIGNAL_MIN, RELAY_SIGNAL_MAX);
+	if (signal < RELAY_SIGNAL_MIN || signal > RELAY_SIGNAL_MAX)
+		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
+					"Signal %d is none of %d to %d", signal, RELAY_SIGNAL_MIN,
+					RELAY_SIGNAL_MAX);
+	if (process_target_pid(target) == 1 || !process_target_takes(target, signal))
+		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
+					"Process %u neither catches nor blocks signal %d",
+					process_target_pid(target), signal);
+	return 0;
+}
+
+static int relayed_add(struct relayed *relayed, int32_t signal, bool all,
+		       const struct bus_sender *sender)
+{
+	struct relay_options options = {
+		.pid = process_target_pid(relayed->target),
+		.signal = signal,
+		.owner = sender->uid,
+		.all = all,
+		.since_ns = now_ns(),
+	};
+	int r;
+
+	r = process_target_uids(relayed->target, &options.uids);
+	if (r < 0)
+		return r;
+	return relay_add(feed_relays(relayed->processes->feed), &options, relayed, &relayed->relay);
+}
+
+static int relayed_charge(struct relayed *relayed, uid_t uid)
+{
+	return quota_charge(relayed->processes->quota, &relayed->charge, uid, QUOTA_RELAYS, 1);
+}
+
+static int refuse_relay(int error, struct bus_refusal *refusal)
+{
+	switch (error) {
+	case QUOTA_E_EXCEEDED:
+		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					"You have too many relays; stop one first");
+	case -ENOSPC:
+		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+					"There are too many relays of all users together");
+	case -ESRCH:
+		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
+					"The process has ended");
+	default:
+		return processes_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+	}
+}
+
+int relayed_new(struct processes *processes, struct process_target *target, int32_t signal,
+		bool all, const struct bus_sender *sender, struct bus_reply *reply,
+		struct bus_refusal *refusal)
+{
+	_cleanup_(process_target_freep) struct process_target *owned = target;
+	struct relayed *relayed;
+	struct relay *former;
+	bool replaces;
+	int r;
+
+	if (check_signal(target, signal, refusal) < 0)
+		return -1;
+
+	former = relays_find(feed_relays(processes->feed), process_target_pid(target));
+	/* It gives back what this one takes. */
+	replaces = former && relay_options(former)->owner == sender->uid;
+
+	relayed = calloc(1, sizeof(*relayed));
+	if (!relayed)
+		return refuse_relay(-ENOMEM, refusal);
+	relayed->processes = processes;
+	relayed->target = TAKE_PTR(owned);
+	r = replaces ? 0 : relayed_charge(relayed, sender->uid);
+	if (r == 0)
+		r = relayed_add(relayed, signal, all, sender);
+	if (r != 0) {
+		relayed_free(relayed);
+		return refuse_relay(r, refusal);
+	}
+
+	LIST_INSERT_HEAD(&processes->relayed, relayed, all);
+	if (replaces && relayed_charge(relayed, sender->uid) != 0) {
+		relay_stop(relayed->relay);
+		return refuse_relay(-ENOMEM, refusal);
+	}
+	relayed->reply = reply;
+	if (connector_is_started(processes->connector))
+		processes_settle_relays(processes);
+	processes_review_later(processes);
+	return 0;
+}
+
+void processes_settle_relays(struct processes *processes)
+{
+	struct relayed *relayed, *next;
+	enum relay_end why;
+
+	for (relayed = LIST_FIRST(&processes->relayed); relayed; relayed = next) {
+		next = LIST_NEXT(relayed, all);
+		if (!relayed->reply)
+			continue;
+		/* Before the subscription nobody would have told of its exec. */
+		if (!on_check(relayed->relay, true, &why, processes))
+			relay_stop(relayed->relay);
+		else if (relay_options(relayed->relay)->all)
+			relayed_answer(relayed, NULL);
+	}
+}
+
+void processes_fail_relays(struct processes *processes, const struct bus_refusal *refusal)
+{
+	struct relayed *relayed;
+
+	while ((relayed = LIST_FIRST(&processes->relayed))) {
+		relayed_answer(relayed, refusal);
+		relay_stop(relayed->relay);
+	}
+}
