@@ -37,14 +37,19 @@ static uint64_t announcer_now(struct announcer *announcer)
 	return now;
 }
 
-static bool bus_is_clogged(struct bus *bus)
+static bool bus_is_clogged(const struct bus *bus)
 {
 	return !bus->pump || pump_queued(bus->pump) > BUS_SIGNALS_MAX;
 }
 
-static bool bus_can_tell(struct bus *bus)
+static bool bus_can_tell(const struct bus *bus)
 {
 	return bus->owned && bus->sd;
+}
+
+bool bus_takes_more(const struct bus *bus)
+{
+	return bus_can_tell(bus) && !bus_is_clogged(bus);
 }
 
 static void announcer_refill(struct announcer *announcer, uint64_t now)

@@ -40,6 +40,14 @@ int bus_authorize(struct bus *bus, sd_bus_message *call, enum authorization acti
 	case AUTHORIZE_TEST:
 		return bus_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
 				  "Only root may send test events");
+	/* The same whether there is such a process or not. */
+	case AUTHORIZE_TRACK_OTHERS:
+		return bus_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
+				  "You have no such process, and only root may follow others");
+	case AUTHORIZE_RELAY:
+		return bus_refuse(call, SD_BUS_ERROR_ACCESS_DENIED,
+				  "You have no such process, and only root may relay forks to "
+				  "others");
 	}
 	return bus_refuse(call, SD_BUS_ERROR_ACCESS_DENIED, "Only root may do that");
 }

@@ -12,7 +12,7 @@ static const size_t smallest[_REPLY_KIND_N] = {
 	/* More than a peer's share: one at a time, they take long to make too. */
 	[REPLY_OBJECTS] = BUDGET_PEER + 1, [REPLY_EVENTS] = 64 << 10,
 	[REPLY_CONFIGURATION] = 16 << 10,  [REPLY_INTROSPECTION] = 16 << 10,
-	[REPLY_SMALL] = 4 << 10,
+	[REPLY_MEMBERS] = 16 << 10,	   [REPLY_SMALL] = 4 << 10,
 };
 
 static enum reply_kind kind_of(const struct envelope *call)
@@ -25,6 +25,7 @@ static enum reply_kind kind_of(const struct envelope *call)
 		{ "GetEvents", REPLY_EVENTS },
 		{ "GetConfiguration", REPLY_CONFIGURATION },
 		{ "Introspect", REPLY_INTROSPECTION },
+		{ "ListMembers", REPLY_MEMBERS },
 	};
 
 	for (size_t i = 0; call->member && i < sizeof(kinds) / sizeof(kinds[0]); i++)

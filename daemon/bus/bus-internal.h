@@ -10,7 +10,9 @@
 
 #include "daemon/bus/announce.h"
 #include "daemon/bus/bus.h"
+#include "daemon/bus/group-object.h"
 #include "daemon/bus/peer.h"
+#include "daemon/bus/process-warning.h"
 #include "daemon/bus/pump.h"
 #include "daemon/bus/stranger.h"
 #include "daemon/names.h"
@@ -32,6 +34,8 @@ struct bus {
 	struct strangers *strangers;
 	struct announcer *announcer;
 	struct bus_reply *replies;
+	struct bus_groups groups;
+	struct warning_subscribers warning_subscribers;
 
 	sd_event_source *retry;
 	uint64_t backoff_us;
@@ -45,7 +49,7 @@ struct bus {
 	struct peers *peers;
 	bool owned;
 
-	char **kept; /* names with streams, of the connection before */
+	char **kept; /* names with streams or groups, of the connection before */
 	size_t n_kept;
 	sd_id128_t bus_id; /* of the bus that they are on */
 
@@ -56,6 +60,7 @@ struct bus {
 /* Objects; called for each connection. */
 int manager_object_add(struct bus *bus, sd_bus *sd);
 int filesystem_object_add(struct bus *bus, sd_bus *sd);
+int group_object_add(struct bus *bus, sd_bus *sd);
 
 /*
  * The vtables, also for bus_introspect(). Userdata of the first is the bus, of
@@ -63,6 +68,7 @@ int filesystem_object_add(struct bus *bus, sd_bus *sd);
  */
 extern const sd_bus_vtable manager_vtable[];
 extern const sd_bus_vtable filesystem_vtable[];
+extern const sd_bus_vtable group_vtable[]; /* userdata: the struct bus_group */
 
 /** bus_of_call() - from within a method or property of ours */
 struct bus *bus_of_call(sd_bus *sd);
@@ -74,11 +80,24 @@ int bus_refuse(sd_bus_message *call, const char *name, const char *format, ...)
 /** bus_refuse_code() - the same for a name that is no event code */
 int bus_refuse_code(sd_bus_message *call, const char *name);
 
+/** bus_owner_gone() - a name that was kept has left the bus: all that it has goes */
+void bus_owner_gone(struct bus *bus, const char *name);
+
+/** bus_takes_more() - connected, and the bus reads what is sent */
+bool bus_takes_more(const struct bus *bus);
+
 /** bus_refuse_with() - the same with what the manager filled */
 int bus_refuse_with(sd_bus_message *call, const struct bus_refusal *refusal);
 
 /** bus_reply_new() - answer later; Return: 0, or 1 when it was refused (too many) and answered so */
 int bus_reply_new(struct bus_reply **ret, struct bus *bus, sd_bus_message *call);
+
+/** bus_reply_call() - what it answers, borrowed; NULL: the connection is gone */
+sd_bus_message *bus_reply_call(const struct bus_reply *reply);
+struct bus *bus_reply_bus(const struct bus_reply *reply);
+
+/** bus_reply_send() - answer with @answer, or where it is NULL with one that has nothing in it; frees @reply */
+void bus_reply_send(struct bus_reply *reply, sd_bus_message *answer);
 
 /** bus_replies_forget() - the connection is gone: what is still asked leads to nothing */
 void bus_replies_forget(struct bus *bus);
@@ -89,6 +108,8 @@ void bus_sender(struct bus *bus, sd_bus_message *call, struct bus_sender *ret);
 enum authorization {
 	AUTHORIZE_CONFIGURE,
 	AUTHORIZE_TEST,
+	AUTHORIZE_TRACK_OTHERS,
+	AUTHORIZE_RELAY, /* to processes of others, and all their forks */
 };
 
 /**
@@ -117,6 +138,7 @@ struct option {
 	const char *name;
 	const char *type; /* a basic one but s/o, or "o" or "as" */
 	union {
+		int *flag; /* "b": 0 or 1 */
 		uint32_t *u;
 		uint64_t *t;
 		const char **text; /* borrowed from the message */

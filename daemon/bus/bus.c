@@ -24,7 +24,14 @@
 static void bus_connect(struct bus *bus);
 static void bus_request_name(struct bus *bus);
 
-/* Who has a stream keeps it while there is no connection. */
+void bus_owner_gone(struct bus *bus, const char *name)
+{
+	bus_groups_leave(bus, name);
+	warning_subscribers_leave(bus, name);
+	bus->ops->owner_gone(name, bus->userdata);
+}
+
+/* Who has a stream or a group keeps it while there is no connection. */
 static void bus_save_kept(struct bus *bus)
 {
 	const char *name;
@@ -37,7 +44,7 @@ static void bus_save_kept(struct bus *bus)
 		grown = copy ? reallocarray(bus->kept, bus->n_kept + 1, sizeof(*grown)) : NULL;
 		if (!grown) {
 			free(copy);
-			bus->ops->owner_gone(name, bus->userdata);
+			bus_owner_gone(bus, name);
 			continue;
 		}
 		bus->kept = grown;
@@ -61,7 +68,7 @@ static void bus_restore_kept(struct bus *bus)
 		if (same)
 			peers_restore(bus->peers, name);
 		else
-			bus->ops->owner_gone(name, bus->userdata);
+			bus_owner_gone(bus, name);
 	}
 }
 
@@ -298,6 +305,9 @@ static int bus_open(struct bus *bus, int fd)
 	r = filesystem_object_add(bus, bus->sd);
 	if (r < 0)
 		return r;
+	r = group_object_add(bus, bus->sd);
+	if (r < 0)
+		return r;
 
 	r = sd_bus_start(bus->sd);
 	if (r < 0)
@@ -446,6 +456,8 @@ struct bus *bus_free(struct bus *bus)
 	while (bus->n_kept)
 		free(bus->kept[--bus->n_kept]);
 	free(bus->kept);
+	bus_groups_forget(bus);
+	warning_subscribers_forget(bus);
 	sd_event_source_disable_unref(bus->retry);
 	announcer_free(bus->announcer);
 	strangers_free(bus->strangers);

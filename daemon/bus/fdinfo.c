@@ -18,16 +18,26 @@ bool fdinfo_is_path(int fd)
 	return flags >= 0 && (flags & O_PATH);
 }
 
-int fdinfo_mount_id(uint32_t *ret, int fd)
+bool fdinfo_is_pidfd(int fd)
 {
-	static const char key[] = "\nmnt_id:";
-	_cleanup_close_ int info = -1;
-	char path[64], text[512], *end;
-	unsigned long value;
-	const char *found;
+	static const char pidfd[] = "anon_inode:[pidfd]";
+	char path[64], link[64];
 	ssize_t n;
 
-	assert(ret);
+	/* Names of files begin with a slash, whatever stands in them. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link));
+	return n == sizeof(pidfd) - 1 && memcmp(link, pidfd, sizeof(pidfd) - 1) == 0;
+}
+
+/* @key: with the line end before it and the colon. */
+static int fdinfo_number(long long *ret, int fd, const char *key)
+{
+	_cleanup_close_ int info = -1;
+	char path[64], text[512], *end;
+	const char *found;
+	long long value;
+	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = open(path, O_RDONLY | O_CLOEXEC);
@@ -45,8 +55,44 @@ int fdinfo_mount_id(uint32_t *ret, int fd)
 		return -ENODATA;
 
 	errno = 0;
-	value = strtoul(found + sizeof(key) - 1, &end, 10);
-	if (errno || *end != '\n' || value > UINT32_MAX)
+	value = strtoll(found + strlen(key), &end, 10);
+	if (errno || *end != '\n')
+		return -ENODATA;
+
+	*ret = value;
+	return 0;
+}
+
+int fdinfo_pid(uint32_t *ret, int fd)
+{
+	long long value;
+	int r;
+
+	assert(ret);
+
+	r = fdinfo_number(&value, fd, "\nPid:");
+	if (r < 0)
+		return r;
+	if (value > INT32_MAX)
+		return -ENODATA;
+	if (value <= 0)
+		return -ESRCH;
+
+	*ret = (uint32_t)value;
+	return 0;
+}
+
+int fdinfo_mount_id(uint32_t *ret, int fd)
+{
+	long long value;
+	int r;
+
+	assert(ret);
+
+	r = fdinfo_number(&value, fd, "\nmnt_id:");
+	if (r < 0)
+		return r;
+	if (value < 0 || value > UINT32_MAX)
 		return -ENODATA;
 
 	*ret = (uint32_t)value;

@@ -15,5 +15,11 @@
 /** fdinfo_is_path() - opened with O_PATH: it can be closed without asking anybody */
 bool fdinfo_is_path(int fd);
 
+/** fdinfo_is_pidfd() - a descriptor of a process; as harmless to close */
+bool fdinfo_is_pidfd(int fd);
+
+/** fdinfo_pid() - of a pidfd; Return: 0, -ESRCH (it has ended and was waited for, or is of another namespace), or a negative errno */
+int fdinfo_pid(uint32_t *ret, int fd);
+
 /** fdinfo_mount_id() - mnt_id as in mountinfo; Return: 0, -ENODATA, or a negative errno */
 int fdinfo_mount_id(uint32_t *ret, int fd);

@@ -108,11 +108,12 @@ static int print_interface(FILE *file, const char *text, const char *interface)
 
 int bus_introspect(FILE *file)
 {
-	static const char object[] = BUS_PATH_FILESYSTEM "/0_0_0";
+	static const char object[] = BUS_PATH_FILESYSTEM "/0_0_0", one[] = BUS_PATH_GROUP "/0";
 	_cleanup_(bus_closep) sd_bus *server = NULL;
 	_cleanup_(bus_closep) sd_bus *client = NULL;
 	_cleanup_free_ char *manager = NULL;
 	_cleanup_free_ char *filesystem = NULL;
+	_cleanup_free_ char *group = NULL;
 	int r;
 
 	r = connect_pair(&server, &client);
@@ -126,11 +127,17 @@ int bus_introspect(FILE *file)
 				     NULL);
 	if (r < 0)
 		return r;
+	r = sd_bus_add_object_vtable(server, NULL, one, BUS_IFACE_GROUP, group_vtable, NULL);
+	if (r < 0)
+		return r;
 
 	r = ask(&manager, server, client, BUS_PATH_ROOT);
 	if (r < 0)
 		return r;
 	r = ask(&filesystem, server, client, object);
+	if (r < 0)
+		return r;
+	r = ask(&group, server, client, one);
 	if (r < 0)
 		return r;
 
@@ -140,6 +147,9 @@ int bus_introspect(FILE *file)
 	if (r < 0)
 		return r;
 	r = print_interface(file, filesystem, BUS_IFACE_FILESYSTEM);
+	if (r < 0)
+		return r;
+	r = print_interface(file, group, BUS_IFACE_GROUP);
 	if (r < 0)
 		return r;
 	return fputs("</node>\n", file) < 0 ? -EIO : 0;

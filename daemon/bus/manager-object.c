@@ -9,6 +9,7 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/fdinfo.h"
+#include "daemon/bus/process-methods.h"
 #include "daemon/core/escape.h"
 
 /* All methods are marked unprivileged: each authorizes by itself. */
@@ -337,6 +338,28 @@ const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS(
 		"EmitTestEvent", SD_BUS_ARGS("o", filesystem, "s", code, "a{sv}", options),
 		SD_BUS_NO_RESULT, method_emit_test_event, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("TrackProcess", SD_BUS_ARGS("u", pid, "a{sv}", options),
+				SD_BUS_RESULT("o", group), method_track_process,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("TrackPidfd", SD_BUS_ARGS("h", pidfd, "a{sv}", options),
+				SD_BUS_RESULT("o", group), method_track_pidfd,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RelayForks", SD_BUS_ARGS("u", pid, "i", signal, "a{sv}", options),
+				SD_BUS_NO_RESULT, method_relay_forks, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"RelayForksPidfd", SD_BUS_ARGS("h", pidfd, "i", signal, "a{sv}", options),
+		SD_BUS_NO_RESULT, method_relay_forks_pidfd, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("StopRelay", SD_BUS_ARGS("u", pid), SD_BUS_NO_RESULT,
+				method_stop_relay, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListRelays", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(uiut)", relays),
+				method_list_relays, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SubscribeProcessWarnings", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_NO_RESULT, method_subscribe_process_warnings,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("ProcessWarning",
+				SD_BUS_ARGS("t", id, "t", realtime_usec, "s", code, "s", severity,
+					    "u", pid, "u", uid, "a{sv}", details),
+				0),
 	SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Sources", "a{ss}", property_get_sources, 0, 0),
 	SD_BUS_PROPERTY("Limits", "a{st}", property_get_limits, 0, 0),

@@ -44,6 +44,8 @@ static int option_value(sd_bus_message *call, const struct option *option)
 		return r;
 	}
 	switch (option->type[0]) {
+	case 'b':
+		return sd_bus_message_read_basic(call, 'b', option->flag);
 	case 'u':
 		return sd_bus_message_read_basic(call, 'u', option->u);
 	case 't':

@@ -9,6 +9,9 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/peer-internal.h"
 
+/* About what a signal has besides its body. */
+#define SIGNAL_HEADER 200
+
 static struct peer *peers_find(const struct peers *peers, const char *name)
 {
 	for (size_t i = 0; i < peers->n; i++)
@@ -75,7 +78,7 @@ void peer_remove(struct peer *peer)
 	while (peer->held)
 		(void)pump_message_free(peer_pop_held(peers, peer));
 	if (peer->kept)
-		peers->bus->ops->owner_gone(peer->name, peers->bus->userdata);
+		bus_owner_gone(peers->bus, peer->name);
 
 	budget_deinit(&peer->budget);
 	sd_bus_slot_unref(peer->match);
@@ -147,7 +150,7 @@ void peers_restore(struct peers *peers, const char *name)
 	if (peer)
 		peer->kept = true;
 	else
-		peers->bus->ops->owner_gone(name, peers->bus->userdata);
+		bus_owner_gone(peers->bus, name);
 }
 
 size_t peers_count_uid(const struct peers *peers, uid_t uid)
@@ -347,6 +350,30 @@ enum pump_verdict peers_incoming(struct peers *peers, struct pump_message *messa
 	return peer_incoming(peer, message);
 }
 
+bool peers_may_tell(const struct peers *peers, const char *name)
+{
+	const struct peer *peer = peers_find(peers, name);
+
+	return peer && peer->knowledge == PEER_KNOWN && peer->unproven <= PEER_TOLD_MAX &&
+	       (peer->uid == 0 || peers_unproven(peers, peer->uid) <= PEER_UNPROVEN_MAX);
+}
+
+static void peer_charge(struct peer *peer, size_t n, size_t ping_at)
+{
+	peer->unproven += n;
+	if (peer->unproven > ping_at)
+		peer_ping(peer);
+}
+
+void peers_told(struct peers *peers, const char *name, size_t n)
+{
+	struct peer *peer = peers_find(peers, name);
+
+	/* Well before the bound, so that a peer that reads is never waited for. */
+	if (peer)
+		peer_charge(peer, SIGNAL_HEADER + n, PEER_TOLD_MAX / 4);
+}
+
 void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t n)
 {
 	struct peer *peer;
@@ -355,17 +382,15 @@ void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t
 
 	if (!envelope->destination)
 		return;
-	/* Answers and signals; what we ask proves itself. */
-	if (envelope->type == ENVELOPE_CALL)
+	/* Answers; what we ask proves itself, signals are charged when they are made. */
+	if (envelope->type == ENVELOPE_CALL || envelope->type == ENVELOPE_SIGNAL)
 		return;
 
 	peer = peers_find(peers, envelope->destination);
 	if (!peer)
 		return;
 
-	peer->unproven += n;
-	if (peer->unproven > PEER_PING_AT)
-		peer_ping(peer);
+	peer_charge(peer, n, PEER_PING_AT);
 
 	if (budget_settle(&peer->budget, &peers->sizes, envelope->reply_serial, n))
 		peers_release(peers);

@@ -47,6 +47,7 @@
 #define PEERS_HELD_BYTES (4U << 20)
 
 #define PEER_PING_AT (64U << 10)
+#define PEER_TOLD_MAX (64U << 10) /* above it no signal to one connection alone is sent */
 #define PEER_FAIR (64U << 10) /* a connection below this is served longer */
 #define PEER_UNPROVEN_MAX (1U << 20) /* per user */
 #define PEER_UNPROVEN_HARD (8U << 20) /* per user; nobody of it is served */
@@ -77,6 +78,12 @@ void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t
 
 /** peers_find_uid() - Return: true with the uid of a known peer */
 bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret);
+
+/** peers_may_tell() - it has read enough of what it was sent for a further signal to it alone */
+bool peers_may_tell(const struct peers *peers, const char *name);
+
+/** peers_told() - such a signal was sent, of @n bytes; charged at once, since it is seen only later */
+void peers_told(struct peers *peers, const char *name, size_t n);
 
 /** peers_keep() - it holds something of ours: the manager is told when it leaves */
 void peers_keep(struct peers *peers, const char *name);

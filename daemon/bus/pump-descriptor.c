@@ -13,7 +13,7 @@
 
 static void message_close_fds(struct pump_message *message)
 {
-	/* Only O_PATH descriptors and our own are ever stored. */
+	/* Only O_PATH descriptors, pidfds and our own are ever stored. */
 	for (size_t i = 0; i < message->n_fds; i++)
 		if (message->fds[i] >= 0)
 			close(message->fds[i]);
@@ -67,7 +67,7 @@ void message_admit_fds(struct pump_message *message, int null_fd, bool truncated
 
 static size_t give_fd(int fd, struct pump_message *message, struct strangers *strangers)
 {
-	if (!fdinfo_is_path(fd)) {
+	if (!fdinfo_is_path(fd) && !fdinfo_is_pidfd(fd)) {
 		strangers_close(strangers, fd, message ? message->envelope.sender : NULL);
 		if (message)
 			message->fds[message->n_fds++] = -1;

@@ -12,8 +12,8 @@
  *   drops the message, on the event loop, also of messages that it answers
  *   itself or throws away; and close() of a file whose filesystem is somebody's
  *   program may never return (stranger.h). The pump looks at each descriptor
- *   with fcntl(F_GETFL) only. Those opened with O_PATH can be closed without
- *   asking anybody and pass. Each other one is replaced by /dev/null opened
+ *   with fcntl(F_GETFL) and readlink() only. Those opened with O_PATH and pidfds can be
+ *   closed without asking anybody and pass. Each other one is replaced by /dev/null opened
  *   with O_PATH, so that their order stays, and given to strangers_close().
  *   Where descriptors are scarce, too many or did not all arrive, the message
  *   passes without any: at the descriptor limit sd-bus would end the

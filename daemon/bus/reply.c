@@ -18,6 +18,7 @@
 struct bus_reply {
 	struct bus_reply *next;
 	struct bus_reply **link; /* what points here */
+	struct bus *bus;
 	sd_bus_message *call; /* NULL: the connection is gone */
 	uid_t uid;
 };
@@ -100,6 +101,7 @@ int bus_reply_new(struct bus_reply **ret, struct bus *bus, sd_bus_message *call)
 	reply = calloc(1, sizeof(*reply));
 	if (!reply)
 		return -ENOMEM;
+	reply->bus = bus;
 	reply->call = sd_bus_message_ref(call);
 	reply->uid = sender.uid;
 	reply->next = bus->replies;
@@ -110,6 +112,20 @@ int bus_reply_new(struct bus_reply **ret, struct bus *bus, sd_bus_message *call)
 
 	*ret = reply;
 	return 0;
+}
+
+sd_bus_message *bus_reply_call(const struct bus_reply *reply)
+{
+	assert(reply);
+
+	return reply->call;
+}
+
+struct bus *bus_reply_bus(const struct bus_reply *reply)
+{
+	assert(reply);
+
+	return reply->bus;
 }
 
 void bus_replies_forget(struct bus *bus)
@@ -171,13 +187,20 @@ void bus_reply_usage(struct bus_reply *reply, const struct filesystem *fs,
 	reply_free(reply);
 }
 
-void bus_reply_done(struct bus_reply *reply)
+void bus_reply_send(struct bus_reply *reply, sd_bus_message *answer)
 {
 	assert(reply);
 
-	if (reply->call)
+	if (reply->call && answer)
+		(void)sd_bus_message_send(answer);
+	else if (reply->call)
 		(void)sd_bus_reply_method_return(reply->call, NULL);
 	reply_free(reply);
+}
+
+void bus_reply_done(struct bus_reply *reply)
+{
+	bus_reply_send(reply, NULL);
 }
 
 void bus_reply_refuse(struct bus_reply *reply, const struct bus_refusal *refusal)

@@ -20,6 +20,7 @@ from client import Client
 from fusefs import Fuse
 from journal import Journal
 from lateness import Lateness
+from layer import Layer
 from user import UserClient
 from waiting import wait_for as wait_for_condition
 
@@ -214,6 +215,23 @@ def journal():
     one = Journal()
     yield one
     one.close()
+
+
+@pytest.fixture
+def layer(bus):
+    """layer(address=None, connected=True, **env) -> Layer, the bus layer alone"""
+    made = []
+
+    def make(address=None, connected=True, **env):
+        made.append(Layer(address or bus.address, env))
+        if connected:
+            assert made[-1].turn() == "connected"
+        return made[-1]
+
+    yield make
+    for one in made:
+        if one.process.poll() is None:
+            one.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@
  *	change N		as many changes of State of the first filesystem
  *	signal N BYTES		as many events with so much text
  *	stats			print the statistics, one line
+ *	and those of bus-processes.h
  *	rss			print VmRSS in kB
  *	quit
  *
@@ -30,6 +31,7 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/names.h"
 #include "daemon/output/journal.h"
+#include "tests/io/bus-processes.h"
 
 #define FILESYSTEMS_MAX 2000
 
@@ -310,7 +312,14 @@ static void op_connected(bool connected, void *userdata)
 	fflush(stdout);
 }
 
+static void *op_process_userdata(void *userdata)
+{
+	return NULL;
+}
+
 static const struct bus_ops ops = {
+	.process = &fixture_process_ops,
+	.process_userdata = op_process_userdata,
 	.find = op_find,
 	.next = op_next,
 	.resolve = op_resolve,
@@ -392,7 +401,9 @@ static void fixture_do(struct fixture *fixture, const char *line)
 	char verb[16] = "";
 
 	(void)sscanf(line, "%15s %lu %lu", verb, &a, &b);
-	if (strcmp(verb, "add") == 0) {
+	if (fixture_process_do(fixture->bus, verb, a, b)) {
+		/* Done. */
+	} else if (strcmp(verb, "add") == 0) {
 		struct fake *fake = fake_new(fixture->next_n++);
 
 		fixture->fakes[fixture->n++] = fake;
