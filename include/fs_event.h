@@ -38,8 +38,9 @@
  *	that sent it, and all requests of a port are withdrawn when its socket is
  *	closed. What is produced is the union of all requests, and everybody in
  *	the group receives it: a listener that requests nothing receives what
- *	others asked for. A record is produced once, however many requests cover
- *	it; only while requests change can it come twice, and never not at all.
+ *	others asked for. An event or a record is produced once, however many
+ *	requests on a filesystem cover it; only while requests change can a
+ *	record come twice, and never not at all. A watch has records of its own.
  *	A refused request changes nothing, and its answer has an error text
  *	(NLMSGERR_ATTR_MSG, with the option NETLINK_EXT_ACK).
  *
@@ -92,7 +93,9 @@ enum fs_nl_command {
 	/*
 	 * Requests. "FS" is one of: FD, a descriptor of anything on the
 	 * filesystem (O_PATH will do); FS_TYPE, DEV_MAJOR and DEV_MINOR, which
-	 * touch no mount; FS_ID.
+	 * touch no mount (for ext2, ext3, ext4, xfs, btrfs, f2fs, tmpfs, vfat and
+	 * exfat); FS_ID. EBUSY: it, or another of its type, is just being mounted
+	 * or unmounted.
 	 */
 
 	/* -> VERSION, EVENTS (all that exist), GROUP_STATS of each group */
@@ -286,7 +289,11 @@ struct fs_event_file {
 
 enum fs_process_flag {
 	FS_PROCESS_LEADER = 1, /* EXIT: it is the first thread */
-	FS_PROCESS_LAST = 2, /* EXIT: the process ends with it, and status is final */
+	/*
+	 * EXIT: no thread of the process is left, and status is final. Threads
+	 * that end at the same time may all have it, with the same status.
+	 */
+	FS_PROCESS_LAST = 2,
 };
 
 /* Of an EXEC, the file's name as given to execve(2) follows; bytes without a NUL. */

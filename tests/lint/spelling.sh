@@ -5,4 +5,4 @@
 set -euo pipefail
 
 mapfile -t files < <(lint-files ':!COPYING' ':!LICENSES' ':!tests/fuzz/corpus')
-codespell --quiet-level=2 --ignore-words-list=fo,fro,nd,ue,wher,msdos,te "${files[@]}"
+codespell --quiet-level=2 --ignore-words-list=fo,fro,iput,nd,ue,wher,msdos,te "${files[@]}"

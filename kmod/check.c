@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include <linux/magic.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "check.h"
+#include "compat.h"
+#include "filesystem.h"
+#include "tell.h"
+
+/* How fast a filesystem may fill: decides when to look again. */
+#define FILL_BYTES_PER_MS (1U << 20)
+#define FILL_INODES_PER_MS 100
+
+static unsigned int check_min_ms = 50;
+module_param(check_min_ms, uint, 0644);
+MODULE_PARM_DESC(check_min_ms,
+		 "Shortest pause between two checks of a filesystem near a level, in ms (50)");
+
+static unsigned int check_max_ms = 1000;
+module_param(check_max_ms, uint, 0644);
+MODULE_PARM_DESC(check_max_ms, "Longest pause between two checks of a filesystem, in ms (1000)");
+
+bool check_is_possible(const struct super_block *sb)
+{
+	/* fuseblk has a device, and a daemon that answers. */
+	if (!sb->s_op->statfs || sb->s_magic == FUSE_SUPER_MAGIC)
+		return false;
+	return (sb->s_type->fs_flags & FS_REQUIRES_DEV) || sb->s_magic == TMPFS_MAGIC ||
+	       sb->s_magic == BTRFS_SUPER_MAGIC;
+}
+
+void check_set_levels(struct fs_request *request, struct level *levels, unsigned int n_levels)
+{
+	mutex_lock(&request->fs->lock);
+	swap(request->levels, levels);
+	request->n_levels = n_levels;
+	mutex_unlock(&request->fs->lock);
+	kfree(levels);
+	filesystem_queue(request->fs, &request->fs->check, 0);
+}
+
+static bool level_is_same(const struct level *a, const struct level *b)
+{
+	return a->resource == b->resource && a->below == b->below && a->above == b->above &&
+	       a->below_id == b->below_id && !strcmp(a->name, b->name);
+}
+
+/* Somebody else asked for the same before: one event serves both. */
+static bool level_is_told_by_other(struct filesystem *fs, const struct fs_request *request,
+				   const struct level *level)
+{
+	struct fs_request *other;
+	unsigned int i;
+
+	list_for_each_entry(other, &fs->requests, fs_node)
+	{
+		if (other == request)
+			return false;
+		for (i = 0; i < other->n_levels; i++)
+			if (level_is_same(&other->levels[i], level))
+				return true;
+	}
+	return false;
+}
+
+static void level_check(struct filesystem *fs, struct fs_request *request, struct level *level,
+			u64 available)
+{
+	bool is_new = level->is_new;
+	struct event event = { .data = available };
+
+	level->is_new = false;
+	if (!level->is_below && available <= level->below)
+		event.id = level->below_id;
+	else if (level->is_below && available > level->above)
+		event.id = level->above_id;
+	else
+		return;
+	level->is_below = !level->is_below;
+	if (!is_new && level_is_told_by_other(fs, request, level))
+		return;
+	strscpy(event.level, level->name, sizeof(event.level));
+	tell_event(fs, &event);
+}
+
+/* How many ms the value cannot pass this level for, at the assumed rate */
+static u64 level_pause(const struct level *level, u64 available, u64 per_ms)
+{
+	u64 at = level->is_below ? level->above : level->below;
+	u64 distance = available > at ? available - at : at - available;
+
+	return div64_u64(distance, per_ms ?: 1);
+}
+
+/* Looks at all levels; returns the pause until the next look in ms. */
+static u64 check_levels(struct filesystem *fs, const struct kstatfs *statfs)
+{
+	u64 blocks_per_ms = FILL_BYTES_PER_MS / max_t(u64, statfs->f_bsize, 512);
+	struct fs_request *request;
+	u64 pause = U64_MAX;
+	unsigned int i;
+
+	list_for_each_entry(request, &fs->requests, fs_node)
+	{
+		for (i = 0; i < request->n_levels; i++) {
+			struct level *level = &request->levels[i];
+			bool is_blocks = level->resource == FS_LEVEL_BLOCKS;
+			u64 available = is_blocks ? statfs->f_bavail : statfs->f_ffree;
+
+			/* Where inodes are not counted, none can run out. */
+			if (!is_blocks && !statfs->f_files)
+				continue;
+			level_check(fs, request, level, available);
+			pause = min(pause,
+				    level_pause(level, available,
+						is_blocks ? blocks_per_ms : FILL_INODES_PER_MS));
+		}
+	}
+	return pause;
+}
+
+static void check_tell_pending(struct filesystem *fs, const struct kstatfs *statfs)
+{
+	struct pending pending[FILESYSTEM_PENDING_MAX];
+	unsigned int i, n = tell_take_pending(fs, pending);
+
+	for (i = 0; i < n; i++) {
+		u32 id = pending[i].id;
+
+		if (id == FS_WARN_ENOSPC && statfs && statfs->f_files && !statfs->f_ffree)
+			id = FS_EVENT_ENOSPC_INODES;
+		tell(fs, id, pending[i].caused_id, ENOSPC, 0);
+	}
+}
+
+/* 0; -EBUSY: somebody mounts, remounts or unmounts; -EOPNOTSUPP; or what ->statfs says */
+static int check_statfs(struct super_block *sb, struct kstatfs *ret)
+{
+	int error = -EBUSY;
+
+	if (!check_is_possible(sb))
+		return -EOPNOTSUPP;
+	if (!down_read_trylock(&sb->s_umount))
+		return -EBUSY;
+	if (compat_sb_is_alive(sb)) {
+		memset(ret, 0, sizeof(*ret));
+		error = sb->s_op->statfs(sb->s_root, ret);
+	}
+	up_read(&sb->s_umount);
+	return error;
+}
+
+void check_filesystem(struct work_struct *work)
+{
+	struct filesystem *fs = container_of(to_delayed_work(work), struct filesystem, check);
+	struct kstatfs statfs;
+	u64 pause = U64_MAX;
+	int error;
+
+	mutex_lock(&fs->lock);
+	if (fs->sb) {
+		error = check_statfs(fs->sb, &statfs);
+		tell_read_only(fs, sb_rdonly(fs->sb), 0);
+		if (!error)
+			pause = check_levels(fs, &statfs);
+		else if (error != -EOPNOTSUPP)
+			pause = 0;
+		check_tell_pending(fs, error ? NULL : &statfs);
+		if (pause != U64_MAX || (fs->events & CHECK_STATE_EVENTS)) {
+			pause = clamp_t(u64, pause, check_min_ms, max(check_min_ms, check_max_ms));
+			filesystem_queue(fs, &fs->check, msecs_to_jiffies(pause) + 1);
+		}
+	}
+	mutex_unlock(&fs->lock);
+	filesystem_put(fs);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include <linux/module.h>
+#include <linux/netlink.h>
+#include <linux/notifier.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/net_namespace.h>
+
+#include "filesystem.h"
+#include "hook.h"
+#include "mark.h"
+#include "owner.h"
+#include "process.h"
+#include "watch.h"
+
+#define OWNERS_MAX 256
+
+static LIST_HEAD(owners); /* control_lock */
+static unsigned int n_owners; /* control_lock */
+
+struct owner *owner_find(u32 port_id)
+{
+	struct owner *owner;
+
+	lockdep_assert_held(&control_lock);
+	list_for_each_entry(owner, &owners, node) if (owner->port_id == port_id) return owner;
+	return NULL;
+}
+
+struct owner *owner_get(u32 port_id)
+{
+	struct owner *owner = owner_find(port_id);
+
+	if (owner)
+		return owner;
+	if (n_owners >= OWNERS_MAX)
+		return NULL;
+	owner = kzalloc(sizeof(*owner), GFP_KERNEL);
+	if (!owner)
+		return NULL;
+	owner->port_id = port_id;
+	INIT_LIST_HEAD(&owner->requests);
+	INIT_LIST_HEAD(&owner->watches);
+	list_add_tail(&owner->node, &owners);
+	n_owners++;
+	return owner;
+}
+
+void owner_put(struct owner *owner)
+{
+	lockdep_assert_held(&control_lock);
+	if (!list_empty(&owner->requests) || !list_empty(&owner->watches) || owner->proc_events ||
+	    owner->ignored_tgid)
+		return;
+	list_del(&owner->node);
+	n_owners--;
+	kfree(owner);
+}
+
+u32 owner_proc_events(void)
+{
+	struct owner *owner;
+	u32 events = 0;
+
+	lockdep_assert_held(&control_lock);
+	list_for_each_entry(owner, &owners, node) events |= owner->proc_events;
+	return events;
+}
+
+static void owner_release(struct owner *owner)
+{
+	struct fs_request *request, *next_request;
+	struct watch *watch, *next_watch;
+
+	list_for_each_entry_safe(request, next_request, &owner->requests, owner_node)
+		filesystem_withdraw(request);
+	list_for_each_entry_safe(watch, next_watch, &owner->watches, owner_node)
+		watch_remove(watch);
+	if (owner->ignored_tgid)
+		mark_unignore(owner->ignored_tgid);
+	owner->ignored_tgid = 0;
+	owner->proc_events = 0;
+	owner_put(owner);
+}
+
+static int owner_notify(struct notifier_block *block, unsigned long action, void *data)
+{
+	const struct netlink_notify *notify = data;
+	struct owner *owner;
+
+	/* Port ids are per network namespace, and requests come from the first one alone. */
+	if (action != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC ||
+	    !net_eq(notify->net, &init_net))
+		return NOTIFY_DONE;
+
+	mutex_lock(&control_lock);
+	owner = owner_find(notify->portid);
+	if (owner) {
+		owner_release(owner);
+		process_update();
+		hook_update();
+	}
+	mutex_unlock(&control_lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block owner_notifier = { .notifier_call = owner_notify };
+
+static void owner_reap_work(struct work_struct *work)
+{
+	struct fs_request *request, *next_request;
+	struct watch *watch, *next_watch;
+	struct owner *owner, *next_owner;
+
+	mutex_lock(&control_lock);
+	list_for_each_entry_safe(owner, next_owner, &owners, node)
+	{
+		list_for_each_entry_safe(request, next_request, &owner->requests,
+					 owner_node) if (!READ_ONCE(request->fs->sb))
+			filesystem_withdraw(request);
+		list_for_each_entry_safe(watch, next_watch, &owner->watches,
+					 owner_node) if (READ_ONCE(watch->is_gone))
+			watch_remove(watch);
+		owner_put(owner);
+	}
+	hook_update();
+	mutex_unlock(&control_lock);
+}
+
+static DECLARE_WORK(reap_work, owner_reap_work);
+
+void owner_reap(void)
+{
+	queue_work(system_unbound_wq, &reap_work);
+}
+
+int owner_init(void)
+{
+	return netlink_register_notifier(&owner_notifier);
+}
+
+void owner_exit(void)
+{
+	struct owner *owner, *next;
+
+	netlink_unregister_notifier(&owner_notifier);
+	mutex_lock(&control_lock);
+	list_for_each_entry_safe(owner, next, &owners, node) owner_release(owner);
+	process_update();
+	hook_update();
+	mutex_unlock(&control_lock);
+	flush_work(&reap_work);
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define ALL (FS_EVENT_BIT(__FS_EVENT_ID_MAX) - 2)
+#define XFS_IOC_GOINGDOWN _IOR('X', 125, uint32_t)
+#define EXT4_IOC_SHUTDOWN XFS_IOC_GOINGDOWN
+#define GOING_NOLOGFLUSH 2
+
+static struct client client;
+static struct listener listener;
+static uint64_t capable;
+
+/* Everything about one filesystem, by a descriptor that is closed again */
+static void ask_all(const char *where)
+{
+	int fd = open_path(where);
+
+	CHECK_INT(client_open(&client), 0);
+	CHECK_INT(listener_open(&listener, GROUP_EVENT, 0), 0);
+	CHECK_INT(client_fs_set(&client, fd, ALL, ALL_FILE_EVENTS), 0);
+	capable = client.capable;
+	close(fd);
+}
+
+static int with_open(const char *where, unsigned long request, void *argument)
+{
+	int fd = open(where, O_RDONLY | O_CLOEXEC), error;
+
+	CHECK(fd >= 0);
+	error = ioctl(fd, request, argument) ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+/* With all that can be asked for, umount succeeds at once and is told, each time. */
+static void umount_is_told(const struct disk *disk)
+{
+	uint32_t fs_id = 0;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		mount_disk(disk->device, disk->type, "/mnt/u", "");
+		ask_all("/mnt/u");
+		CHECK(client.fs_id != fs_id);
+		fs_id = client.fs_id;
+		make_file("/mnt/u/file");
+		unlink("/mnt/u/file");
+		unmount("/mnt/u");
+		CHECK(listener_wait(&listener, FS_EVENT_UNMOUNTED, SOON_MS));
+		CHECK_INT(listener.event.fs_id, fs_id);
+		CHECK_INT(listener.event.caused_id, getpid());
+		client_close(&client);
+		listener_close(&listener);
+	}
+	/* Only when nothing holds the superblock can the device be opened alone. */
+	CHECK(open(disk->device, O_RDONLY | O_EXCL) >= 0);
+}
+
+static void umount_ext4(void)
+{
+	umount_is_told(&disks[0]);
+}
+
+static void umount_xfs(void)
+{
+	umount_is_told(&disks[1]);
+}
+
+static void umount_btrfs(void)
+{
+	umount_is_told(&disks[2]);
+}
+
+static void freeze_is_told(const struct disk *disk)
+{
+	mount_disk(disk->device, disk->type, "/mnt/f", "");
+	ask_all("/mnt/f");
+	CHECK(capable & FS_EVENT_BIT(FS_EVENT_FROZEN));
+	CHECK_INT(with_open("/mnt/f", FIFREEZE, NULL), 0);
+	CHECK(listener_event(&listener, SOON_MS));
+	CHECK_INT(listener.event.id, FS_EVENT_FROZEN);
+	CHECK_INT(listener.event.caused_id, getpid());
+	CHECK_INT(with_open("/mnt/f", FITHAW, NULL), 0);
+	CHECK(listener_event(&listener, SOON_MS));
+	CHECK_INT(listener.event.id, FS_EVENT_THAWED);
+	unmount("/mnt/f");
+}
+
+static void freeze_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		freeze_is_told(&disks[i]);
+		client_close(&client);
+		listener_close(&listener);
+	}
+}
+
+static void remount_is_told(void)
+{
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		mount_disk(disks[i].device, disks[i].type, "/mnt/r", "");
+		ask_all("/mnt/r");
+		CHECK_INT(mount(NULL, "/mnt/r", NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+		CHECK(listener_event(&listener, SOON_MS));
+		CHECK_INT(listener.event.id, FS_ERR_REMOUNT_RO);
+		CHECK_INT(listener.event.caused_id, getpid());
+		CHECK_INT(mount(NULL, "/mnt/r", NULL, MS_REMOUNT, NULL), 0);
+		CHECK(listener_event(&listener, SOON_MS));
+		CHECK_INT(listener.event.id, FS_EVENT_READ_WRITE);
+		unmount("/mnt/r");
+		client_close(&client);
+		listener_close(&listener);
+	}
+}
+
+/* As the filesystem's own code finds an error; the trigger is a hook for tests of ext4's. */
+static void ext4_error_is_told(void)
+{
+	mount_disk(DISK_ERRORS, "ext4", "/mnt/e", "errors=continue");
+	ask_all("/mnt/e");
+	write_text("/sys/fs/ext4/vdd/trigger_fs_error", "boom");
+	CHECK(listener_event(&listener, SOON_MS));
+	CHECK_INT(listener.event.id, FS_ERR_CORRUPTED);
+	CHECK_INT(listener.event.error, EUCLEAN);
+	CHECK_INT(listener.event.caused_id, getpid());
+	unmount("/mnt/e");
+}
+
+static void go_down(const char *where)
+{
+	uint32_t how = GOING_NOLOGFLUSH;
+
+	if (with_open(where, XFS_IOC_GOINGDOWN, &how))
+		_exit(1);
+}
+
+static void shutdown_is_told(void)
+{
+	const char *const devices[] = { DISK_ERRORS, "/dev/vdb" };
+	const char *const types[] = { "ext4", "xfs" };
+	int i, pid;
+
+	for (i = 0; i < 2; i++) {
+		mount_disk(devices[i], types[i], "/mnt/s", "");
+		ask_all("/mnt/s");
+		CHECK(capable & FS_EVENT_BIT(FS_EVENT_SHUTDOWN));
+		pid = in_process(go_down, "/mnt/s");
+		CHECK(listener_wait(&listener, FS_EVENT_SHUTDOWN, SOON_MS));
+		CHECK_INT(listener.event.caused_id, pid);
+		unmount("/mnt/s");
+		client_close(&client);
+		listener_close(&listener);
+	}
+}
+
+/* --- a disk whose writes fail: a loop device on a tmpfs that is full */
+
+static void copy_sparse(const char *from, const char *to)
+{
+	static char block[4096], zero[4096];
+	int source = open(from, O_RDONLY | O_CLOEXEC);
+	int target = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	off_t offset = 0;
+	ssize_t n;
+
+	CHECK(source >= 0 && target >= 0);
+	while ((n = read(source, block, sizeof(block))) > 0) {
+		if (memcmp(block, zero, n))
+			CHECK(pwrite(target, block, n, offset) == n);
+		offset += n;
+	}
+	CHECK_INT(ftruncate(target, offset), 0);
+	close(source);
+	close(target);
+}
+
+/* Mounts a file by a loop device that goes with the mount. */
+static void mount_loop(const char *file, const char *type, const char *where)
+{
+	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop;
+	char device[32];
+
+	CHECK(control >= 0);
+	snprintf(device, sizeof(device), "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
+	loop = open(device, O_RDWR | O_CLOEXEC);
+	config.fd = open(file, O_RDWR | O_CLOEXEC);
+	CHECK(loop >= 0 && (int)config.fd >= 0);
+	CHECK_INT(ioctl(loop, LOOP_CONFIGURE, &config), 0);
+	mount_disk(device, type, where, "");
+	close(config.fd);
+	close(loop);
+	close(control);
+}
+
+static void write_back(const char *where)
+{
+	char path[64];
+	int fd, i;
+	static char block[65536];
+
+	snprintf(path, sizeof(path), "%s/written", where);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	for (i = 0; i < 100 && write(fd, block, sizeof(block)) > 0; i++)
+		;
+	fsync(fd);
+	close(fd);
+}
+
+/* On real failures of the disk: the loss of written data, and of the disk itself */
+static void failing_disk_is_told(const struct disk *disk, const char *size)
+{
+	/* The disks below a btrfs are its own secret: it tells itself, when it cannot go on. */
+	bool written = false, failed = !strcmp(disk->type, "btrfs");
+
+	mount_disk("tmpfs", "tmpfs", "/mnt/b", size);
+	copy_sparse(disk->device, "/mnt/b/image");
+	mount_loop("/mnt/b/image", disk->type, "/mnt/w");
+	ask_all("/mnt/w");
+	CHECK(capable & FS_EVENT_BIT(FS_EVENT_WRITEBACK_ERROR));
+	CHECK(capable & FS_EVENT_BIT(FS_EVENT_IO_ERROR));
+	CHECK_INT(fill_file("/mnt/b/rest"), -ENOSPC);
+	in_process(write_back, "/mnt/w");
+	while (!(written && failed) && listener_event(&listener, SOON_MS)) {
+		written |= listener.event.id == FS_EVENT_WRITEBACK_ERROR;
+		failed |= listener.event.id == FS_EVENT_IO_ERROR;
+		if (listener.event.id == FS_EVENT_WRITEBACK_ERROR)
+			CHECK(listener.event.error == EIO || listener.event.error == ENOSPC);
+	}
+	CHECK(written);
+	CHECK(failed);
+	CHECK_INT(listener.n_missing, 0);
+	unmount("/mnt/w");
+}
+
+static void failing_disk_ext4(void)
+{
+	failing_disk_is_told(&disks[0], "size=12m");
+}
+
+static void failing_disk_xfs(void)
+{
+	failing_disk_is_told(&disks[1], "size=90m");
+}
+
+static void failing_disk_btrfs(void)
+{
+	failing_disk_is_told(&disks[2], "size=12m");
+}
+
+/* fsync on btrfs aborts a transaction when the disk is full of errors: it turns read-only. */
+static void btrfs_turns_read_only(void)
+{
+	int i;
+
+	mount_disk("tmpfs", "tmpfs", "/mnt/b", "size=12m");
+	copy_sparse(disks[2].device, "/mnt/b/image");
+	mount_loop("/mnt/b/image", "btrfs", "/mnt/w");
+	ask_all("/mnt/w");
+	CHECK_INT(fill_file("/mnt/b/rest"), -ENOSPC);
+	for (i = 0; i < 3; i++) {
+		in_process(write_back, "/mnt/w");
+		sync();
+	}
+	CHECK(listener_wait(&listener, FS_ERR_REMOUNT_RO, SOON_MS));
+	unmount("/mnt/w");
+}
+
+const struct test tests_fault[] = {
+	{ .name = "fault-umount-ext4", .run = umount_ext4 },
+	{ .name = "fault-umount-xfs", .run = umount_xfs },
+	{ .name = "fault-umount-btrfs", .run = umount_btrfs },
+	{ .name = "fault-freeze", .run = freeze_all },
+	{ .name = "fault-remount", .run = remount_is_told },
+	{ .name = "fault-ext4-error", .run = ext4_error_is_told },
+	{ .name = "fault-shutdown", .run = shutdown_is_told },
+	{ .name = "fault-disk-ext4", .run = failing_disk_ext4, .seconds = 120 },
+	{ .name = "fault-disk-xfs", .run = failing_disk_xfs, .seconds = 120 },
+	{ .name = "fault-disk-btrfs", .run = failing_disk_btrfs, .seconds = 120 },
+	{ .name = "fault-btrfs-read-only", .run = btrfs_turns_read_only, .seconds = 120 },
+	{},
+};

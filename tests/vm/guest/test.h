@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The frame of the tests: each runs in a process of its own with a limit of
+ * time, and ends at its first failed check
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "client.h"
+
+struct test {
+	const char *name;
+	void (*run)(void);
+	unsigned int seconds; /* 0: 60 */
+	const char *needs; /* a path without which there is nothing to test; NULL: none */
+};
+
+extern const struct test tests_family[];
+extern const struct test tests_fault[];
+extern const struct test tests_space[];
+extern const struct test tests_file[];
+extern const struct test tests_process[];
+extern const struct test tests_fuzz[];
+extern const struct test tests_module[];
+
+void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4), noreturn));
+void test_skip(const char *why) __attribute__((noreturn));
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			test_fail(__FILE__, __LINE__, "%s", #condition);                           \
+	} while (0)
+#define CHECK_INT(is, wanted)                                                                      \
+	do {                                                                                       \
+		long long is_ = (is), wanted_ = (wanted);                                          \
+		if (is_ != wanted_)                                                                \
+			test_fail(__FILE__, __LINE__, "%s is %lld, not %lld", #is, is_, wanted_);  \
+	} while (0)
+
+/* All that a request can ask for */
+#define ALL_FILE_EVENTS                                                                            \
+	(FS_FILE_ACCESS | FS_FILE_MODIFY | FS_FILE_ATTRIB | FS_FILE_CLOSE_WRITE | FS_FILE_OPEN |   \
+	 FS_FILE_CREATE | FS_FILE_DELETE | FS_FILE_DELETE_SELF | FS_FILE_MOVE_SELF |               \
+	 FS_FILE_RENAME | FS_FILE_ON_CHILD | FS_FILE_DIRECTORY)
+
+/* Something came, or the machine is broken. */
+#define SOON_MS 20000
+
+/* The disks, as tests/vm/run makes them */
+struct disk {
+	const char *type;
+	const char *device;
+};
+
+extern const struct disk disks[3]; /* ext4, xfs, btrfs */
+#define DISK_ERRORS "/dev/vdd" /* ext4, errors=continue */
+
+/* Mounted at /mnt/NAME, made for it; what fails ends the test. */
+void mount_disk(const char *device, const char *type, const char *where, const char *options);
+/* It must succeed at the first attempt. */
+void unmount(const char *where);
+/* An O_PATH descriptor of it */
+int open_path(const char *where);
+void write_text(const char *path, const char *text);
+void make_file(const char *path);
+/* Available blocks; *ret_inodes may be NULL. */
+unsigned long long available(const char *where, unsigned long long *ret_inodes);
+/* Writes until it is full; 0 or the negative errno that ended it. */
+int fill_file(const char *path);
+
+/* Runs @function in another process and waits; returns its pid. */
+int in_process(void (*function)(const char *), const char *argument);
+
+void load_module(const char *name);
+void unload_module(const char *name);
