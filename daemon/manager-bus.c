@@ -262,6 +262,8 @@ static void sources(void (*add)(const char *, const char *, void *), void *ctx, 
 	add("write-gate", settings_use_gate(manager->settings) ? "fanotify" : "none", ctx);
 	add("stalls", "deadline", ctx);
 	health_sources(manager->health, add, ctx);
+	add("processes", processes_source(manager->processes), ctx);
+	add("accounting", processes_accounting_source(manager->processes), ctx);
 	if (manager->options.safe_mode)
 		add("safe-mode", "after crashes", ctx);
 }
@@ -275,6 +277,9 @@ static void limits(void (*add)(const char *, uint64_t, void *), void *ctx, void 
 	add("events-per-query", 256, ctx);
 	add("history-size", settings_daemon(manager->settings)->history_size, ctx);
 	add("streams-per-user", limit->streams, ctx);
+	add("groups-per-user", limit->groups, ctx);
+	add("relays-per-user", limit->relays, ctx);
+	add("queue-bytes-per-user", limit->queue_bytes, ctx);
 	add("unread-reply-bytes-per-user", 1 << 20, ctx);
 }
 
@@ -317,6 +322,14 @@ static void statistics(bool is_root, void (*add)(const char *, uint64_t, void *)
 	add("bus-reconnects", bus.reconnects, ctx);
 	add("descriptors-refused", bus.descriptors_refused, ctx);
 	health_statistics(manager->health, add, ctx);
+	processes_statistics(manager->processes, true, add, ctx);
+}
+
+static void *process_userdata(void *userdata)
+{
+	struct manager *manager = userdata;
+
+	return manager->processes;
 }
 
 static void connected(bool is_connected, void *userdata)
@@ -345,5 +358,7 @@ const struct bus_ops manager_bus_ops = {
 	.sources = sources,
 	.limits = limits,
 	.statistics = statistics,
+	.process = &processes_bus_ops,
+	.process_userdata = process_userdata,
 	.connected = connected,
 };

@@ -125,6 +125,7 @@ static void manager_judge_all(struct manager *manager, enum monitor_origin origi
 static void manager_take_settings(struct manager *manager)
 {
 	bool gate_used = settings_use_gate(manager->settings);
+	int r;
 
 	journal_set_level(manager->options.log_level >= 0
 				  ? (enum config_log_level)manager->options.log_level
@@ -135,6 +136,10 @@ static void manager_take_settings(struct manager *manager)
 				.per_uid = settings_limits(manager->settings)->streams,
 				.total = MANAGER_STREAMS_MAX,
 			});
+	r = processes_configure(manager->processes, settings_config(manager->settings));
+	if (r < 0)
+		journal_log(LOG_ERR, NULL, "Rules of processes stay as they were: %s",
+			    strerror(-r));
 	manager_retime_tick(manager);
 
 	if (manager->configured && gate_used != manager->gate_used)
@@ -354,8 +359,18 @@ static int manager_build(struct manager *manager)
 	if (r < 0)
 		return r;
 
-	return bus_new(&manager->bus, manager->loop, manager->bus_address, manager->quota,
-		       &manager_bus_ops, manager);
+	r = processes_new(&manager->processes, manager->loop,
+			  &(struct processes_options){ .quota = manager->quota },
+			  &manager_processes_ops, manager);
+	if (r < 0)
+		return r;
+
+	r = bus_new(&manager->bus, manager->loop, manager->bus_address, manager->quota,
+		    &manager_bus_ops, manager);
+	if (r < 0)
+		return r;
+	processes_set_bus(manager->processes, manager->bus);
+	return 0;
 }
 
 int manager_new(struct manager **ret, sd_event *loop, const struct manager_options *options)
@@ -423,6 +438,7 @@ struct manager *manager_free(struct manager *manager)
 
 	/* While it flushes, calls may still come in that look at the others. */
 	bus_free(manager->bus);
+	processes_free(manager->processes);
 	settings_free(manager->settings);
 	mounts_free(manager->mounts);
 	alarm_stop(manager);

@@ -25,6 +25,7 @@
 #include "daemon/held.h"
 #include "daemon/monitor.h"
 #include "daemon/output/publisher.h"
+#include "daemon/processes.h"
 #include "daemon/source/gate.h"
 #include "daemon/source/mounts.h"
 #include "daemon/worker/pool.h"
@@ -59,6 +60,7 @@ struct manager {
 	struct settings *settings;
 	struct quota *quota;
 	struct publisher *publisher;
+	struct processes *processes;
 	struct bus *bus;
 
 	sd_event_source *tick; /* the one shared backstop */
@@ -115,6 +117,9 @@ void manager_set_connected(struct manager *manager, bool connected);
 
 /** manager_check_ready() - progress of the start: says READY=1 once all parts stand */
 void manager_check_ready(struct manager *manager);
+
+/** manager_processes_ops - what processes have to tell; in manager-processes.c, @userdata is the manager */
+extern const struct processes_ops manager_processes_ops;
 
 /** manager_bus_ops - what the bus may ask; in manager-bus.c, @userdata is the manager */
 extern const struct bus_ops manager_bus_ops;

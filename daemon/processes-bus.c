@@ -49,9 +49,15 @@ static void track(struct process_target *held, const struct bus_track *options,
 static void relay(struct process_target *held, int32_t signal, bool all,
 		  const struct bus_sender *sender, struct bus_reply *reply, void *userdata)
 {
+	const struct relayed_request request = {
+		.signal = signal,
+		.all = all,
+		.sender = sender,
+		.reply = reply,
+	};
 	struct bus_refusal refusal;
 
-	if (relayed_new(userdata, held, signal, all, sender, reply, &refusal) < 0)
+	if (relayed_new(userdata, held, &request, &refusal) < 0)
 		bus_reply_refuse(reply, &refusal);
 }
 

@@ -138,8 +138,14 @@ void processes_flush(struct processes *processes);
 
 /* Relays. */
 extern const struct relay_ops processes_relay_ops;
-int relayed_new(struct processes *processes, struct process_target *target, int32_t signal,
-		bool all, const struct bus_sender *sender, struct bus_reply *reply,
+struct relayed_request {
+	int32_t signal;
+	bool all;
+	const struct bus_sender *sender;
+	struct bus_reply *reply;
+};
+int relayed_new(struct processes *processes, struct process_target *target,
+		const struct relayed_request *request,
 		struct bus_refusal *refusal); /* as tracked_new() */
 /* The subscription stands: those to all begin. */
 void processes_settle_relays(struct processes *processes);

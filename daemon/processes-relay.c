@@ -159,17 +159,17 @@ static int refuse_relay(int error, struct bus_refusal *refusal)
 	}
 }
 
-int relayed_new(struct processes *processes, struct process_target *target, int32_t signal,
-		bool all, const struct bus_sender *sender, struct bus_reply *reply,
-		struct bus_refusal *refusal)
+int relayed_new(struct processes *processes, struct process_target *target,
+		const struct relayed_request *request, struct bus_refusal *refusal)
 {
+	const struct bus_sender *sender = request->sender;
 	_cleanup_(process_target_freep) struct process_target *owned = target;
 	struct relayed *relayed;
 	struct relay *former;
 	bool replaces;
 	int r;
 
-	if (check_signal(target, signal, refusal) < 0)
+	if (check_signal(target, request->signal, refusal) < 0)
 		return -1;
 
 	former = relays_find(feed_relays(processes->feed), process_target_pid(target));
@@ -183,7 +183,7 @@ int relayed_new(struct processes *processes, struct process_target *target, int3
 	relayed->target = TAKE_PTR(owned);
 	r = replaces ? 0 : relayed_charge(relayed, sender->uid);
 	if (r == 0)
-		r = relayed_add(relayed, signal, all, sender);
+		r = relayed_add(relayed, request->signal, request->all, sender);
 	if (r != 0) {
 		relayed_free(relayed);
 		return refuse_relay(r, refusal);
@@ -194,7 +194,7 @@ int relayed_new(struct processes *processes, struct process_target *target, int3
 		relay_stop(relayed->relay);
 		return refuse_relay(-ENOMEM, refusal);
 	}
-	relayed->reply = reply;
+	relayed->reply = request->reply;
 	if (connector_is_started(processes->connector))
 		processes_settle_relays(processes);
 	processes_review_later(processes);

@@ -40,6 +40,11 @@ const struct config_daemon *settings_daemon(const struct settings *settings)
 	return config_daemon(settings->config);
 }
 
+const struct config *settings_config(const struct settings *settings)
+{
+	return settings->config;
+}
+
 const struct config_limits *settings_limits(const struct settings *settings)
 {
 	return config_limits(settings->config);

@@ -64,5 +64,7 @@ void settings_take_devices(struct settings *settings, const void *reply, size_t 
 bool settings_is_unread(const struct settings *settings);
 /** settings_use_gate() - whether write gates are wanted; never in safe mode */
 bool settings_use_gate(const struct settings *settings);
+/** settings_config() - all of it; until the next load */
+const struct config *settings_config(const struct settings *settings);
 const struct config_daemon *settings_daemon(const struct settings *settings);
 const struct config_limits *settings_limits(const struct settings *settings);

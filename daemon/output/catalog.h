@@ -58,6 +58,11 @@
 #define CATALOG_SOURCE_CHANGED "504ea2b890c849d78d10a65f0748b018"
 #define CATALOG_MEMORY_UNLOCKED "5b05553c91c24eca9055074260e87ca6"
 
+/* Processes: one per code of the policy. */
+#define CATALOG_PROCESS_FORK_RATE "27b52420a2e143bda794495e0211d262"
+#define CATALOG_PROCESS_EXIT_SIGNAL "0c6ab5ed33af4cddbe090889bbc9d6be"
+#define CATALOG_PROCESS_EXIT_STATUS "079d0bd0998a4e309427c2dece2a7cd1"
+
 /** catalog_event_id() - the message id of an event code, 32 hex digits */
 const char *catalog_event_id(enum event_code code);
 
