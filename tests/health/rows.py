@@ -132,7 +132,7 @@ class Rows:
         return self
 
     def _wait(self, row):
-        timeout = max(row.aim * 5, PATIENCE / 2)
+        timeout = max(row.aim * 2, PATIENCE / 2)
         try:
             wait_for(lambda: not self._codes_missing(row), timeout, interval=0.001)
         except AssertionError:
@@ -249,7 +249,9 @@ class Rows:
 
     def _check_journal(self, row):
         for event in row.events:
-            entries = self.journal.find(FSEVENTS_ID=str(event.id), FSEVENTS_CODE=event.code)
+            # A second entry names the object, once its path is known.
+            entries = [e for e in self.journal.find(FSEVENTS_ID=str(event.id), FSEVENTS_CODE=event.code)
+                       if "FSEVENTS_PATH" not in e]
             if len(entries) != 1:
                 self._blame(row, f"{len(entries)} journal entries for {event}")
                 continue
