@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+#include <syslog.h>
 
 #include "daemon/core/escape.h"
+#include "daemon/output/journal.h"
 #include "daemon/processes-internal.h"
 
 bool processes_identify(uint32_t pid, struct process_identity *ret, void *userdata)
@@ -67,6 +68,24 @@ static void set_limits(struct processes *processes, const struct config_limits *
 					      .total = PROCESSES_QUEUE_BYTES_MAX });
 }
 
+/* Whose number is not known matches nobody: better said than wondered about. */
+static void tell_users(struct processes *processes)
+{
+	const struct process_policy *policy = feed_policy(processes->feed);
+	const char *name;
+	size_t index = 0;
+
+	while ((name = process_policy_user_next(policy, &index))) {
+		char shown[256];
+
+		(void)escape(shown, sizeof(shown), name, strlen(name), 0);
+		journal_log(LOG_WARNING, NULL,
+			    "Rules of processes take users by number alone: \"user = %s\" "
+			    "matches nobody",
+			    shown);
+	}
+}
+
 int processes_configure(struct processes *processes, const struct config *config)
 {
 	struct process_rule rules[PROCESS_RULES_MAX];
@@ -84,6 +103,7 @@ int processes_configure(struct processes *processes, const struct config *config
 	if (r < 0)
 		return r;
 
+	tell_users(processes);
 	set_limits(processes, config_limits(config));
 	processes_review_later(processes);
 	return 0;
