@@ -90,6 +90,7 @@ struct filesystem {
 
 	struct delayed_work check; /* see check.h */
 	int is_read_only; /* as told; by xchg() */
+	bool is_aborted; /* its journal: it stays read-only, whatever its flags say */
 	int is_frozen; /* as told; by xchg() */
 
 	struct rcu_head rcu;

@@ -2,6 +2,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/fs_context.h>
+#include <linux/jbd2.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -284,6 +285,34 @@ static int on_btrfs_handle_fs_error(struct kretprobe_instance *instance, struct 
 }
 NOKPROBE_SYMBOL(on_btrfs_handle_fs_error);
 
+/* j_private is the superblock of ext4; it is compared before it is used. */
+static int on_journal_abort_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const journal_t *journal = hook_argument(regs, 0);
+	struct kept *kept = (struct kept *)instance->data;
+
+	kept->object = journal->j_private;
+	return 0;
+}
+NOKPROBE_SYMBOL(on_journal_abort_entry);
+
+/* ext4 with errors=remount-ro writes nothing from here on, but leaves SB_RDONLY alone. */
+static int on_journal_aborted(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	const struct kept *kept = (struct kept *)instance->data;
+	struct filesystem *fs;
+
+	rcu_read_lock();
+	fs = kept->object ? filesystem_find_sb(kept->object) : NULL;
+	if (fs) {
+		WRITE_ONCE(fs->is_aborted, true);
+		tell_read_only(fs, true, hook_culprit());
+	}
+	rcu_read_unlock();
+	return 0;
+}
+NOKPROBE_SYMBOL(on_journal_aborted);
+
 static int on_frozen_or_thawed(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	const struct kept *kept = (struct kept *)instance->data;
@@ -336,6 +365,8 @@ static struct probe probes[] = {
 	  CHECK_FULL_EVENTS },
 	{ "__btrfs_handle_fs_error", on_btrfs_entry, on_btrfs_handle_fs_error, FILESYSTEM_BTRFS,
 	  BITS(FS_ERR_CORRUPTED) | BITS(FS_EVENT_IO_ERROR) | CHECK_STATE_EVENTS },
+	{ "jbd2_journal_abort", on_journal_abort_entry, on_journal_aborted, FILESYSTEM_EXT4,
+	  CHECK_STATE_EVENTS },
 	{ "freeze_super", on_entry, on_frozen_or_thawed, FILESYSTEM_TYPE_MAX,
 	  BITS(FS_EVENT_FROZEN) | BITS(FS_EVENT_THAWED) },
 	{ "thaw_super", on_entry, on_frozen_or_thawed, FILESYSTEM_TYPE_MAX,

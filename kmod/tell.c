@@ -203,6 +203,7 @@ static void tell_state(struct filesystem *fs, u32 id, u32 pid)
 
 void tell_read_only(struct filesystem *fs, bool is_read_only, u32 pid)
 {
+	is_read_only |= READ_ONCE(fs->is_aborted);
 	if (xchg(&fs->is_read_only, is_read_only) != is_read_only)
 		tell_state(fs, is_read_only ? FS_ERR_REMOUNT_RO : FS_EVENT_READ_WRITE, pid);
 }

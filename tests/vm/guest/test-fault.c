@@ -143,6 +143,32 @@ static void ext4_error_is_told(void)
 	unmount("/mnt/e");
 }
 
+/* With errors=remount-ro it writes nothing any more, though its flags do not say so. */
+static void ext4_turns_read_only(void)
+{
+	bool corrupted = false, read_only = false;
+
+	mount_disk(DISK_ERRORS, "ext4", "/mnt/e", "errors=remount-ro");
+	ask_all("/mnt/e");
+	write_text("/sys/fs/ext4/vdd/trigger_fs_error", "boom");
+	while (!(corrupted && read_only) && listener_event(&listener, SOON_MS)) {
+		corrupted |= listener.event.id == FS_ERR_CORRUPTED;
+		read_only |= listener.event.id == FS_ERR_REMOUNT_RO;
+		CHECK(listener.event.id != FS_EVENT_READ_WRITE);
+		if (listener.event.id == FS_ERR_REMOUNT_RO)
+			CHECK_INT(listener.event.caused_id, getpid());
+	}
+	CHECK(corrupted);
+	CHECK(read_only);
+	CHECK(open("/mnt/e/file", O_WRONLY | O_CREAT, 0644) < 0);
+	unmount("/mnt/e");
+	/* Not told as writable, whatever a check saw until the end */
+	do {
+		CHECK(listener_event(&listener, SOON_MS));
+		CHECK(listener.event.id != FS_EVENT_READ_WRITE);
+	} while (listener.event.id != FS_EVENT_UNMOUNTED);
+}
+
 static void go_down(const char *where)
 {
 	uint32_t how = GOING_NOLOGFLUSH;
@@ -290,6 +316,7 @@ const struct test tests_fault[] = {
 	{ .name = "fault-freeze", .run = freeze_all },
 	{ .name = "fault-remount", .run = remount_is_told },
 	{ .name = "fault-ext4-error", .run = ext4_error_is_told },
+	{ .name = "fault-ext4-read-only", .run = ext4_turns_read_only },
 	{ .name = "fault-shutdown", .run = shutdown_is_told },
 	{ .name = "fault-disk-ext4", .run = failing_disk_ext4, .seconds = 120 },
 	{ .name = "fault-disk-xfs", .run = failing_disk_xfs, .seconds = 120 },
