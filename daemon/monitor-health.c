@@ -381,16 +381,21 @@ void monitor_health_tick(struct monitor *monitor)
 	monitor_look_soon(monitor, false);
 }
 
-void monitor_health_init(struct monitor *monitor)
+int monitor_health_init(struct monitor *monitor)
 {
 	const struct superblock *sb = monitor->fs.sb;
 
-	fusion_init(&monitor->fusion, sb->type);
+	/* What the superblock points to is another text after each change of its mounts. */
+	monitor->type = strdup(sb->type);
+	if (!monitor->type)
+		return -ENOMEM;
+	fusion_init(&monitor->fusion, monitor->type);
 	monitor->waiter.monitor = monitor;
 	monitor->look_us = UINT64_MAX;
 	monitor->mountinfo_read_only = sb->read_only;
 	monitor_health_flag(monitor, sb->read_only, FUSION_SOURCE_MOUNTINFO);
 	health_capabilities(monitor);
+	return 0;
 }
 
 void monitor_health_deinit(struct monitor *monitor)
@@ -400,4 +405,5 @@ void monitor_health_deinit(struct monitor *monitor)
 	ext4_errors_free(monitor->ext4);
 	alarm_health_forget(monitor);
 	free(monitor->handles);
+	free(monitor->type);
 }

@@ -50,7 +50,8 @@ void monitor_refuse(struct monitor *monitor, const char *name, const char *text)
 
 /* monitor-health.c */
 
-void monitor_health_init(struct monitor *monitor);
+/** monitor_health_init() - Return: 0 or -ENOMEM */
+int monitor_health_init(struct monitor *monitor);
 void monitor_health_deinit(struct monitor *monitor);
 /** monitor_health_begin() - it is old enough to be touched: follow its errors */
 void monitor_health_begin(struct monitor *monitor);

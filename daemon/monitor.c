@@ -126,7 +126,9 @@ int monitor_new(struct monitor **ret, struct manager *manager, struct superblock
 	monitor->origin = origin;
 	monitor->fs.sb = sb;
 	monitor->fs.read_only = sb->read_only ? READ_ONLY_ADMIN : READ_ONLY_NO;
-	monitor_health_init(monitor);
+	r = monitor_health_init(monitor);
+	if (r < 0)
+		return r;
 
 	r = monitor_check_init(monitor);
 	if (r < 0)

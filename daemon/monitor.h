@@ -86,6 +86,7 @@ struct monitor {
 	unsigned int stalls;
 
 	/* monitor-health.c */
+	char *type; /* of the filesystem: for fusion */
 	struct fusion fusion;
 	struct health_waiter waiter;
 	struct errors_member *errors;
