@@ -42,6 +42,22 @@ static const struct verb {
 	{ "history", "[--since ID]", "past events", 0, 0, true, true, ctl_history,
 	  "Prints the events that the daemon keeps, oldest first; with --since only those\n"
 	  "after the event ID. Root sees private details such as the top writers too.\n" },
+	{ "track", "PID | -- COMMAND...", "follow a process and its descendants", 1, CTL_ARGS_ANY,
+	  false, false, ctl_track,
+	  "Prints each fork, exec and exit of the process PID and of all that descend from it,\n"
+	  "or of COMMAND, which is executed then; after the last has ended, the time, bytes and\n"
+	  "memory that they took together. What is printed about a COMMAND goes to the standard\n"
+	  "error output. Exits with the status of COMMAND (128 and the signal where one killed\n"
+	  "it), 125 on a failure of its own, 126 where it cannot be executed, 127 where there is\n"
+	  "none. Own processes for everybody, others for root.\n" },
+	{ "relay", "PID [SIGNAL]", "send a process a signal for each fork", 0, 2, true, false,
+	  ctl_relay,
+	  "The process PID gets the real-time signal SIGNAL (34 to 64, default 34), which it must\n"
+	  "catch or block, for each new process: si_pid is the parent, si_value the child.\n"
+	  "It ends with the process, and when that executes a program or changes its user.\n"
+	  "\n"
+	  "  fseventsctl relay --list       those there are, with the number of signals lost\n"
+	  "  fseventsctl relay --stop PID   end one\n" },
 	{ "test", "WHERE CODE", "send a synthetic event through the whole chain", 2, 2, true, false,
 	  ctl_test,
 	  "Makes the daemon tell a synthetic event, marked as a test, of the filesystem WHERE:\n"
@@ -86,10 +102,13 @@ static void print_help(FILE *file)
 	      "      --bus=BUS            system (default), session, or a D-Bus address\n"
 	      "      --json               one JSON object a line\n"
 	      "      --since=ID           history: only events after this id\n"
+	      "      --list               relay: those there are\n"
+	      "      --stop=PID           relay: end the one to this process\n"
 	      "      --version            print the version and exit\n"
 	      "  -h, --help               print this, or the help of VERB, and exit\n"
 	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong use, 3 the daemon is not running.\n",
+	      "Exit status: 0 done, 1 failed, 2 wrong use, 3 the daemon is not running; of\n"
+	      "\"track -- COMMAND\" that of the command.\n",
 	      file);
 }
 
@@ -151,11 +170,13 @@ static int refuse_option(const char *option, const char *reason)
 /* Return: enum ctl_exit; CTL_DONE to go on. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
-	enum { OPTION_BUS = 256, OPTION_JSON, OPTION_SINCE, OPTION_VERSION };
+	enum { OPTION_BUS = 256, OPTION_JSON, OPTION_SINCE, OPTION_LIST, OPTION_STOP, OPTION_VERSION };
 	static const struct option long_options[] = {
 		{ "bus", required_argument, NULL, OPTION_BUS },
 		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "since", required_argument, NULL, OPTION_SINCE },
+		{ "list", no_argument, NULL, OPTION_LIST },
+		{ "stop", required_argument, NULL, OPTION_STOP },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -173,6 +194,12 @@ static int parse_options(struct options *options, int argc, char **argv)
 		case OPTION_SINCE:
 			if (parse_since(&options->ctl, optarg) != CTL_DONE)
 				return CTL_USAGE;
+			break;
+		case OPTION_LIST:
+			options->ctl.list = true;
+			break;
+		case OPTION_STOP:
+			options->ctl.stop = optarg;
 			break;
 		case OPTION_VERSION:
 			options->version = true;
@@ -197,7 +224,12 @@ static int check_use(const struct verb *verb, const struct ctl *ctl)
 		standard_error("%s: --since goes with history only", verb->name);
 		return CTL_USAGE;
 	}
-	for (int i = 0; i < ctl->n_args && verb->run != ctl_configure; i++)
+	if ((ctl->list || ctl->stop) && verb->run != ctl_relay) {
+		standard_error("%s: --list and --stop go with relay only", verb->name);
+		return CTL_USAGE;
+	}
+	/* Of a line of settings and of a command it may mean something. */
+	for (int i = 0; i < ctl->n_args && verb->run != ctl_configure && !ctl->n_after_dashes; i++)
 		if (!ctl->args[i][0]) {
 			standard_error("%s: an argument is empty", verb->name);
 			return CTL_USAGE;
@@ -255,10 +287,21 @@ static int run(struct options *options, int n_args, char **args)
 	return run_verb(verb, &options->ctl);
 }
 
+/* getopt_long() takes the dashes away, and what is a command has its own options. */
+static int count_after_dashes(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--") == 0)
+			return argc - i - 1;
+	return 0;
+}
+
 int ctl_main(int argc, char **argv)
 {
 	struct options options = { .bus = "system" };
 	int r;
+
+	options.ctl.n_after_dashes = count_after_dashes(argc, argv);
 
 	standard_prepare();
 	setlocale(LC_CTYPE, "");

@@ -30,8 +30,11 @@ struct ctl {
 	struct feed_style style;
 	bool has_since;
 	uint64_t since;
+	bool list; /* relay: --list */
+	const char *stop; /* relay: --stop, else NULL */
 	char **args; /* without the verb */
 	int n_args;
+	int n_after_dashes; /* of all arguments, those behind "--" */
 };
 
 /** ctl_is_called() - whether argv[0] asks for the client */
@@ -44,6 +47,8 @@ int ctl_list(struct ctl *ctl);
 int ctl_show(struct ctl *ctl);
 int ctl_monitor(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
+int ctl_track(struct ctl *ctl);
+int ctl_relay(struct ctl *ctl);
 int ctl_test(struct ctl *ctl);
 int ctl_configure(struct ctl *ctl);
 int ctl_check_config(struct ctl *ctl);
