@@ -53,6 +53,8 @@ _fseventsctl() {
 	-*)
 		mapfile -t COMPREPLY < <(compgen -W '--bus= --json --version --help' -- "$cur")
 		[[ $verb == history || -z $verb ]] && [[ --since= == "$cur"* ]] && COMPREPLY+=(--since=)
+		[[ $verb == relay && --list == "$cur"* ]] && COMPREPLY+=(--list)
+		[[ $verb == relay && --stop= == "$cur"* ]] && COMPREPLY+=(--stop=)
 		[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 		return
 		;;
@@ -60,8 +62,8 @@ _fseventsctl() {
 
 	case $verb in
 	"")
-		mapfile -t COMPREPLY < <(compgen -W 'status list show monitor history test configure
-			check-config reload' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'status list show monitor history track relay test
+			configure check-config reload' -- "$cur")
 		;;
 	test)
 		if ((cword == at + 2)); then
@@ -70,6 +72,15 @@ _fseventsctl() {
 				frozen thawed mounted unmounted stalled responding' -- "$cur")
 		elif ((cword == at + 1)); then
 			_fseventsctl_where "${bus[@]}"
+		fi
+		;;
+	track | relay)
+		if [[ $verb == relay || ${words[at + 1]-} != -- ]]; then
+			((cword == at + 1)) && _pids
+		elif ((cword == at + 2)); then
+			mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+		else
+			_filedir
 		fi
 		;;
 	show)

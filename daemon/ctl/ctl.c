@@ -170,7 +170,14 @@ static int refuse_option(const char *option, const char *reason)
 /* Return: enum ctl_exit; CTL_DONE to go on. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
-	enum { OPTION_BUS = 256, OPTION_JSON, OPTION_SINCE, OPTION_LIST, OPTION_STOP, OPTION_VERSION };
+	enum {
+		OPTION_BUS = 256,
+		OPTION_JSON,
+		OPTION_SINCE,
+		OPTION_LIST,
+		OPTION_STOP,
+		OPTION_VERSION
+	};
 	static const struct option long_options[] = {
 		{ "bus", required_argument, NULL, OPTION_BUS },
 		{ "json", no_argument, NULL, OPTION_JSON },
