@@ -98,6 +98,8 @@ bool kernel_block_decode(struct span text, struct kernel_message *ret)
 	    !kernel_take_text(&text, ", sector ") || !kernel_take_number(&text, 10, &sector))
 		return false;
 
+	ret->has_sector = true;
+	ret->sector = sector;
 	ret->hint = (struct fusion_hint){
 		.kind = FUSION_HINT_IO_ERROR,
 		.source = FUSION_SOURCE_KMSG,

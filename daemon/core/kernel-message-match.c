@@ -65,11 +65,18 @@ static bool is_device_char(char c)
 	       c == '-' || c == '_' || c == '!' || c == '/';
 }
 
+/* "pmem0.1": within a name; at its end it is of the sentence around. */
+static bool is_device_inner(struct span rest, size_t at)
+{
+	return (rest.p[at] == '.' || rest.p[at] == ':') && at > 0 && at + 1 < rest.n &&
+	       is_device_char(rest.p[at + 1]);
+}
+
 bool kernel_take_device(struct span *rest, char ret[static KERNEL_DEVICE_MAX])
 {
 	size_t n = 0;
 
-	while (n < rest->n && is_device_char(rest->p[n]))
+	while (n < rest->n && (is_device_char(rest->p[n]) || is_device_inner(*rest, n)))
 		n++;
 	if (n == 0 || n >= KERNEL_DEVICE_MAX)
 		return false;

@@ -24,6 +24,8 @@ struct kernel_message {
 	char device[KERNEL_DEVICE_MAX]; /* the kernel's name, "sda1", "dm-0"; "" with ->numbered */
 	bool numbered; /* the record has DEVICE=bMAJOR:MINOR */
 	uint32_t major, minor;
+	bool has_sector; /* the device is a disk as a whole, and this is where on it */
+	uint64_t sector; /* of 512 bytes */
 	uint64_t seq; /* of the record */
 };
 

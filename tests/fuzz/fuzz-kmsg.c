@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(message.numbered == (n == 0));
 		for (size_t i = 0; i < n; i++)
 			assert(message.device[i] > ' ' && message.device[i] < 0x7f);
+		assert(message.has_sector || message.sector == 0);
 		assert(message.hint.source == FUSION_SOURCE_KMSG);
 		assert(message.hint.count == 1);
 		assert(message.hint.error >= 0 && message.hint.error <= 4095);

@@ -370,6 +370,62 @@ static void test_numbered(void **state)
 	assert_false(message.numbered);
 }
 
+static void test_sector(void **state)
+{
+	struct kernel_message message;
+
+	assert_int_equal(
+		decode_text("I/O error, dev sda, sector 18446744073709551615 op 0x1:(WRITE) "
+			    "flags 0x800 phys_seg 1 prio class 2",
+			    &message),
+		0);
+	assert_true(message.has_sector);
+	assert_int_equal(message.sector, UINT64_MAX);
+	assert_int_equal(decode_text("critical medium error, dev nvme0n1, sector 8", &message), 0);
+	assert_true(message.has_sector);
+	assert_int_equal(message.sector, 8);
+
+	/* of 4 KiB blocks, and of the device that it names */
+	assert_int_equal(
+		decode_text("Buffer I/O error on dev sda1, logical block 9, lost async page "
+			    "write",
+			    &message),
+		0);
+	assert_false(message.has_sector);
+	assert_int_equal(
+		decode_text("I/O error, dev sda, sector 18446744073709551616 op 0x1:(WRITE)",
+			    &message),
+		KERNEL_MESSAGE_OTHER);
+	assert_int_equal(decode_text("I/O error, dev sda, sector op 0x1:(WRITE)", &message),
+			 KERNEL_MESSAGE_OTHER);
+}
+
+static void test_names(void **state)
+{
+	static const struct {
+		const char *text, *device;
+	} names[] = {
+		{ "XFS (pmem0.1): User initiated shutdown received.", "pmem0.1" },
+		{ "EXT4-fs (md_a.b): re-mounted", "md_a.b" },
+		{ "Aborting journal on device pmem0.1-8.", "pmem0.1" },
+		{ "Aborting journal on device pmem0.1.", "pmem0.1" },
+		{ "a:b: writeback error on inode 131, offset 0, sector 192", "a:b" },
+		{ "I/O error, dev md_a.b, sector 8 op 0x0:(READ) flags 0x0 phys_seg 1", "md_a.b" },
+	};
+	struct kernel_message message;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(decode_text(names[i].text, &message), 0);
+		assert_string_equal(message.device, names[i].device);
+	}
+	assert_int_equal(decode_text("XFS (.a): User initiated shutdown received.", &message),
+			 KERNEL_MESSAGE_OTHER);
+	assert_int_equal(decode_text("XFS (a..b): User initiated shutdown received.", &message),
+			 KERNEL_MESSAGE_OTHER);
+	assert_int_equal(decode_text("XFS (a.): User initiated shutdown received.", &message),
+			 KERNEL_MESSAGE_OTHER);
+}
+
 static void test_malformed(void **state)
 {
 	static const char *const records[] = {
@@ -436,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_samples),	 cmocka_unit_test(test_others),
 		cmocka_unit_test(test_patterns), cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_numbered), cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_sector),	 cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cut),	 cmocka_unit_test(test_device_length),
 	};
 
