@@ -193,7 +193,7 @@ int wire_proc_sequence_note(struct wire_proc_sequence *sequence,
 
 	assert(sequence && event && ret_lost);
 
-	if (event->kind == WIRE_PROC_ACK) {
+	if (event->kind == WIRE_PROC_ACK && event->cpu == UINT32_MAX) {
 		*ret_lost = 0;
 		return 0;
 	}

@@ -30,8 +30,8 @@ enum wire_proc_kind {
 /* Pids are those of the initial namespace, larger than 0 but where said. */
 struct wire_proc_event {
 	enum wire_proc_kind kind;
-	uint32_t cpu; /* none for an acknowledgement */
-	uint32_t seq; /* per CPU; none for an acknowledgement */
+	uint32_t cpu;
+	uint32_t seq; /* per CPU */
 	uint32_t ack; /* of an acknowledgement; else 0 */
 	uint64_t monotonic_ns;
 
@@ -76,7 +76,8 @@ struct wire_proc_sequence {
  * @ret_lost:	events of this CPU missing right before it, mostly 0; the first of
  *		a CPU begins its numbers
  *
- * Acknowledgements have none and are passed over.
+ * Acknowledgements, to whomever, are numbered with the events (send_msg() in
+ * drivers/connector/cn_proc.c); one without a CPU is passed over.
  *
  * Return: 0, -ENOMEM, or -ERANGE for a CPU that cannot be; @ret_lost is untouched then.
  */

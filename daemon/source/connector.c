@@ -119,14 +119,15 @@ static void connector_take(struct connector *connector, const struct wire_proc_e
 {
 	uint64_t lost = 0;
 
-	if (event->kind == WIRE_PROC_ACK)
-		return;
-
 	/* Without memory for the numbers of this CPU its losses are not known. */
 	if (wire_proc_sequence_note(&connector->sequence, event, &lost) < 0)
 		note_lost(connector, 0);
 	else if (lost > 0)
 		note_lost(connector, lost);
+
+	/* To another listener. */
+	if (event->kind == WIRE_PROC_ACK)
+		return;
 
 	connector->statistics.events++;
 	connector->ops->event(event, connector->userdata);
@@ -241,17 +242,17 @@ static void connector_await(struct connector *connector)
 		while (wire_proc_next(data, n_data, &offset, &event) > 0) {
 			uint64_t lost;
 
-			if (event.kind != WIRE_PROC_ACK) {
-				(void)wire_proc_sequence_note(&connector->sequence, &event, &lost);
-			} else if (event.ack == connector->ack + 1 && event.error != 0) {
+			(void)wire_proc_sequence_note(&connector->sequence, &event, &lost);
+			if (event.kind != WIRE_PROC_ACK || event.ack != connector->ack + 1)
+				continue;
+			if (event.error != 0) {
 				connector_fail(connector, -(int)event.error);
 				return;
-			} else if (event.ack == connector->ack + 1) {
-				connector->started = true;
-				connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
-				connector->ops->started(0, connector->userdata);
-				return;
 			}
+			connector->started = true;
+			connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
+			connector->ops->started(0, connector->userdata);
+			return;
 		}
 	}
 

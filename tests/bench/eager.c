@@ -75,15 +75,13 @@ static void count(struct counts *counts, const void *data, size_t n)
 	memcpy(&event, (const char *)data + NLMSG_HDRLEN + sizeof(message),
 	       n < sizeof(event) ? n : sizeof(event));
 
-	if ((uint32_t)event.what == 0) {
-		if (!counts->listening) {
-			printf("listening\n");
-			fflush(stdout);
-		}
+	/* An acknowledgement, ours or another's: numbered as any. */
+	if ((uint32_t)event.what == PROC_EVENT_NONE && !counts->listening) {
+		printf("listening\n");
+		fflush(stdout);
 		counts->listening = true;
-		return;
 	}
-	counts->events++;
+	counts->events += (uint32_t)event.what != PROC_EVENT_NONE;
 	counts->forks += (uint32_t)event.what == PROC_EVENT_FORK;
 	counts->execs += (uint32_t)event.what == PROC_EVENT_EXEC;
 	counts->exits += (uint32_t)event.what == PROC_EVENT_EXIT;

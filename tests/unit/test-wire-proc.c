@@ -228,9 +228,16 @@ static void test_sequence(void **state)
 	assert_int_equal(note(&sequence, 1, 0), 0);
 	assert_int_equal(note(&sequence, 1, 2), 1);
 
-	/* an acknowledgement is not numbered; a CPU that cannot be is refused */
+	/* an acknowledgement is numbered; one without a CPU is passed over */
+	event.cpu = 1;
+	event.seq = 5;
+	assert_int_equal(wire_proc_sequence_note(&sequence, &event, &lost), 0);
+	assert_int_equal(lost, 2);
+	assert_int_equal(note(&sequence, 1, 6), 0);
+	event.cpu = UINT32_MAX;
 	assert_int_equal(wire_proc_sequence_note(&sequence, &event, &lost), 0);
 	assert_int_equal(lost, 0);
+	/* a CPU that cannot be is refused */
 	event.kind = WIRE_PROC_OTHER;
 	event.cpu = WIRE_PROC_CPUS_MAX;
 	lost = 99;
