@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Fixtures of the process tests: those of the bus tests, and trees of processes.
+
+Run by `./dev test process` inside tests/private-namespace --initial-pids.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+
+import pytest
+
+BUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus")
+sys.path.insert(0, os.path.abspath(BUS))
+
+import service  # noqa: E402
+from followed import Group  # noqa: E402
+from programs import Program, Tree, Witness  # noqa: E402
+
+# PROC_PID_INIT_INO of linux/proc_ns.h, which no other namespace can have.
+INITIAL_NAMESPACE = "pid:[4026531836]"
+
+# The daemon looks at the machine's own filesystems here: they are none of these tests' business.
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+
+
+def _load_bus_fixtures():
+    """Two files called conftest cannot import each other; as a plugin its fixtures are tests/bus' alone."""
+    spec = importlib.util.spec_from_file_location("bus_fixtures", os.path.join(BUS, "conftest.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+globals().update(_load_bus_fixtures())
+
+
+def pytest_generate_tests(metafunc):
+    """What a bus does with messages is shown by the bus tests: here one is enough."""
+    if "bus_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("buses")
+        metafunc.parametrize("bus_kind", marker.args if marker else ("dbus-daemon",))
+
+
+def pytest_collection_modifyitems(items):
+    """Of processes the kernel tells only in the initial namespace."""
+    if os.readlink("/proc/self/ns/pid") != INITIAL_NAMESPACE:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="needs the initial namespace of processes"))
+
+
+@pytest.fixture
+def processes(daemon):
+    """processes(config_text="", **options) -> Daemon that leaves this machine's filesystems alone"""
+    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
+
+
+@pytest.fixture
+def programs():
+    """programs(NAME) -> path of a built program where every user can start it"""
+    def copy(*name):
+        os.makedirs(service.BINARIES, 0o755, exist_ok=True)
+        path = os.path.join(service.BINARIES, name[-1])
+        shutil.copy(service.built("tests", *name), path)
+        os.chmod(path, 0o755)
+        return path
+    return copy
+
+
+@pytest.fixture
+def start():
+    """start(*command, uid=None) -> Program, ended after the test"""
+    made = []
+
+    def make(*command, **options):
+        made.append(Program(*command, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def tree(programs, scratch):
+    """tree(seed, rounds=3, uid=None, options=()) -> Tree whose leader waits for go()"""
+    made = []
+
+    def make(seed, rounds=3, **options):
+        directory = os.path.join(scratch, f"tree{len(made)}")
+        os.mkdir(directory, 0o755)
+        made.append(Tree(programs("process", "tree"), directory, seed, rounds, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def storm(programs, start, scratch):
+    """storm(n, *options, uid=None) -> Program that has said "ready PID" and waits for a line; .pids is its file"""
+    count = iter(range(100))
+
+    def make(n, *options, cpus=("0", "1"), uid=None):
+        directory = os.path.join(scratch, f"storm{next(count)}")
+        os.mkdir(directory, 0o755)
+        if uid is not None:
+            os.chown(directory, uid, uid)
+        pids = os.path.join(directory, "pids")
+        online = [cpu for cpu in cpus if int(cpu) < os.cpu_count()]
+        program = start(programs("bench", "storm"), "--hold", "--pids", pids, *options, str(n), *online, uid=uid)
+        program.leader = int(program.line().split()[1])
+        program.pids = pids
+        return program
+    return make
+
+
+@pytest.fixture
+def witness(programs):
+    """witness() -> Witness, a reader of the connector that is no part of the daemon"""
+    made = []
+
+    def make():
+        made.append(Witness(programs("bench", "eager")))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def follow(client):
+    """follow(pid, events=..., client=None, **options) -> Group"""
+    return lambda pid, *args, **options: Group(options.pop("client", None) or client, pid, *args, **options)
