@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <syslog.h>
 
+#include "daemon/health-device.h"
 #include "daemon/health.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -31,6 +32,7 @@ struct health {
 	struct errors *errors;
 	struct kmsg *kmsg;
 	struct uevents *uevents;
+	struct health_device *devices;
 	sd_event_source *timer;
 	uint64_t timer_us; /* when it is set to; UINT64_MAX: it is off */
 	bool common;
@@ -72,6 +74,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct health_waiter *ready[HEALTH_BATCH], *waiter;
 	size_t n = 0;
 
+	/* What the kernel said until now belongs to what is told or looked at. */
+	if (health->kmsg)
+		kmsg_catch_up(health->kmsg);
+
 	LIST_FOREACH(waiter, &health->waiters, link)
 		if (waiter->due_us <= now_us && n < HEALTH_BATCH)
 			ready[n++] = waiter;
@@ -89,43 +95,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void look_at_all(struct health *health)
+static void on_message(const struct kernel_message *message, void *userdata)
 {
-	struct superblock *sb = NULL;
+	struct health *health = userdata;
 
-	while ((sb = superblock_table_next(health->manager->superblocks, sb)))
-		if (sb->userdata)
-			monitor_look_soon(sb->userdata, true);
-}
-
-/* Tells each monitor that lies on a device: btrfs has an anonymous number and several devices. */
-static void hint_device(struct health *health, uint32_t major, uint32_t minor,
-			const struct fusion_hint *hint)
-{
-	struct superblock_table *table = health->manager->superblocks;
-	struct superblock *sb = superblock_table_find_device(table, major, minor);
-
-	if (monitor_of(sb)) {
-		monitor_hint(sb->userdata, hint);
-		return;
-	}
-
-	sb = NULL;
-	while ((sb = superblock_table_next(table, sb)))
-		if (sb->key.major == 0 && sb->userdata &&
-		    monitor_is_on_device(sb->userdata, major, minor))
-			monitor_hint(sb->userdata, hint);
-}
-
-static void on_message(uint32_t major, uint32_t minor, const struct fusion_hint *hint,
-		       void *userdata)
-{
-	hint_device(userdata, major, minor, hint);
+	health_device_message(health->devices, message);
 }
 
 static void on_messages_lost(uint64_t n, void *userdata)
 {
-	look_at_all(userdata);
+	struct health *health = userdata;
+
+	health_device_look_at_all(health->devices);
 }
 
 static const struct kmsg_ops health_kmsg_ops = {
@@ -135,28 +116,24 @@ static const struct kmsg_ops health_kmsg_ops = {
 
 static void on_uevent(const struct uevent *event, void *userdata)
 {
-	static const struct fusion_hint look = {
-		.kind = FUSION_HINT_LOOK,
-		.source = FUSION_SOURCE_BLOCK,
-		.count = 1,
-	};
+	struct health *health = userdata;
 
 	switch (event->kind) {
 	case UEVENT_CHANGED:
 	case UEVENT_REMOVED:
-		hint_device(userdata, event->major, event->minor, &look);
-		break;
 	case UEVENT_READ_ONLY:
 	case UEVENT_WRITABLE:
-		/* Of a disk as a whole, and what lies on its partitions is concerned too. */
-		look_at_all(userdata);
+		health_device_changed(health->devices,
+				      (struct device_number){ event->major, event->minor });
 		break;
 	}
 }
 
 static void on_uevents_lost(void *userdata)
 {
-	look_at_all(userdata);
+	struct health *health = userdata;
+
+	health_device_look_at_all(health->devices);
 }
 
 static const struct uevents_ops health_uevents_ops = {
@@ -224,6 +201,9 @@ int health_new(struct health **ret, struct manager *manager)
 	health->timer_us = UINT64_MAX;
 	health->common = kernel_has_common_errors();
 
+	r = health_device_new(&health->devices, manager);
+	if (r < 0)
+		return r;
 	r = sd_event_add_time(manager->loop, &health->timer, CLOCK_MONOTONIC, 0, HEALTH_ACCURACY_US,
 			      on_timer, health);
 	if (r < 0)
@@ -253,6 +233,7 @@ struct health *health_free(struct health *health)
 	errors_free(health->errors);
 	kmsg_free(health->kmsg);
 	uevents_free(health->uevents);
+	health_device_free(health->devices);
 	sd_event_source_disable_unref(health->timer);
 	free(health);
 	return NULL;

@@ -68,10 +68,8 @@ static const struct device_name *name_find(struct kmsg *kmsg, const char *device
 	return name;
 }
 
-static void message_tell(struct kmsg *kmsg, const struct kernel_message *message)
+static void message_tell(struct kmsg *kmsg, struct kernel_message *message)
 {
-	uint32_t major = message->major, minor = message->minor;
-
 	if (!message->numbered) {
 		const struct device_name *name = name_find(kmsg, message->device);
 
@@ -79,12 +77,12 @@ static void message_tell(struct kmsg *kmsg, const struct kernel_message *message
 			kmsg->statistics.unknown_device++;
 			return;
 		}
-		major = name->major;
-		minor = name->minor;
+		message->major = name->major;
+		message->minor = name->minor;
 	}
 
 	kmsg->statistics.messages++;
-	kmsg->ops->message(major, minor, &message->hint, kmsg->userdata);
+	kmsg->ops->message(message, kmsg->userdata);
 }
 
 /* Return: how many records between the last one and this one were overwritten. */
@@ -138,11 +136,12 @@ static bool kmsg_read(struct kmsg *kmsg, uint64_t *lost)
 	return n < 0 && (errno == EINTR || errno == EINVAL);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+void kmsg_catch_up(struct kmsg *kmsg)
 {
-	struct kmsg *kmsg = userdata;
 	uint64_t lost = 0;
 	bool more = true;
+
+	assert(kmsg);
 
 	for (unsigned int i = 0; i < KMSG_BATCH && more; i++)
 		more = kmsg_read(kmsg, &lost);
@@ -151,7 +150,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		kmsg->statistics.lost += lost;
 		kmsg->ops->lost(lost, kmsg->userdata);
 	}
+}
 
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct kmsg *kmsg = userdata;
+
+	kmsg_catch_up(kmsg);
 	/* What is left wakes it again, and waits as long once more. */
 	return sd_event_source_set_enabled(kmsg->io, SD_EVENT_ONESHOT);
 }

@@ -22,9 +22,8 @@
 struct kmsg;
 
 struct kmsg_ops {
-	/* Number of the device and what was said; names were looked up in sysfs. */
-	void (*message)(uint32_t major, uint32_t minor, const struct fusion_hint *hint,
-			void *userdata);
+	/* What was said, with the number of the device: names were looked up in sysfs. */
+	void (*message)(const struct kernel_message *message, void *userdata);
 	void (*lost)(uint64_t n, void *userdata); /* once for each wake-up at most */
 };
 
@@ -32,6 +31,13 @@ struct kmsg_ops {
 int kmsg_new(struct kmsg **ret, sd_event *loop, const struct kmsg_ops *ops, void *userdata);
 struct kmsg *kmsg_free(struct kmsg *kmsg);
 DEFINE_FREEP(kmsg, kmsg_free)
+
+/**
+ * kmsg_catch_up() - tell now what waits, KMSG_BATCH records of it at most
+ *
+ * For whoever is about to conclude something and would wait for the timer in vain.
+ */
+void kmsg_catch_up(struct kmsg *kmsg);
 
 struct kmsg_statistics {
 	uint64_t records; /* read */

@@ -35,15 +35,14 @@ struct world {
 	bool told, lost;
 };
 
-static void on_message(uint32_t major, uint32_t minor, const struct fusion_hint *hint,
-		       void *userdata)
+static void on_message(const struct kernel_message *message, void *userdata)
 {
 	struct world *world = userdata;
 
-	if (major != world->major || minor != world->minor)
+	if (message->major != world->major || message->minor != world->minor)
 		return;
 	world->n_messages++;
-	world->last = *hint;
+	world->last = message->hint;
 	world->told = true;
 }
 

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/health-device.h"
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/source/disks.h"
+
+struct health_device {
+	struct manager *manager;
+	struct disks *disks;
+	uint64_t all_us; /* when all were asked to look */
+};
+
+/* Return: whether a filesystem lies on it: btrfs has an anonymous number and several devices. */
+static bool device_tell(struct health_device *devices, struct device_number number,
+			const struct fusion_hint *hint)
+{
+	struct superblock_table *table = devices->manager->superblocks;
+	struct superblock *sb = superblock_table_find_device(table, number.major, number.minor);
+	bool found = false;
+
+	if (monitor_of(sb)) {
+		monitor_hint(sb->userdata, hint);
+		return true;
+	}
+
+	sb = NULL;
+	while ((sb = superblock_table_next(table, sb))) {
+		if (sb->key.major != 0 || !sb->userdata ||
+		    !monitor_is_on_device(sb->userdata, number.major, number.minor))
+			continue;
+		monitor_hint(sb->userdata, hint);
+		found = true;
+	}
+	return found;
+}
+
+/* Once in each wake-up, whatever the number of messages in it: the look comes after them all. */
+static bool is_told(uint64_t *told_us, uint64_t now_us)
+{
+	bool told = *told_us == now_us;
+
+	*told_us = now_us;
+	return told;
+}
+
+void health_device_look_at_all(struct health_device *devices)
+{
+	struct superblock *sb = NULL;
+
+	assert(devices);
+
+	if (is_told(&devices->all_us, manager_now(devices->manager)))
+		return;
+	while ((sb = superblock_table_next(devices->manager->superblocks, sb)))
+		if (sb->userdata)
+			monitor_look_soon(sb->userdata, true);
+}
+
+/* @message: NULL, or that of the disk which names a sector, and then this alone is concerned. */
+static void above_tell(struct health_device *devices, struct device_number disk,
+		       const struct kernel_message *message, enum fusion_source source)
+{
+	const struct fusion_hint look = { .kind = FUSION_HINT_LOOK, .source = source, .count = 1 };
+	uint64_t now_us = manager_now(devices->manager);
+	struct disk_device *above;
+	size_t n_above;
+	int r;
+
+	r = disks_find(devices->disks, now_us, disk, &above, &n_above);
+	for (size_t i = 0; i < n_above; i++) {
+		struct disk_device *device = &above[i];
+
+		if (message && !disk_device_has(device, message->sector))
+			continue;
+		if (message && device->is_partition)
+			(void)device_tell(devices, device->number, &message->hint);
+		else if (!is_told(&device->told_us, now_us))
+			(void)device_tell(devices, device->number, &look);
+	}
+	if (r == DISKS_MORE)
+		health_device_look_at_all(devices);
+}
+
+void health_device_message(struct health_device *devices, const struct kernel_message *message)
+{
+	struct device_number number;
+
+	assert(devices);
+	assert(message);
+
+	number = (struct device_number){ message->major, message->minor };
+	/* Where a filesystem lies, nothing else does. */
+	if (!device_tell(devices, number, &message->hint))
+		above_tell(devices, number, message->has_sector ? message : NULL,
+			   message->hint.source);
+}
+
+void health_device_changed(struct health_device *devices, struct device_number number)
+{
+	static const struct fusion_hint look = {
+		.kind = FUSION_HINT_LOOK,
+		.source = FUSION_SOURCE_BLOCK,
+		.count = 1,
+	};
+
+	assert(devices);
+
+	/* What lay on one that went is known from before, if at all. */
+	if (!device_tell(devices, number, &look))
+		above_tell(devices, number, NULL, look.source);
+	disks_changed(devices->disks);
+}
+
+int health_device_new(struct health_device **ret, struct manager *manager)
+{
+	_cleanup_(health_device_freep) struct health_device *devices = NULL;
+	int r;
+
+	assert(ret);
+	assert(manager);
+
+	devices = calloc(1, sizeof(*devices));
+	if (!devices)
+		return -ENOMEM;
+	devices->manager = manager;
+	r = disks_new(&devices->disks, "/sys");
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(devices);
+	return 0;
+}
+
+struct health_device *health_device_free(struct health_device *devices)
+{
+	if (!devices)
+		return NULL;
+
+	disks_free(devices->disks);
+	free(devices);
+	return NULL;
+}
