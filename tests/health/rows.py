@@ -15,6 +15,8 @@ from waiting import PATIENCE, pause, wait_for
 
 QUIET = 3.0
 
+CATALOG_OBJECT = b"5c486900074f44f790581f4818224703"
+
 # What no failure and no damage tells of.
 TRAFFIC = {"mounted", "unmounted", "threshold-below", "threshold-above"}
 
@@ -249,15 +251,19 @@ class Rows:
 
     def _check_journal(self, row):
         for event in row.events:
-            # A second entry names the object, once its path is known.
-            entries = [e for e in self.journal.find(FSEVENTS_ID=str(event.id), FSEVENTS_CODE=event.code)
-                       if "FSEVENTS_PATH" not in e]
+            # The damaged object has an entry of its own, once its path is known.
+            entries = self.journal.find(FSEVENTS_ID=str(event.id), FSEVENTS_CODE=event.code)
+            named = [e for e in entries if e.get("MESSAGE_ID") == CATALOG_OBJECT]
+            entries = [e for e in entries if e not in named]
             if len(entries) != 1:
                 self._blame(row, f"{len(entries)} journal entries for {event}")
                 continue
             entry = entries[0]
             if "MESSAGE_ID" not in entry or entry.get("FSEVENTS_WHERE") != event.details["where"]:
                 self._blame(row, f"journal entry {entry} for {event}")
+            paths = [e.path for e in row.expected if e.code == event.code and e.path is not None]
+            if [e.get("FSEVENTS_PATH") for e in named] != paths:
+                self._blame(row, f"the journal names {named} as the object of {event}, not {paths}")
 
 
 # The block layer logs 10 messages in 5 s for the whole machine, and no more.

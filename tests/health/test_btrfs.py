@@ -12,9 +12,9 @@ FAILED = {"ReadOnly": False, "ReadOnlyReason": "", "State": "error"}
 
 def test_damaged_data(rows, loopfs):
     """What does not fit its checksum."""
-    table = rows()
     disk = loopfs("btrfs")
     inode = damage_btrfs(disk)
+    table = rows()
     table.add("checksum", disk, lambda: read_error(disk.path("damaged"))[1],
               Expect("corrupted", sources={"kmsg", "btrfs"}, inode=inode),
               LastEvent="corrupted", ErrorCount=1, **FAILED)

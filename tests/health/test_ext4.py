@@ -13,13 +13,13 @@ FAILED = {"ReadOnly": False, "ReadOnlyReason": "", "State": "error"}
 
 def test_damaged_metadata(rows, loopfs):
     """Read with errors=continue and with errors=remount-ro, an inode and a directory."""
-    table = rows()
     going_on = loopfs("ext4", 16, name="continue")
     stopping = loopfs("ext4", 16, name="remount-ro")
     directory = loopfs("ext4", 16, name="directory")
     inodes = [damage_ext4(going_on, options="errors=continue"),
               damage_ext4(stopping, options="errors=remount-ro")]
     inode = damage_ext4_directory(directory)
+    table = rows()
 
     def corrupted(number):
         return Expect("corrupted", errno.EUCLEAN, {"fanotify"}, inode=number)

@@ -13,12 +13,12 @@ import subprocess
 from disks import IMAGES, MOUNTS, MS_BIND, MS_RDONLY, MS_REMOUNT, mount_raw, run, umount_raw
 from faults import trigger, use_up_space
 from rows import Expect
-from waiting import pause, wait_for
+from waiting import wait_for
 
 MNT_DETACH = 2
 
 # As many of each as a desktop has, or an hour brings.
-SNAPS, CYCLES, LONGER, CONTAINERS = 12, 400, 20, 12
+SNAPS, CYCLES, LONGER, CONTAINERS = 12, 400, 50, 12
 
 HOSTILE = (
     {"blocks": 0, "bfree": 0, "bavail": 0, "files": 0, "ffree": 0},
@@ -90,7 +90,7 @@ class Desktop:
         os.chmod(disk.image, 0o444)
         self.mount("disc", "-t", "ext4", "-o", "loop,ro", disk.image)
 
-    def come_and_go(self):
+    def come_and_go(self, client):
         where = os.path.join(MOUNTS, "coming")
         os.makedirs(where, exist_ok=True)
         for number in range(CYCLES):
@@ -98,8 +98,8 @@ class Desktop:
             if number % 5 == 0:
                 mount_raw(None, where, None, MS_REMOUNT | MS_BIND | MS_RDONLY)
             if number % LONGER == 0:
-                # So long that it is seen and looked at; most are gone before.
-                pause(0.1)
+                # Most are gone before they are seen.
+                wait_for(lambda: client.find(where), what=f"an object for {where}")
             umount_raw(where, MNT_DETACH if number % 2 else 0)
 
     def bind_and_go(self, disk):
@@ -136,7 +136,7 @@ def test_an_hour_of_a_desktop(rows, loopfs, fuse, scratch):
         for number, figures in enumerate(HOSTILE):
             fuse(f"user{number}", uid=1000, source=f"/dev/disk{number}", **figures)
             fuse(f"spoof{number}", uid=1000, source="/dev/loop0", **figures)
-        desktop.come_and_go()
+        desktop.come_and_go(client)
         desktop.bind_and_go(home)
         containers()
         # A stick that is pulled while files on it are open; a disk that is frozen for a snapshot.

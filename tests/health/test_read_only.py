@@ -44,8 +44,7 @@ def test_remounted(rows, loopfs):
 def test_mounted_read_only_is_no_event(rows, loopfs):
     table = rows()
     for kind in KINDS:
-        disk = loopfs(kind)
-        disk.umount()
+        disk = loopfs(kind, mount=False)
         disk.mount(options="ro")
         table.add(f"{kind} mounted ro", disk, lambda: None, **{**BY_ADMIN, "LastEvent": "mounted"})
     table.run_all().check()

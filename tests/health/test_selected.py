@@ -59,13 +59,12 @@ def test_capabilities_are_honest(rows, loopfs):
 
 def test_without_the_sources(rows, loopfs):
     """Looking alone finds what can be looked at, and Capabilities promise no more than that."""
-    table = rows("[daemon]\nsources = none\nre-evaluation = 5\n[filesystem *]\nthreshold = none\n")
-    sources = table.client.get("Sources")
-    print(sources)
-    aim = {"aim": 12.0}
-    ext4, xfs, inodes = loopfs("ext4", 16), loopfs("xfs"), loopfs("ext4", 16, name="inodes",
-                                                                  mkfs=("-N", "1000"))
+    ext4, xfs = loopfs("ext4", 16), loopfs("xfs")
+    inodes = loopfs("ext4", 16, name="inodes", mkfs=("-N", "1000"))
     damage_ext4(ext4, options="errors=remount-ro")
+    table = rows("[daemon]\nsources = none\nre-evaluation = 5\n[filesystem *]\nthreshold = none\n")
+    print(table.client.get("Sources"))
+    aim = {"aim": 25.0}
     table.add("ext4 by looking", ext4, lambda: read_error(ext4.path("damaged")) and None,
               Expect("corrupted"), Expect("read-only", reason="emergency"),
               ReadOnly=True, ReadOnlyReason="emergency", State="error", **aim)

@@ -13,9 +13,9 @@ SHUT_DOWN = {"ReadOnly": True, "ReadOnlyReason": "shutdown", "State": "error",
 
 def test_damaged_metadata(rows, loopfs):
     """Kernels before 7.0 tell of it by their messages alone."""
-    table = rows()
     disk = loopfs("xfs")
     damage_xfs(disk)
+    table = rows()
     table.add("damaged inode", disk, lambda: read_error(disk.path("damaged"))[1],
               Expect("corrupted", errno.EUCLEAN, {"kmsg", "fanotify"}),
               LastEvent="corrupted", ErrorCount=1, **FAILED)
