@@ -150,8 +150,7 @@ static int group_stream(uint64_t id, int *ret_fd, struct bus_refusal *refusal, v
 	if (group_find(userdata, id, &tracked, refusal) < 0)
 		return -1;
 
-	return processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
-				"Groups have no streams yet; take the signals");
+	return tracked_open_stream(tracked, ret_fd, refusal);
 }
 
 static void group_totals_of(uint64_t id, struct bus_group_totals *ret, void *userdata)

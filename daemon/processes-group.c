@@ -166,6 +166,7 @@ void tracked_free(struct tracked *tracked)
 	struct processes *processes = tracked->processes;
 
 	LIST_REMOVE(tracked, all);
+	tracked_close_stream(tracked);
 	group_free(tracked->group);
 	process_queue_deinit(&tracked->queue);
 	process_target_free(tracked->target);
@@ -301,6 +302,8 @@ static int flush_one(struct tracked *tracked)
 	struct process_item *item = STAILQ_FIRST(&tracked->queue.items);
 	struct bus_group_totals totals;
 
+	if (tracked->stream)
+		return tracked_flush_stream(tracked);
 	if (item) {
 		int r = flush_lost(tracked, &item->lost);
 
@@ -321,6 +324,8 @@ static int flush_one(struct tracked *tracked)
 static bool has_something(const struct tracked *tracked)
 {
 	if (tracked->released || !tracked->announced || tracked->held)
+		return false;
+	if (tracked->streamed && !tracked->stream)
 		return false;
 
 	return !process_queue_is_empty(&tracked->queue) || (tracked->over && !tracked->over_told);

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "daemon/core/feed.h"
+#include "daemon/output/group-stream.h"
 #include "daemon/processes-queue.h"
 #include "daemon/processes.h"
 #include "daemon/source/connector.h"
@@ -37,6 +38,9 @@ struct tracked {
 	struct bus_reply *reply; /* until it is answered */
 	struct process_queue queue;
 	uint64_t dropped; /* events for which the queue had no room */
+	struct group_stream *stream; /* NULL: none */
+	struct quota_charge stream_charge;
+	bool streamed; /* it has or had one: nothing goes to the bus any more */
 	bool held; /* until Start() or OpenStream() */
 	bool ready, found; /* as the group said */
 	bool announced; /* the object is there */
@@ -129,6 +133,9 @@ int tracked_new(struct processes *processes, struct process_target *target,
 		struct bus_refusal *refusal); /* takes @target over; 0, or -1 with @refusal */
 void tracked_free(struct tracked *tracked);
 void tracked_release(struct tracked *tracked); /* now, or when nothing is under way */
+int tracked_open_stream(struct tracked *tracked, int *ret_fd, struct bus_refusal *refusal);
+void tracked_close_stream(struct tracked *tracked);
+int tracked_flush_stream(struct tracked *tracked); /* one packet; 0 or -EAGAIN */
 void tracked_totals(const struct tracked *tracked, struct bus_group_totals *ret);
 /* Answers those that are ready; frees those that are released. */
 void processes_settle_groups(struct processes *processes);

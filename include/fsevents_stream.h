@@ -52,7 +52,9 @@ enum fsevents_kind {
 	FSEVENTS_KIND_LOST = 4, /* struct fsevents_lost */
 
 	FSEVENTS_KIND_WATCH = 64, /* first of watches */
-	FSEVENTS_KIND_GROUP = 128, /* first of process groups */
+	FSEVENTS_KIND_GROUP = 128, /* struct fsevents_group_event and a file name */
+	FSEVENTS_KIND_GROUP_LOST = 129, /* struct fsevents_group_lost */
+	FSEVENTS_KIND_GROUP_EMPTY = 130, /* struct fsevents_group_empty */
 };
 
 /* The first record of a stream of OpenEvents. */
@@ -172,5 +174,48 @@ struct fsevents_detail {
 
 /* Given only to root and to holders of org.fsevents1.read-details. */
 #define FSEVENTS_DETAIL_PRIVATE 1
+
+/* fsevents_group_event.event; unknown ones may come */
+#define FSEVENTS_GROUP_FORK 1
+#define FSEVENTS_GROUP_EXEC 2
+#define FSEVENTS_GROUP_EXIT 3
+
+/* What a process of a group did; numbers rise by one from record to record, but after a loss. */
+struct fsevents_group_event {
+	struct fsevents_record record;
+	__u64 seq;
+	__u64 realtime_usec; /* CLOCK_REALTIME; order is by seq */
+	__u32 event; /* FSEVENTS_GROUP_... */
+	__u32 pid; /* who forked, executed, ended */
+	__u32 other; /* of a fork the child, else the parent, 0 where it is not known */
+	__s32 status; /* of an exit, as of waitpid(2) */
+	__u32 n_file; /* bytes of the name of what was executed, after the fixed part, no NUL */
+	__u32 reserved;
+};
+
+/* Events that are missing here. */
+struct fsevents_group_lost {
+	struct fsevents_record record;
+	__u64 count; /* 0: nobody knows how many */
+};
+
+/* The last process has ended; the last record. */
+struct fsevents_group_empty {
+	struct fsevents_record record;
+	__u64 forks;
+	__u64 execs;
+	__u64 exits;
+	__u64 lost;
+	__u64 user_usec; /* these with FSEVENTS_GROUP_ACCOUNTING, else 0 */
+	__u64 system_usec;
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 peak_rss; /* KiB, of the largest single process */
+	__u32 leader;
+	__u32 flags; /* FSEVENTS_GROUP_... */
+};
+
+#define FSEVENTS_GROUP_INCOMPLETE 1 /* members or figures leave something out */
+#define FSEVENTS_GROUP_ACCOUNTING 2 /* it was asked for */
 
 #endif

@@ -300,7 +300,7 @@ void stream_kick(struct stream *stream)
 		stream_flush(stream);
 }
 
-static int stream_make_sockets(int *ret_ours, int *ret_client)
+int stream_make_sockets(int *ret_ours, int *ret_client)
 {
 	_cleanup_close_ int ours = -1, client = -1;
 	int fds[2], size = STREAM_BUFFER;

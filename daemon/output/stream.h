@@ -26,6 +26,14 @@
 /* Kernel memory of a stream's socket, doubled by the kernel; charged to the user by the caller. */
 #define STREAM_BUFFER 65536
 
+/**
+ * stream_make_sockets() - the two ends of any stream
+ *
+ * Ours is shut for reading and does not wait, the client's is shut for writing.
+ * Return: 0 or a negative errno.
+ */
+int stream_make_sockets(int *ret_ours, int *ret_client);
+
 struct stream;
 
 struct stream_ops {

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Stream of a process group
+ *
+ * The daemon's end of what ProcessGroup.OpenStream gives: packets of records
+ * of fsevents_stream.h on the same kind of socket as stream.h has. It has
+ * no queue: who has one is told when there is room again.
+ */
+
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/core/cleanup.h"
+
+/* A fraction of the socket's buffer, so that a slow reader makes room soon. */
+#define GROUP_STREAM_PACKET 16384
+
+struct group_stream;
+
+struct group_stream_ops {
+	/* After -EAGAIN: there is room again. */
+	void (*writable)(struct group_stream *stream, void *userdata);
+	/* The client has gone. From the loop, never from within a call; group_stream_free() is allowed. */
+	void (*closed)(struct group_stream *stream, void *userdata);
+};
+
+/**
+ * group_stream_new() - make a stream and the client's end of it
+ * @ret_fd:	the client's end, owned by the caller, close-on-exec
+ * @ops:	borrowed for the stream's life
+ *
+ * Return: 0 or a negative errno.
+ */
+int group_stream_new(struct group_stream **ret, int *ret_fd, sd_event *loop,
+		     const struct group_stream_ops *ops, void *userdata);
+struct group_stream *group_stream_free(
+	struct group_stream *stream); /* the client reads what was sent and then the end */
+DEFINE_FREEP(group_stream, group_stream_free)
+
+/** group_stream_send() - one packet; Return: 0, or -EAGAIN: not now (or never: ->closed() follows) */
+int group_stream_send(struct group_stream *stream, const void *packet, size_t n);
