@@ -132,6 +132,28 @@ static void failure_learn(struct fusion_failure *failure, const struct fusion_hi
 	}
 }
 
+static void failure_count(struct fusion_failure *failure, const struct fusion_hint *hint)
+{
+	if (__builtin_add_overflow(failure->pending, hint->count, &failure->pending))
+		failure->pending = UINT64_MAX;
+}
+
+bool fusion_failure_join(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint)
+{
+	struct fusion_failure *failures = failures_of(fusion, hint->kind), *latest = NULL;
+
+	for (unsigned int i = 0; i < FUSION_OBJECTS; i++)
+		if (failures[i].used &&
+		    (failures[i].waits || now_us < failures[i].end_us + FUSION_CAUSE_US) &&
+		    (!latest || failures[i].end_us > latest->end_us))
+			latest = &failures[i];
+	if (!latest)
+		return false;
+
+	failure_count(latest, hint);
+	return true;
+}
+
 void fusion_failure_add(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint)
 {
 	struct fusion_failure *failures = failures_of(fusion, hint->kind), *failure;
@@ -153,8 +175,7 @@ void fusion_failure_add(struct fusion *fusion, uint64_t now_us, const struct fus
 		failure->has_inode = true;
 		failure->inode = hint->inode;
 	}
-	if (__builtin_add_overflow(failure->pending, hint->count, &failure->pending))
-		failure->pending = UINT64_MAX;
+	failure_count(failure, hint);
 	/* What follows a shutdown, follows from it; a damaged object was so before. */
 	if (fusion->shutdown && (hint->kind != FUSION_HINT_CORRUPTED || !failure->has_inode))
 		failure->waits = false;
@@ -201,10 +222,12 @@ void fusion_failure_settle(struct fusion *fusion, struct fusion_facts *facts)
 		}
 }
 
-/* A window that has something to tell at its end. */
+/* A window that has something to tell at its end; echoes of what was told are none. */
 static bool is_window(const struct fusion *fusion, const struct fusion_failure *failure)
 {
-	return failure->used && failure->window_us > 0 && failure->pending > 0 && !fusion->shutdown;
+	uint64_t least = failure->window_us > 0 ? 1 : FUSION_STORM;
+
+	return failure->used && failure->pending >= least && !fusion->shutdown;
 }
 
 void fusion_failure_tell(struct fusion *fusion, uint64_t now_us, struct fusion_facts *facts)

@@ -33,6 +33,14 @@ extern const char *const fusion_xfs_types[];
 /** fusion_failure_add() - take in errors; told by fusion_failure_settle() unless of a failure that is open */
 void fusion_failure_add(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint);
 
+/**
+ * fusion_failure_join() - errors of which only the number is known
+ *
+ * They count with the latest failure of their code that is open or was so
+ * within FUSION_CAUSE_US. Return: whether there is one.
+ */
+bool fusion_failure_join(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint);
+
 /** fusion_failure_drop() - what waits to be told of I/O is a consequence: count it only */
 void fusion_failure_drop(struct fusion *fusion);
 

@@ -117,8 +117,9 @@ void fusion_ledger_look(struct fusion *fusion, uint64_t now_us, const struct fus
 	}
 }
 
-static void ledger_tell(struct fusion *fusion, uint64_t now_us, enum fusion_hint_kind kind,
-			uint64_t count)
+/* Return: how many of them hints may still come for. */
+static uint64_t ledger_tell(struct fusion *fusion, uint64_t now_us, enum fusion_hint_kind kind,
+			    uint64_t count)
 {
 	const struct fusion_ledger *ledger = &fusion->ledger;
 	struct fusion_hint hint = {
@@ -128,17 +129,23 @@ static void ledger_tell(struct fusion *fusion, uint64_t now_us, enum fusion_hint
 	};
 
 	if (count == 0)
-		return;
+		return 0;
 	/* The last error may be of the other kind. */
 	if (ledger->shown.last_error != 0 && fusion_error_kind(ledger->shown.last_error) == kind)
 		hint.error = ledger->shown.last_error;
-	fusion_failure_add(fusion, now_us, &hint);
+	if (!fusion_failure_join(fusion, now_us, &hint)) {
+		fusion_failure_add(fusion, now_us, &hint);
+		return count;
+	}
+
+	/* The kernel limits messages of btrfs: the next one is of another error. */
+	return fusion_is_type(fusion, fusion_btrfs_types) ? 0 : count;
 }
 
 void fusion_ledger_settle(struct fusion *fusion, uint64_t now_us)
 {
 	struct fusion_ledger *ledger = &fusion->ledger;
-	uint64_t shown = total(&ledger->shown), missing, corrupted;
+	uint64_t shown = total(&ledger->shown), missing, corrupted, debt;
 
 	ledger->grace_us = 0;
 	if (shown <= ledger->claimed)
@@ -152,11 +159,11 @@ void fusion_ledger_settle(struct fusion *fusion, uint64_t now_us)
 	if (corrupted > missing)
 		corrupted = missing;
 
-	ledger_tell(fusion, now_us, FUSION_HINT_CORRUPTED, corrupted);
-	ledger_tell(fusion, now_us, FUSION_HINT_IO_ERROR, missing - corrupted);
+	debt = ledger_tell(fusion, now_us, FUSION_HINT_CORRUPTED, corrupted);
+	debt += ledger_tell(fusion, now_us, FUSION_HINT_IO_ERROR, missing - corrupted);
 	ledger->claimed = shown;
 	ledger->told = ledger->shown;
-	ledger->debt = add(ledger->debt, missing);
+	ledger->debt = add(ledger->debt, debt);
 	ledger->debt_us = now_us;
 	fusion->failed = true;
 	fusion->error_us = now_us;

@@ -19,17 +19,20 @@
  *
  * Errors of one code and one object (an inode, or none) are one failure for a
  * time after the first: FUSION_SAME_US, and FUSION_DEVICE_US where a device
- * fails, because that goes on failing. Those that come later begin a window,
- * which doubles from 2 s to FUSION_WINDOW_MAX_US while they go on: its first is
- * told, the others at its end, each with the count of all since the fact
- * before. So a storm is a bounded number of facts, and none of it is lost from
- * the counts. A hint without an inode belongs to any failure of its code that
- * is open; at most FUSION_OBJECTS objects are told apart, further ones count
- * as one.
+ * fails, because that goes on failing. Fewer than FUSION_STORM of them are
+ * echoes of what was told, and only counted; more are told with their count at
+ * the end of that time. Those that come later begin a window, which doubles
+ * from 2 s to FUSION_WINDOW_MAX_US while they go on: its first is told, the
+ * others at its end, each with the count of all since the fact before. So a
+ * storm is a bounded number of facts, and none of it is lost from the counts. A
+ * hint without an inode belongs to any failure of its code that is open; at most
+ * FUSION_OBJECTS objects are told apart, further ones count as one.
  *
  * What an error counter (ext4's errors_count, btrfs' error_stats) shows beyond
  * what hints told is told after FUSION_GRACE_US, in which a hint may still
- * claim it; a hint that comes later than that pays its debt first.
+ * claim it; a hint that comes later than that pays its debt first. It counts
+ * with a failure of its code that is open, or was within FUSION_CAUSE_US, and
+ * is a failure by itself only where there is none.
  */
 
 #include <stdbool.h>
@@ -41,6 +44,8 @@
 
 #define FUSION_SAME_US 1000000ULL
 #define FUSION_DEVICE_US 10000000ULL
+/* One lost writeback of ext4 comes as a dozen messages of the kernel. */
+#define FUSION_STORM 16
 #define FUSION_WINDOW_MAX_US 60000000ULL
 #define FUSION_GRACE_US 200000ULL
 #define FUSION_SETTLE_US 15000ULL

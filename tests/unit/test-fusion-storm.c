@@ -66,6 +66,50 @@ static void test_storm(void **state)
 	assert_true(fusion_due(&fs.fusion) == UINT64_MAX);
 }
 
+/* It ends within what is still the same failure: told once more, with the count. */
+static void test_short_storm(void **state)
+{
+	static const enum fusion_hint_kind kinds[] = { FUSION_HINT_CORRUPTED, FUSION_HINT_IO_ERROR,
+						       FUSION_HINT_WRITEBACK_ERROR };
+	struct fs fs;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		uint64_t same_us = i == 0 ? FUSION_SAME_US : FUSION_DEVICE_US;
+
+		fs_init(&fs, "xfs");
+		fs_look(&fs);
+		for (unsigned int n = 0; n < 1000; n++) {
+			fs_hint(&fs, (struct fusion_hint){ .kind = kinds[i],
+							   .source = FUSION_SOURCE_KMSG });
+			fs_pass(&fs, MS / 2);
+		}
+		fs_pass(&fs, 300 * SECOND);
+		assert_int_equal(fs.n_told, 2);
+		assert_int_equal(counted(&fs), 1000);
+		assert_int_equal(fs.told[1].at_us, 100 * SECOND + same_us);
+	}
+}
+
+/* Up to which number they are echoes. */
+static void test_echoes(void **state)
+{
+	struct fs fs;
+
+	for (unsigned int n = 0; n < 2; n++) {
+		fs_init(&fs, "xfs");
+		fs_look(&fs);
+		HINT(&fs, CORRUPTED, FANOTIFY, .error = EUCLEAN);
+		fs_pass(&fs, 100 * MS);
+		HINT(&fs, CORRUPTED, FANOTIFY, .error = EUCLEAN, .count = FUSION_STORM - 1 + n);
+		fs_pass(&fs, 300 * SECOND);
+		assert_int_equal(fs.n_told, 1 + n);
+		assert_int_equal(counted(&fs) + pending(&fs), FUSION_STORM + n);
+	}
+	assert_int_equal(counted(&fs), FUSION_STORM + 1);
+	assert_int_equal(fs.told[1].fact.count, FUSION_STORM);
+	assert_int_equal(fs.told[1].fact.error, EUCLEAN);
+}
+
 /* For an hour, all kinds, each error of another file. */
 static void test_long_storm(void **state)
 {
@@ -491,6 +535,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_storm),		cmocka_unit_test(test_long_storm),
+		cmocka_unit_test(test_short_storm),	cmocka_unit_test(test_echoes),
 		cmocka_unit_test(test_storm_with_loss), cmocka_unit_test(test_drip),
 		cmocka_unit_test(test_any_order),	cmocka_unit_test(test_anything),
 	};

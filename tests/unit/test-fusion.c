@@ -160,6 +160,51 @@ static void test_btrfs_checksum(void **state)
 	assert_int_equal(fusion_error_count(&fs->fusion), 2);
 }
 
+/* The kernel limits its messages: what the counter shows besides belongs to what was told. */
+static void test_btrfs_surplus(void **state)
+{
+	struct fs *fs = sound("btrfs");
+
+	HINT(fs, CORRUPTED, KMSG, .error = EBADMSG, .has_inode = true, .inode = 257);
+	fs->look.counters.corrupted = 1;
+	fs_look(fs);
+	fs_pass(fs, 1090 * MS);
+	fs->look.counters.corrupted = 8;
+	fs_look(fs);
+	fs_pass(fs, 9 * SECOND);
+	fs->look.counters.corrupted = 9;
+	fs_look(fs);
+	fs_pass(fs, SECOND);
+	assert_string_equal(fs_codes(fs), "corrupted");
+	assert_int_equal(fs->told[0].fact.source, FUSION_SOURCE_KMSG);
+	assert_int_equal(fusion_error_count(&fs->fusion), 9);
+
+	/* many are a storm */
+	fs_forget(fs);
+	HINT(fs, CORRUPTED, KMSG, .error = EBADMSG, .has_inode = true, .inode = 258);
+	fs->look.counters.corrupted = 1000;
+	fs_look(fs);
+	fs_pass(fs, 5 * SECOND);
+	assert_string_equal(fs_codes(fs), "corrupted corrupted");
+	assert_int_equal(fs->told[1].fact.count, 990);
+	assert_int_equal(fs->told[1].fact.inode, 258);
+
+	/* of another code, and after a while, it is a failure by itself */
+	fs_forget(fs);
+	fs->look.counters.io_error = 1;
+	fs_look(fs);
+	fs_pass(fs, SECOND);
+	assert_string_equal(fs_codes(fs), "io-error");
+	assert_int_equal(fs->told[0].fact.source, FUSION_SOURCE_BTRFS);
+	fs_pass(fs, 20 * SECOND);
+	fs->look.counters.corrupted = 1001;
+	fs_look(fs);
+	fs_pass(fs, SECOND);
+	assert_string_equal(fs_codes(fs), "io-error corrupted");
+	assert_false(fs->told[1].fact.has_inode);
+	assert_int_equal(fusion_error_count(&fs->fusion), 1002);
+}
+
 static void test_several_objects(void **state)
 {
 	struct fs *fs = sound("ext4");
@@ -609,6 +654,7 @@ int main(void)
 		cmocka_unit_test(test_writeback),
 		cmocka_unit_test(test_btrfs_checksum),
 		cmocka_unit_test(test_several_objects),
+		cmocka_unit_test(test_btrfs_surplus),
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_administrator),
 		cmocka_unit_test(test_administrator_after_error),
