@@ -163,10 +163,10 @@ int ext4_errors_read(struct ext4_errors *errors, struct fusion_counters *ret)
 	/* One counter for all kinds: what is new is of the kind of the last one. */
 	if (count > errors->known) {
 		errors->counters.last_error = last_error_read(errors);
-		if (errors->counters.last_error == EIO)
-			errors->counters.io_error += count - errors->known;
-		else
+		if (fusion_error_kind(errors->counters.last_error) == FUSION_HINT_CORRUPTED)
 			errors->counters.corrupted += count - errors->known;
+		else
+			errors->counters.io_error += count - errors->known;
 	}
 
 	errors->known = count;

@@ -32,7 +32,8 @@ DEFINE_FREEP(ext4_errors, ext4_errors_free)
 /**
  * ext4_errors_read() - the counter and the last error of now
  *
- * An error whose code is EIO counts as io_error, any other as corrupted.
+ * By its code an error counts as corrupted or as io_error, as fusion_error_kind()
+ * has it for those that fanotify tells.
  *
  * Return: 0, -ENOENT (unmounted) or another negative errno.
  */

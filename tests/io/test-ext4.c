@@ -207,6 +207,47 @@ static void test_found(void **state)
 	assert_null(ext4_errors_free(NULL));
 }
 
+/* Remembered on disk with each of its codes (fs/ext4/ext4.h); last_error_errcode is byte 0x27b. */
+static void test_kinds(void **state)
+{
+	static const struct {
+		unsigned int code;
+		int error;
+		bool is_damage;
+	} kinds[] = {
+		{ 0, 0, true },	      { 1, 0, true },	    { 2, EIO, false },
+		{ 3, ENOMEM, false }, { 4, EBADMSG, true }, { 5, EUCLEAN, true },
+		{ 6, ENOSPC, false }, { 8, EROFS, false },  { 200, 0, true },
+	};
+	struct world *world = *state;
+	struct fusion_counters counters;
+	char command[512];
+
+	if (system("command -v debugfs >/dev/null") != 0) {
+		print_message("SKIPPED: debugfs is missing\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		world->errors = ext4_errors_free(world->errors);
+		assert_return_code(umount2(WHERE, UMOUNT_NOFOLLOW), errno);
+		snprintf(command, sizeof(command),
+			 "cd /mnt && truncate -s 8M i && mkfs.ext4 -q -O ^metadata_csum i && "
+			 "debugfs -w -R 'ssv error_count 3' i 2>/dev/null && "
+			 "printf '\\%o' | dd of=i bs=1 seek=%u conv=notrunc status=none && "
+			 "mount -o loop,errors=continue i " WHERE " && rm i",
+			 kinds[i].code, 1024 + 0x27b);
+		assert_int_equal(system(command), 0);
+		find_device(world);
+		assert_return_code(ext4_errors_new(&world->errors, world->loop, world->major,
+						   world->minor, on_changed, world),
+				   0);
+		assert_return_code(ext4_errors_read(world->errors, &counters), 0);
+		assert_int_equal(counters.last_error, kinds[i].error);
+		assert_int_equal(counters.corrupted, kinds[i].is_damage ? 3 : 0);
+		assert_int_equal(counters.io_error, kinds[i].is_damage ? 0 : 3);
+	}
+}
+
 /* Damaged for real: the extents of a file make no sense. */
 static void test_damaged(void **state)
 {
@@ -245,6 +286,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_freed_when_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 	};
 
