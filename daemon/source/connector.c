@@ -61,26 +61,24 @@ static uint64_t now_us(void)
 
 static int connector_ask(struct connector *connector, enum proc_cn_mcast_op op)
 {
-	struct {
-		struct nlmsghdr header;
-		struct cn_msg message;
-		uint32_t op;
-	} __attribute__((packed)) request = {
-		.header = {
-			.nlmsg_len = sizeof(request),
-			.nlmsg_type = NLMSG_DONE,
-			.nlmsg_pid = netlink_port(connector->netlink),
-		},
-		.message = {
-			.id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC },
-			.ack = connector->ack,
-			/* Without a filter: its victims are numbered too, and no loss would be known. */
-			.len = sizeof(request.op),
-		},
-		.op = op,
+	const uint32_t asked = op;
+	uint8_t request[sizeof(struct nlmsghdr) + sizeof(struct cn_msg) + sizeof(asked)];
+	const struct nlmsghdr header = {
+		.nlmsg_len = sizeof(request),
+		.nlmsg_type = NLMSG_DONE,
+		.nlmsg_pid = netlink_port(connector->netlink),
+	};
+	const struct cn_msg message = {
+		.id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC },
+		.ack = connector->ack,
+		/* Without a filter: its victims are numbered too, and no loss would be known. */
+		.len = sizeof(asked),
 	};
 
-	return netlink_send(connector->netlink, &request, sizeof(request));
+	memcpy(request, &header, sizeof(header));
+	memcpy(request + sizeof(header), &message, sizeof(message));
+	memcpy(request + sizeof(header) + sizeof(message), &asked, sizeof(asked));
+	return netlink_send(connector->netlink, request, sizeof(request));
 }
 
 static void set_enabled(sd_event_source *source, int enabled)
