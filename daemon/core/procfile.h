@@ -15,8 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Enough for either file whole. */
+/* Enough for either file whole, but for "status" of a process in hundreds of groups. */
 #define PROCFILE_MAX 4096
+
+/* Enough for that as well: it may be in 65536 groups (NGROUPS_MAX), of 11 bytes each. */
+#define PROCFILE_STATUS_MAX (1U << 20)
 
 struct procfile_stat {
 	uint32_t pid, parent;

@@ -69,11 +69,20 @@ static int read_stat_at(int directory, struct procfile_stat *ret)
 
 static int read_status_at(int directory, struct procfile_status *ret)
 {
+	_cleanup_free_ char *large = NULL;
 	char text[PROCFILE_MAX];
 	ssize_t n;
 
 	n = read_at(directory, "status", text, sizeof(text));
-	return n < 0 ? (int)n : procfile_decode_status(text, (size_t)n, ret);
+	if (n < (ssize_t)sizeof(text) - 1)
+		return n < 0 ? (int)n : procfile_decode_status(text, (size_t)n, ret);
+
+	/* The signals stand behind the groups. */
+	large = malloc(PROCFILE_STATUS_MAX);
+	if (!large)
+		return -ENOMEM;
+	n = read_at(directory, "status", large, PROCFILE_STATUS_MAX);
+	return n < 0 ? (int)n : procfile_decode_status(large, (size_t)n, ret);
 }
 
 bool procfs_parse_pid(const char *name, uint32_t *ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -16,10 +17,14 @@
 #include <cmocka.h>
 
 #include "daemon/source/process-scanner.h"
+#include "daemon/source/procfs.h"
 #include "tests/io/process-fixture.h"
 
 #define THREADS 100
 #define USER 65533
+
+/* NGROUPS_MAX */
+#define GROUPS 65536
 /* A name that would lead a careless reader astray. */
 #define NAME "x) Z 1 (y"
 
@@ -121,6 +126,25 @@ static int run_user(int answers, void *ctx)
 	return 0;
 }
 
+/* In as many groups as there can be, of as many digits, with one signal blocked. */
+static int run_groups(int answers, void *ctx)
+{
+	static gid_t groups[GROUPS];
+	sigset_t blocked;
+
+	for (unsigned int i = 0; i < GROUPS; i++)
+		groups[i] = UINT32_MAX - 1 - i;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGRTMIN);
+	if (setgroups(GROUPS, groups) < 0 || sigprocmask(SIG_SETMASK, &blocked, NULL) < 0)
+		return 1;
+	if (write(answers, "r", 1) != 1)
+		return 2;
+	for (;;)
+		pause();
+	return 0;
+}
+
 static void start(struct child *child, int (*run)(int answers, void *ctx))
 {
 	char byte;
@@ -205,11 +229,35 @@ static void test_one(void **state)
 	assert_null(process_scanner_free(NULL));
 }
 
+/* What stands behind the groups in "status" is found, however many these are. */
+static void test_groups(void **state)
+{
+	struct procfs_threads threads = {};
+	struct process_scan_entry entry;
+	struct procfile_status status;
+	struct child child;
+	uint64_t began;
+
+	start(&child, run_groups);
+	began = now_us();
+	assert_return_code(process_read_status((uint32_t)child.pid, &status), 0);
+	printf("status with %u groups in %" PRIu64 " us\n", GROUPS, now_us() - began);
+	assert_int_equal(status.uids[0], 0);
+	assert_int_equal(status.blocked, 1ULL << (SIGRTMIN - 1));
+	assert_return_code(procfs_read_entry((uint32_t)child.pid, &threads, &entry), 0);
+	assert_false(entry.uid_mixed);
+	procfs_threads_deinit(&threads);
+
+	kill(child.pid, SIGKILL);
+	assert_int_equal(child_wait(&child), SIGKILL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_one),
+		cmocka_unit_test(test_groups),
 	};
 
 	if (geteuid() != 0) {
