@@ -106,10 +106,12 @@ void monitor_wait(struct monitor *monitor)
  * The end is a level too, where somebody wants to be told: nothing left, and
  * then about as much as has to be there again.
  */
-static void check_add_end(const struct filesystem *fs, uint64_t *bytes, uint64_t *inodes)
+static void check_add_end(const struct monitor *monitor, uint64_t *bytes, uint64_t *inodes)
 {
+	const struct filesystem *fs = &monitor->fs;
 	const uint32_t space = 1U << EVENT_ENOSPC | 1U << EVENT_ENOSPC_METADATA;
 	uint64_t left = usage_available_bytes(&fs->usage), files = fs->usage.files_available;
+	uint64_t metadata;
 
 	if (fs->full) {
 		left = usage_bytes(&fs->usage) / CHECK_ROOM_PART;
@@ -117,6 +119,11 @@ static void check_add_end(const struct filesystem *fs, uint64_t *bytes, uint64_t
 	}
 	if (fs->events & space && left < *bytes)
 		*bytes = left;
+	if (fs->events & 1U << EVENT_ENOSPC_METADATA && monitor->metadata_left_known) {
+		metadata = fusion_metadata_distance(&monitor->fusion, monitor->metadata_left);
+		if (metadata < *bytes)
+			*bytes = metadata;
+	}
 	if (fs->events & 1U << EVENT_ENOSPC_INODES && usage_counts_files(&fs->usage) &&
 	    files < *inodes)
 		*inodes = files;
@@ -130,7 +137,7 @@ static void check_follow_schedule(struct monitor *monitor, uint64_t taken_us)
 	/* Where nothing can be crossed there is nothing to be near to. */
 	if (!fs->usage.read_only) {
 		threshold_set_distance(&fs->thresholds, &fs->usage, &bytes, &inodes);
-		check_add_end(fs, &bytes, &inodes);
+		check_add_end(monitor, &bytes, &inodes);
 	}
 
 	switch (schedule_checked(&fs->schedule, taken_us, &fs->usage, bytes, inodes)) {

@@ -190,6 +190,8 @@ static void look_usage(struct monitor *monitor, struct fusion_look *look)
 static void health_replay(struct monitor *monitor)
 {
 	for (size_t i = 0; i < monitor->n_early; i++)
+	monitor->metadata_left_known = look->metadata_left_known;
+	monitor->metadata_left = look->metadata_left;
 		monitor_hint(monitor, &monitor->early[i]);
 	monitor->n_early = 0;
 }

@@ -105,6 +105,8 @@ struct monitor {
 	bool mountinfo_read_only; /* the superblock's, of the last reading */
 	bool flag_read_only; /* the superblock's, as whoever looked last saw it */
 	enum fusion_source flag_source;
+	bool metadata_left_known;
+	uint64_t metadata_left; /* of btrfs, when the usage was taken */
 	bool ask_root; /* the next look asks a worker as well */
 	uint64_t look_us; /* when to look; UINT64_MAX: nothing asks for it */
 	uint64_t looked_us;

@@ -98,6 +98,15 @@ static void inodes_look(struct fusion *fusion, const struct fusion_look *look, b
 
 	if (!usage_counts_files(usage)) {
 		fusion->full_inodes = false;
+uint64_t fusion_metadata_distance(const struct fusion *fusion, uint64_t left)
+{
+	assert(fusion);
+
+	if (fusion->full_metadata)
+		return left < METADATA_ENOUGH ? METADATA_ENOUGH - left : UINT64_MAX;
+	return left >= METADATA_LEFT ? left - METADATA_LEFT + 1 : UINT64_MAX;
+}
+
 		return;
 	}
 	if (fusion->full_data && !has_own_inodes(fusion))

@@ -280,4 +280,12 @@ bool fusion_is_full(const struct fusion *fusion);
 uint64_t fusion_error_count(const struct fusion *fusion);
 
 /** read_only_reason_name() - as in the property ReadOnlyReason; "" for READ_ONLY_NO */
+/**
+ * fusion_metadata_distance() - bytes of metadata to where enospc-metadata is told, or over
+ * @left:	as in a look
+ *
+ * Return: UINT64_MAX where that waits for something else.
+ */
+uint64_t fusion_metadata_distance(const struct fusion *fusion, uint64_t left);
+
 const char *read_only_reason_name(enum read_only_reason reason);

@@ -164,6 +164,37 @@ static void test_metadata(void **state)
 	assert_true(fusion_is_full(&fs->fusion));
 }
 
+/* How far it is to the next change: there and back. */
+static void test_metadata_distance(void **state)
+{
+	struct fs *fs = space("btrfs", (struct usage){ 4096, 32768, 31288, 12032, 0, 0 });
+	uint64_t left;
+
+	fs->look.data_left_known = fs->look.metadata_left_known = true;
+	fs->look.data_left = 8 * MIB;
+	fs->look.metadata_left = left = 27 * MIB;
+	fs_look(fs);
+	assert_int_equal(fusion_metadata_distance(&fs->fusion, left), 23 * MIB + 1);
+	fs->look.metadata_left -= fusion_metadata_distance(&fs->fusion, left) - 1;
+	fs_look(fs);
+	assert_int_equal(fs->n_told, 0);
+	fs->look.metadata_left = left = fs->look.metadata_left - 1;
+	fs_look(fs);
+	assert_string_equal(fs_codes(fs), "enospc-metadata");
+
+	assert_int_equal(fusion_metadata_distance(&fs->fusion, left), 4 * MIB + 1);
+	fs->look.metadata_left += fusion_metadata_distance(&fs->fusion, left);
+	fs_look(fs);
+	assert_false(fusion_is_full(&fs->fusion));
+
+	/* Data has run out instead: more of metadata would change nothing. */
+	fs->look.data_left = 0;
+	fs->look.metadata_left = left = MIB;
+	available(fs, 0);
+	assert_string_equal(fs_codes(fs), "enospc-metadata enospc");
+	assert_true(fusion_metadata_distance(&fs->fusion, left) == UINT64_MAX);
+}
+
 static void test_not_writable(void **state)
 {
 	struct fs *fs = space("ext4", (struct usage){ 1024, 1000, 900, 800, 100, 90 });
@@ -227,10 +258,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_data),	 cmocka_unit_test(test_small),
-		cmocka_unit_test(test_xfs),	 cmocka_unit_test(test_inodes),
-		cmocka_unit_test(test_metadata), cmocka_unit_test(test_not_writable),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_data),	     cmocka_unit_test(test_small),
+		cmocka_unit_test(test_xfs),	     cmocka_unit_test(test_inodes),
+		cmocka_unit_test(test_metadata),     cmocka_unit_test(test_metadata_distance),
+		cmocka_unit_test(test_not_writable), cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
