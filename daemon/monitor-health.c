@@ -163,12 +163,16 @@ static void look_devices(const struct monitor *monitor, struct fusion_look *look
 
 static void look_counters(const struct monitor *monitor, struct fusion_look *look)
 {
+	uint64_t commit_ms;
+
 	if (monitor->ext4) {
 		look->counters_known = ext4_errors_read(monitor->ext4, &look->counters) == 0;
 		look->counters_source = FUSION_SOURCE_EXT4;
 	} else if (monitor->btrfs_uuid[0]) {
 		look->counters_known = btrfs_counters(monitor->btrfs_uuid, &look->counters) == 0;
 		look->counters_source = FUSION_SOURCE_BTRFS;
+		look->committing =
+			btrfs_commit_ms(monitor->btrfs_uuid, &commit_ms) == 0 && commit_ms > 0;
 	}
 }
 

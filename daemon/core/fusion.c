@@ -235,6 +235,9 @@ static void flags_look(struct fusion *fusion, uint64_t now_us, const struct fusi
 	}
 	if (look->shutdown)
 		shutdown_note(fusion, now_us, fusion->flag_source);
+	/* Later, a remount commits too while the flag is set. */
+	if (!fusion->looked && fusion->flag && look->committing)
+		fusion->forced_us = now_us;
 
 	fusion->seen_source = fusion->flag_source;
 	if (look->emergency) {

@@ -125,6 +125,7 @@ struct fusion_look {
 	enum fusion_source read_only_source;
 	bool emergency; /* the option emergency_ro */
 	bool shutdown; /* the option shutdown */
+	bool committing; /* btrfs: a commit is under way, or was aborted */
 	bool device_known;
 	bool device_read_only;
 	bool root_known;

@@ -238,6 +238,25 @@ int btrfs_counters(const char *uuid, struct fusion_counters *ret)
 }
 
 int btrfs_data_left(const char *uuid, uint64_t *ret)
+int btrfs_commit_ms(const char *uuid, uint64_t *ret)
+{
+	char path[128], text[512];
+	int r;
+
+	assert(ret);
+
+	if (!btrfs_uuid_is_valid(uuid))
+		return -EINVAL;
+
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/commit_stats", uuid);
+	r = sysfs_read(AT_FDCWD, path, text, sizeof(text));
+	if (r < 0)
+		return r;
+
+	*ret = stats_number(text, "cur_commit_ms");
+	return 0;
+}
+
 {
 	static const char *const taken[] = { "bytes_used", "bytes_reserved", "bytes_pinned",
 					     "bytes_readonly", "bytes_may_use" };

@@ -58,6 +58,16 @@ int btrfs_unsettled(const char *uuid, uint64_t *ret);
 int btrfs_counters(const char *uuid, struct fusion_counters *ret);
 
 /**
+ * btrfs_commit_ms() - for how long the commit under way has lasted; 0: there is none
+ *
+ * That of a transaction which was aborted meanwhile lasts until unmount.
+ *
+ * Return: 0, -ENOENT (no such filesystem, or before Linux 6.0) or another
+ * negative errno.
+ */
+int btrfs_commit_ms(const char *uuid, uint64_t *ret);
+
+/**
  * btrfs_data_left() - bytes that the block groups of data could still take
  *
  * Space of no block group is left out: while there is any that can be used,

@@ -167,12 +167,16 @@ static void test_btrfs_counters(void **state)
 	static char block[65536];
 	char uuid[BTRFS_UUID_SIZE];
 	struct fusion_counters counters;
+	uint64_t commit_ms;
 	char *image, *found;
 	int fd;
 
 	btrfs_mount("/mnt/stats", uuid);
 	assert_return_code(btrfs_counters(uuid, &counters), 0);
 	assert_int_equal(counters.corrupted + counters.io_error, 0);
+	sync_of("/mnt/stats");
+	assert_return_code(btrfs_commit_ms(uuid, &commit_ms), 0);
+	assert_int_equal(commit_ms, 0);
 
 	for (size_t i = 0; i < sizeof(block); i++)
 		block[i] = (char)('A' + (i / 7 + i / 1000) % 53);
@@ -203,6 +207,11 @@ static void test_btrfs_counters(void **state)
 	assert_return_code(umount2("/mnt/stats", 0), errno);
 	assert_return_code(unlink("/mnt/stats.img"), errno);
 	assert_int_equal(btrfs_counters("../x", &counters), -EINVAL);
+
+	/* one that is not mounted */
+	uuid[0] = uuid[0] == '0' ? '1' : '0';
+	assert_int_equal(btrfs_commit_ms(uuid, &commit_ms), -ENOENT);
+	assert_int_equal(btrfs_commit_ms("../x", &commit_ms), -EINVAL);
 }
 
 static uint64_t btrfs_available(const char *where)

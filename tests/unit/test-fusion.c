@@ -557,6 +557,36 @@ static void test_found(void **state)
 }
 
 /* What a worker answers comes later than the rest. */
+/* Nothing but the commit that never ends tells it from what an administrator does. */
+static void test_found_aborted(void **state)
+{
+	struct fs fs;
+
+	for (unsigned int committing = 0; committing < 2; committing++) {
+		fs_init(&fs, "btrfs");
+		fs.look.read_only = true;
+		fs.look.committing = committing;
+		fs_look(&fs);
+		fs_pass(&fs, SECOND);
+		assert_string_equal(fs_codes(&fs), committing ? "read-only/error" : "");
+		assert_int_equal(fusion_reason(&fs.fusion),
+				 committing ? READ_ONLY_ERROR : READ_ONLY_ADMIN);
+		assert_int_equal(fusion_has_failed(&fs.fusion), committing);
+	}
+
+	assert_true(fs.told[0].fact.initial);
+	assert_int_equal(fs.told[0].fact.severity, SEVERITY_CRITICAL);
+
+	/* as the last thing before a remount */
+	fs_init(&fs, "btrfs");
+	fs.look.committing = true;
+	fs_look(&fs);
+	fs.look.read_only = true;
+	fs_look(&fs);
+	fs_pass(&fs, SECOND);
+	assert_string_equal(fs_codes(&fs), "read-only/admin");
+}
+
 static void test_found_later(void **state)
 {
 	static const struct {
@@ -667,6 +697,7 @@ int main(void)
 		cmocka_unit_test(test_shutdown_with_cause),
 		cmocka_unit_test(test_shutdown_by_errno),
 		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_found_aborted),
 		cmocka_unit_test(test_found_later),
 		cmocka_unit_test(test_hints_before_first_look),
 		cmocka_unit_test(test_frozen),
