@@ -94,8 +94,16 @@ def test_from_another_mount_namespace(rows, loopfs):
 
 def test_device(rows, loopfs):
     """BLKROSET sends no uevent: found at the next look."""
-    table = rows(f"[daemon]\nre-evaluation = {PERIOD}\n")
     disks = [loopfs(kind) for kind in KINDS]
+    try:
+        _device(rows(f"[daemon]\nre-evaluation = {PERIOD}\n"), disks)
+    finally:
+        # The kernel keeps the flag of a loop device for whoever gets it next.
+        for disk in disks:
+            set_device(disk, False)
+
+
+def _device(table, disks):
     for disk in disks:
         disk.sync()
         table.add(f"{disk.kind} --setro", disk, partial(set_device, disk, True), read_only("device"),
