@@ -20,6 +20,9 @@ void processes_review_later(struct processes *processes)
 {
 	int r;
 
+	/* At the end, when the loop has ended, nothing is needed any more. */
+	if (sd_event_get_state(processes->loop) == SD_EVENT_FINISHED)
+		return;
 	r = sd_event_source_set_enabled(processes->review, SD_EVENT_ONESHOT);
 	assert(r >= 0);
 }
