@@ -188,14 +188,14 @@ static void look_usage(struct monitor *monitor, struct fusion_look *look)
 	look->data_left_known = btrfs_data_left(monitor->btrfs_uuid, &look->data_left) == 0;
 	look->metadata_left_known =
 		btrfs_metadata_left(monitor->btrfs_uuid, &look->metadata_left) == 0;
+	monitor->metadata_left_known = look->metadata_left_known;
+	monitor->metadata_left = look->metadata_left;
 }
 
 /* What was said before anybody could be told which filesystem it is. */
 static void health_replay(struct monitor *monitor)
 {
 	for (size_t i = 0; i < monitor->n_early; i++)
-	monitor->metadata_left_known = look->metadata_left_known;
-	monitor->metadata_left = look->metadata_left;
 		monitor_hint(monitor, &monitor->early[i]);
 	monitor->n_early = 0;
 }

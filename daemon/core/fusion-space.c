@@ -90,14 +90,6 @@ static void space_look(struct fusion *fusion, const struct fusion_look *look, bo
 		space_tell(facts, EVENT_ENOSPC, initial);
 }
 
-static void inodes_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
-			struct fusion_facts *facts)
-{
-	const struct usage *usage = look->usage;
-	bool is_out = usage->files_available == 0;
-
-	if (!usage_counts_files(usage)) {
-		fusion->full_inodes = false;
 uint64_t fusion_metadata_distance(const struct fusion *fusion, uint64_t left)
 {
 	assert(fusion);
@@ -107,6 +99,14 @@ uint64_t fusion_metadata_distance(const struct fusion *fusion, uint64_t left)
 	return left >= METADATA_LEFT ? left - METADATA_LEFT + 1 : UINT64_MAX;
 }
 
+static void inodes_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
+			struct fusion_facts *facts)
+{
+	const struct usage *usage = look->usage;
+	bool is_out = usage->files_available == 0;
+
+	if (!usage_counts_files(usage)) {
+		fusion->full_inodes = false;
 		return;
 	}
 	if (fusion->full_data && !has_own_inodes(fusion))

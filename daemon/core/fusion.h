@@ -277,10 +277,6 @@ bool fusion_is_frozen(const struct fusion *fusion);
  */
 bool fusion_is_full(const struct fusion *fusion);
 
-/** fusion_error_count() - errors of all kinds since it was seen first, and those it came with */
-uint64_t fusion_error_count(const struct fusion *fusion);
-
-/** read_only_reason_name() - as in the property ReadOnlyReason; "" for READ_ONLY_NO */
 /**
  * fusion_metadata_distance() - bytes of metadata to where enospc-metadata is told, or over
  * @left:	as in a look
@@ -289,4 +285,8 @@ uint64_t fusion_error_count(const struct fusion *fusion);
  */
 uint64_t fusion_metadata_distance(const struct fusion *fusion, uint64_t left);
 
+/** fusion_error_count() - errors of all kinds since it was seen first, and those it came with */
+uint64_t fusion_error_count(const struct fusion *fusion);
+
+/** read_only_reason_name() - as in the property ReadOnlyReason; "" for READ_ONLY_NO */
 const char *read_only_reason_name(enum read_only_reason reason);

@@ -237,7 +237,6 @@ int btrfs_counters(const char *uuid, struct fusion_counters *ret)
 	return 0;
 }
 
-int btrfs_data_left(const char *uuid, uint64_t *ret)
 int btrfs_commit_ms(const char *uuid, uint64_t *ret)
 {
 	char path[128], text[512];
@@ -257,6 +256,7 @@ int btrfs_commit_ms(const char *uuid, uint64_t *ret)
 	return 0;
 }
 
+int btrfs_data_left(const char *uuid, uint64_t *ret)
 {
 	static const char *const taken[] = { "bytes_used", "bytes_reserved", "bytes_pinned",
 					     "bytes_readonly", "bytes_may_use" };
