@@ -111,9 +111,10 @@ enum fs_nl_command {
 	/* FS: withdraws this port's request, levels and all */
 	FS_NL_C_FS_DEL = 18,
 	/*
-	 * FS, LEVELS: replaces this port's levels; needs a request (FS_SET). An
-	 * empty list removes them. Refused with EOPNOTSUPP where a check could
-	 * wait for a server or a daemon.
+	 * FS, LEVELS: replaces this port's levels; needs a request (FS_SET), whose
+	 * EVENTS say which of their events are told. An empty list removes them.
+	 * Refused with EOPNOTSUPP where a check could wait for a server or a
+	 * daemon.
 	 */
 	FS_NL_C_LEVELS_SET = 19,
 	/*

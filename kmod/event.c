@@ -12,7 +12,8 @@
 #define QUEUE_EVENTS 512
 
 static struct {
-	spinlock_t lock;
+	/* Raw: probes of functions run with preemption off, also where others may sleep on locks. */
+	raw_spinlock_t lock;
 	struct event events[QUEUE_EVENTS]; /* a ring; @lock */
 	unsigned int first; /* @lock */
 	unsigned int n_events; /* @lock */
@@ -22,7 +23,7 @@ static struct {
 	u64 lost_send; /* @lock */
 	struct workqueue_struct *workqueue;
 	struct work_struct send;
-} queue = { .lock = __SPIN_LOCK_UNLOCKED(queue.lock) };
+} queue = { .lock = __RAW_SPIN_LOCK_UNLOCKED(queue.lock) };
 
 /* Numbers @event and queues it; false: there is no room. The caller holds the lock. */
 static bool event_enqueue(struct event *event)
@@ -45,9 +46,9 @@ void event_push(struct event *event)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	event_enqueue(event);
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 }
 
 /* A message that was lost before it could be queued still has a number. */
@@ -55,10 +56,10 @@ static void event_push_lost(void)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	queue.seq++;
 	queue.lost_memory++;
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 }
 
 static bool event_pop(struct event *ret)
@@ -66,14 +67,14 @@ static bool event_pop(struct event *ret)
 	unsigned long flags;
 	bool found = false;
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	if (queue.n_events) {
 		*ret = queue.events[queue.first];
 		queue.first = (queue.first + 1) % QUEUE_EVENTS;
 		queue.n_events--;
 		found = true;
 	}
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 	return found;
 }
 
@@ -81,12 +82,12 @@ static void event_count_loss(int error)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	if (error == -ENOMEM)
 		queue.lost_memory++;
 	else if (error == -ENOBUFS)
 		queue.lost_send++;
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 }
 
 static void event_send(struct work_struct *work)
@@ -109,12 +110,12 @@ void event_get_stats(struct event_stats *ret)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	ret->seq = queue.seq;
 	ret->lost_buffer = queue.lost_buffer;
 	ret->lost_memory = queue.lost_memory;
 	ret->lost_send = queue.lost_send;
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 }
 
 int fs_netlink_send_event(size_t size, unsigned int event_id,
@@ -136,9 +137,9 @@ int fs_netlink_send_event(size_t size, unsigned int event_id,
 		return error;
 	}
 
-	spin_lock_irqsave(&queue.lock, flags);
+	raw_spin_lock_irqsave(&queue.lock, flags);
 	queued = event_enqueue(&event);
-	spin_unlock_irqrestore(&queue.lock, flags);
+	raw_spin_unlock_irqrestore(&queue.lock, flags);
 	if (!queued) {
 		family_discard_event(&event);
 		return -ENOMEM;

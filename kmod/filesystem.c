@@ -148,7 +148,7 @@ static struct filesystem *filesystem_new(struct super_block *sb)
 	fs->is_read_only = sb_rdonly(sb);
 	fs->is_frozen = sb->s_writers.frozen != SB_UNFROZEN;
 	mutex_init(&fs->lock);
-	spin_lock_init(&fs->tell_lock);
+	raw_spin_lock_init(&fs->tell_lock);
 	INIT_LIST_HEAD(&fs->requests);
 	INIT_DELAYED_WORK(&fs->tell, tell_merged);
 	INIT_DELAYED_WORK(&fs->check, check_filesystem);

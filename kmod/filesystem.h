@@ -81,7 +81,7 @@ struct filesystem {
 	struct list_head requests; /* changed under control_lock and @lock, read under RCU */
 	u64 events; /* the union; READ_ONCE() without the lock */
 
-	spinlock_t tell_lock;
+	raw_spinlock_t tell_lock;
 	struct telling tellings[FS_EVENT_ID_MAX + 1][FILESYSTEM_TELLINGS]; /* @tell_lock */
 	struct pending pending[FILESYSTEM_PENDING_MAX]; /* @tell_lock */
 	unsigned int n_pending; /* @tell_lock */

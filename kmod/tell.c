@@ -55,9 +55,9 @@ void tell(struct filesystem *fs, u32 id, u32 pid, u32 error, u64 inode)
 	if (!(READ_ONCE(fs->events) & FS_EVENT_BIT(id)))
 		return;
 
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	if (fs->is_gone) {
-		spin_unlock_irqrestore(&fs->tell_lock, flags);
+		raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 		return;
 	}
 	now = ktime_get_mono_fast_ns();
@@ -73,7 +73,7 @@ void tell(struct filesystem *fs, u32 id, u32 pid, u32 error, u64 inode)
 		/* Under the lock: two tellings are numbered in their order. */
 		tell_push(fs, id, telling, 1);
 	}
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 	if (merged)
 		filesystem_queue(fs, &fs->tell, nsecs_to_jiffies(TELL_PAUSE_NS));
 }
@@ -110,10 +110,10 @@ void tell_merged(struct work_struct *work)
 	unsigned long flags;
 	bool more = false;
 
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	if (!fs->is_gone)
 		more = tell_rest(fs, ktime_get_mono_fast_ns());
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 	if (more)
 		filesystem_queue(fs, &fs->tell, nsecs_to_jiffies(TELL_PAUSE_NS));
 	filesystem_put(fs);
@@ -125,10 +125,10 @@ void tell_event(struct filesystem *fs, struct event *event)
 
 	event->fs_id = fs->id;
 	event->dev = fs->dev;
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	if (!fs->is_gone && (READ_ONCE(fs->events) & FS_EVENT_BIT(event->id)))
 		event_push(event);
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
 void tell_end(struct filesystem *fs, bool is_unmounted)
@@ -143,7 +143,7 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 	unsigned long flags;
 	unsigned int i;
 
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	fs->is_gone = true;
 	if (is_unmounted) {
 		tell_rest(fs, U64_MAX - TELL_PAUSE_NS);
@@ -154,7 +154,7 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 		event_push(&event);
 	}
 	fs->n_pending = 0;
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
 void tell_full(struct filesystem *fs, u32 id, u32 pid)
@@ -166,14 +166,14 @@ void tell_full(struct filesystem *fs, u32 id, u32 pid)
 	if (!(READ_ONCE(fs->events) & CHECK_FULL_EVENTS))
 		return;
 
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	for (i = 0; i < fs->n_pending; i++)
 		if (fs->pending[i].caused_id == pid && fs->pending[i].id == id)
 			break;
 	full = i == FILESYSTEM_PENDING_MAX;
 	if (i == fs->n_pending && !full)
 		fs->pending[fs->n_pending++] = (struct pending){ .id = id, .caused_id = pid };
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 
 	if (full)
 		tell(fs, id, pid, ENOSPC, 0);
@@ -185,11 +185,11 @@ unsigned int tell_take_pending(struct filesystem *fs, struct pending *ret)
 	unsigned long flags;
 	unsigned int n;
 
-	spin_lock_irqsave(&fs->tell_lock, flags);
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
 	n = fs->n_pending;
 	memcpy(ret, fs->pending, n * sizeof(*ret));
 	fs->n_pending = 0;
-	spin_unlock_irqrestore(&fs->tell_lock, flags);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 	return n;
 }
 

@@ -158,12 +158,30 @@ void unload_module(const char *name)
 
 static void run_alone(const struct test *test)
 {
+	static struct client client;
+
+	/* What the last test caused may still be on its way to whoever joins. */
+	CHECK_INT(client_open(&client), 0);
+	CHECK_INT(client_simple(&client, FS_NL_C_SYNC), 0);
+	client_close(&client);
+
 	/* Mounts of a test go with it. */
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		test_fail(__FILE__, __LINE__, "unshare: %s", strerror(errno));
 	alarm((test->seconds ? test->seconds : 60) * (slow ? 10 : 1));
 	test->run();
 	_exit(0);
+}
+
+/* Where everybody waits, onto the console: a test that hangs has that to say alone. */
+static void print_tasks(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+
+	write_text("/proc/sys/kernel/printk", "8");
+	if (fd >= 0 && write(fd, "l", 1) == 1 && write(fd, "w", 1) == 1)
+		close(fd);
+	write_text("/proc/sys/kernel/printk", "4");
 }
 
 static bool run_test(const struct test *test)
@@ -188,8 +206,10 @@ static bool run_test(const struct test *test)
 	waitpid(pid, &status, 0);
 	n = read(pipe_fds[0], message, sizeof(message) - 1);
 	close(pipe_fds[0]);
-	if (n <= 0 && WIFSIGNALED(status))
+	if (n <= 0 && WIFSIGNALED(status)) {
 		snprintf(message, sizeof(message), "killed by signal %d", WTERMSIG(status));
+		print_tasks();
+	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
 
 	verdict = WIFEXITED(status) && WEXITSTATUS(status) == 0		       ? "pass"
