@@ -46,19 +46,34 @@ class Group:
     def release(self):
         self.call("Release")
 
-    def _signals(self, member):
+    def _signals(self, *members):
         signals = self.client.all_signals() if hasattr(self.client, "process") else list(self.client.signals)
-        return [s for s in signals if s.path == self.path and s.member == member]
+        return [s for s in signals if s.path == self.path and s.member in members]
 
     def events(self):
-        told, next_seq = [], 1
-        for signal in self._signals("Changed"):
+        told, next_seq, lost = [], 1, 0
+        for signal in self._signals("Changed", "Lost"):
+            if signal.member == "Lost":
+                lost += signal.args[0]
+                continue
             first, events = signal.args
-            assert first == next_seq, f"batch begins with {first}, after {next_seq - 1}"
+            # What its queue had no room for has numbers, and is told in its place.
+            assert next_seq <= first <= next_seq + lost, f"batch begins with {first}, after {next_seq - 1}"
             assert events, "an empty batch"
             told += [Told(*event) for event in events]
-            next_seq += len(events)
+            next_seq, lost = first + len(events), 0
         return told
+
+    def events_and_lost(self):
+        """How many events came, and how many Lost told of; each loss stands where events are missing."""
+        told = lost = 0
+        for signal in self._signals("Changed", "Lost"):
+            if signal.member == "Lost":
+                assert signal.args[0] > 0
+                lost += signal.args[0]
+            else:
+                told += len(signal.args[1])
+        return told, lost
 
     def lost(self):
         """Counts of the Lost signals so far."""
@@ -108,8 +123,8 @@ class Follower:
 def check_membership(group, begun_with):
     """ListMembers, placed by its number among the events, is what they make of the group."""
     next_seq, members = group.members()
-    events = wait_for(lambda: (lambda e: e if len(e) >= next_seq - 1 else None)(group.events()),
-                      what=f"events up to {next_seq - 1}")
+    wait_for(lambda: len(group.events()) >= next_seq - 1, what=f"events up to {next_seq - 1}")
+    events = group.events()
     follower = Follower(begun_with)
     follower.take(events[:next_seq - 1])
     assert set(members) == follower.members

@@ -201,7 +201,6 @@ _Noreturn void member_leave(struct member *self)
 	if (self->first_of_space)
 		member_reap_all(self);
 	burn(self->burn_ms);
-	member_record_bytes(self);
 	if (how < 4 && !self->first_of_space) {
 		kill((pid_t)local_pid(), signals[how]);
 		for (;;)

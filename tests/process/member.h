@@ -68,7 +68,7 @@ _Noreturn void member_resume(int argc, char **argv);
 void member_reap(struct member *self);
 void member_reap_all(struct member *self); /* waits */
 void member_pause(void);
-void member_record_bytes(const struct member *self);
+void member_record_bytes(const struct member *self); /* its own, and of whom it waited for */
 
 /** member_act() - a few random things; exec among them does not return */
 void member_act(struct member *self);

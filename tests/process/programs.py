@@ -166,3 +166,10 @@ class Tree(Program):
 
 def counted(pairs):
     return {key: n for key, n in Counter(pairs).items() if n > 1}
+
+
+def storm_pids(path):
+    """(makers, children) of a storm that has ended; children as (maker, pid) in the order of each maker."""
+    with open(path, "rb") as file:
+        children = list(struct.iter_unpack("=II", file.read()))
+    return {maker for maker, _ in children}, children

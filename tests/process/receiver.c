@@ -85,6 +85,8 @@ int main(int argc, char **argv)
 			if (fwrite(pids, sizeof(pids), 1, file) != 1)
 				err(1, "fwrite");
 		}
+		if (fflush(file) != 0)
+			err(1, "fflush");
 		if (last)
 			break;
 	}

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""More events than the connector's buffer holds, while the daemon does not read."""
+
+import signal
+
+from followed import EXIT, FORK
+from programs import storm_pids
+from waiting import PATIENCE, wait_for
+
+# Twice the events that the buffer of the daemon has room for, at the least.
+CHILDREN = 120000
+SLOW = 4 * PATIENCE
+
+
+def stop(daemon):
+    daemon.signal(signal.SIGSTOP)
+
+    def stopped():
+        with open(f"/proc/{daemon.pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "T"
+    wait_for(stopped, what="the daemon to stand still")
+
+
+def test_lost_is_exact(processes, storm, follow, tree, witness):
+    """What was told and what was lost are together what happened; members are right again."""
+    daemon = processes("[limits]\nqueue-bytes = 32M\n")
+    running = storm(CHILDREN)
+    group = follow(running.leader)
+    seen = witness()
+    # A second group, of processes that stay: what it is after the loss is told by a scan alone.
+    grown = tree(1, rounds=3)
+    stayed = follow(grown.leader)
+
+    stop(daemon)
+    try:
+        running.tell()
+        assert int(running.line(SLOW)) > 0
+        assert running.wait() == 0
+        assert grown.go()
+    finally:
+        daemon.signal(signal.SIGCONT)
+    lost = wait_for(group.lost, SLOW, "the loss to be told")
+    live = grown.truth().live(grown.leader)
+    wait_for(lambda: set(stayed.members()[1]) == live, SLOW, "the members after the loss")
+    totals = group.wait_empty(SLOW)
+    while grown.go():
+        live = grown.truth().live(grown.leader)
+        wait_for(lambda: set(stayed.members()[1]) == live, what="the members of the checkpoint")
+    stayed.wait_empty()
+    events = group.events()
+    counted = seen.stop()
+
+    # Each child is made and ends; so do the two that make them, and the leader ends.
+    makers, children = storm_pids(running.pids)
+    n_true = 2 * len(children) + 2 * len(makers) + 1
+    n_told = len([e for e in events if e.kind in (FORK, EXIT)])
+    others = counted[0] - n_true
+    print(f"{n_true} events, {n_told} told, lost {lost}; {others} of other processes meanwhile")
+    assert len(children) == CHILDREN and n_told < n_true
+    assert n_true - n_told <= sum(lost) <= n_true - n_told + others
+    assert totals["lost"] == group.get("Lost") == sum(lost)
+    assert totals["incomplete"] is True and stayed.get("Incomplete") is True
+    assert sum(stayed.lost()) == sum(lost)
+
+
+def test_nothing_lost_in_a_storm(processes, storm, follow):
+    """As fast as two processors can, for a daemon that runs."""
+    processes()
+    running = storm(CHILDREN)
+    group = follow(running.leader, ())
+    running.tell()
+    assert int(running.line(SLOW)) > 0
+    totals = group.wait_empty(SLOW)
+    makers, children = storm_pids(running.pids)
+    assert totals["forks"] == len(children) + len(makers)
+    assert totals["exits"] == totals["forks"] + 1
+    assert totals["lost"] == 0 and not group.lost() and totals["incomplete"] is False
+
+
+def test_slow_owner(processes, storm, follow, client):
+    """Events past the queue of a group are dropped, counted and told in their place; the totals stay right."""
+    processes("[limits]\nqueue-bytes = 65536\n")
+    running = storm(20000)
+    group = follow(running.leader, hold=True)
+    running.tell()
+    assert int(running.line(SLOW)) > 0
+    wait_for(lambda: group.get("Live") == 0, SLOW, "the end of the storm")
+    assert not group.events() and not group.lost()
+    group.start()
+    totals = group.wait_empty(SLOW)
+    events, lost = group.events_and_lost()
+    makers, children = storm_pids(running.pids)
+    n_true = 2 * len(children) + 2 * len(makers) + 1
+    assert 0 < events < n_true
+    assert events + lost == n_true
+    assert totals["forks"] == len(children) + len(makers) and totals["exits"] == totals["forks"] + 1
