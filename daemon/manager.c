@@ -140,6 +140,7 @@ static void manager_take_settings(struct manager *manager)
 	if (r < 0)
 		journal_log(LOG_ERR, NULL, "Rules of processes stay as they were: %s",
 			    strerror(-r));
+	manager_ask_users(manager);
 	manager_retime_tick(manager);
 
 	if (manager->configured && gate_used != manager->gate_used)
@@ -276,6 +277,11 @@ static int manager_begin(struct manager *manager)
 		       &manager_mounts_ops, manager);
 	if (r < 0)
 		return r;
+
+	if (manager->options.safe_mode)
+		processes_set_off(manager->processes, "safe mode after crashes");
+	else if (!config->source_processes)
+		processes_set_off(manager->processes, "switched off by the configuration");
 
 	r = mounts_start(manager->mounts);
 	if (r < 0)
@@ -439,6 +445,7 @@ struct manager *manager_free(struct manager *manager)
 	/* While it flushes, calls may still come in that look at the others. */
 	bus_free(manager->bus);
 	processes_free(manager->processes);
+	pool_cancel(manager->users);
 	settings_free(manager->settings);
 	mounts_free(manager->mounts);
 	alarm_stop(manager);

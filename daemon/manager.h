@@ -79,6 +79,8 @@ struct manager {
 	bool hung_up; /* SIGHUP came while the files were being read */
 	bool gate_used; /* as it was said in the log */
 	uint64_t began_us; /* after the first reading of the mount table */
+	struct pool_ticket *users; /* manager-users.c */
+	bool users_due; /* could not be looked up: with the next tick again */
 	LIST_HEAD(, alarm_lookup) lookups; /* alarm.c */
 	LIST_HEAD(, alarm_locate) locates; /* alarm-health.c */
 
@@ -105,6 +107,9 @@ void manager_retime_tick(struct manager *manager);
 
 /** manager_settings_loaded() - a load has ended, in whatever way */
 void manager_settings_loaded(struct manager *manager);
+
+/** manager_ask_users() - look up the users whom rules of processes name; in manager-users.c */
+void manager_ask_users(struct manager *manager);
 
 /** manager_judge() - give a superblock a monitor if the settings want it, or take it away */
 void manager_judge(struct manager *manager, struct superblock *sb, enum monitor_origin origin);

@@ -237,6 +237,16 @@ static bool on_end(bool empty, void *userdata)
 	return again;
 }
 
+static struct bus_refusal refuse_all(struct processes *processes)
+{
+	struct bus_refusal refusal;
+
+	processes_refuse_source(processes, &refusal);
+	processes_fail_groups(processes, &refusal);
+	processes_fail_relays(processes, &refusal);
+	return refusal;
+}
+
 static void on_started(int error, void *userdata)
 {
 	struct processes *processes = userdata;
@@ -250,10 +260,8 @@ static void on_started(int error, void *userdata)
 	}
 
 	processes->subscribed = false;
-	processes_refuse_source(processes, &refusal);
+	refusal = refuse_all(processes);
 	journal_log_limited(LOG_WARNING, NULL, "proc-connector", "%s", refusal.text);
-	processes_fail_groups(processes, &refusal);
-	processes_fail_relays(processes, &refusal);
 	processes_arm(processes->retry, RETRY_US);
 }
 
@@ -311,6 +319,10 @@ void processes_review(struct processes *processes)
 
 	if (!feed_wants_events(processes->feed)) {
 		unsubscribe(processes);
+		return;
+	}
+	if (processes->off) {
+		refuse_all(processes);
 		return;
 	}
 

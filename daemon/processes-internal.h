@@ -79,6 +79,7 @@ struct processes {
 	struct taskstats_source *taskstats;
 	bool subscribed; /* started, or being started */
 	int error, accounting_error; /* why it is not, the last time it was tried */
+	const char *off; /* why it is never to be; NULL: it is */
 	uint64_t realtime_minus_monotonic_us; /* as of this batch */
 	char source_text[96], accounting_text[96];
 

@@ -68,24 +68,6 @@ static void set_limits(struct processes *processes, const struct config_limits *
 					      .total = PROCESSES_QUEUE_BYTES_MAX });
 }
 
-/* Whose number is not known matches nobody: better said than wondered about. */
-static void tell_users(struct processes *processes)
-{
-	const struct process_policy *policy = feed_policy(processes->feed);
-	const char *name;
-	size_t index = 0;
-
-	while ((name = process_policy_user_next(policy, &index))) {
-		char shown[256];
-
-		(void)escape(shown, sizeof(shown), name, strlen(name), 0);
-		journal_log(LOG_WARNING, NULL,
-			    "Rules of processes take users by number alone: \"user = %s\" "
-			    "matches nobody",
-			    shown);
-	}
-}
-
 int processes_configure(struct processes *processes, const struct config *config)
 {
 	struct process_rule rules[PROCESS_RULES_MAX];
@@ -98,13 +80,26 @@ int processes_configure(struct processes *processes, const struct config *config
 	/* More than these are a fault of the configuration, and told as such. */
 	while (n < PROCESS_RULES_MAX && config_process_next(config, &index, &rules[n]))
 		n++;
+	if (n > 0 && processes->off) {
+		journal_log(LOG_WARNING, NULL,
+			    "Processes are not followed, nor judged by rules: %s", processes->off);
+		n = 0;
+	}
 
 	r = feed_set_rules(processes->feed, rules, n);
 	if (r < 0)
 		return r;
 
-	tell_users(processes);
 	set_limits(processes, config_limits(config));
 	processes_review_later(processes);
 	return 0;
+}
+
+void processes_set_user(struct processes *processes, const char *name, uid_t uid)
+{
+	assert(processes);
+	assert(name);
+
+	feed_set_user(processes->feed, name, uid);
+	processes_review_later(processes);
 }

@@ -49,9 +49,13 @@ int processes_refuse(struct bus_refusal *refusal, const char *name, const char *
 
 void processes_refuse_source(struct processes *processes, struct bus_refusal *refusal)
 {
-	(void)processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
-			       "The kernel tells nothing of processes here: %s",
-			       strerror(processes->error));
+	if (processes->off)
+		(void)processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
+				       "Processes are not followed: %s", processes->off);
+	else
+		(void)processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
+				       "The kernel tells nothing of processes here: %s",
+				       strerror(processes->error));
 }
 
 static int on_review(sd_event_source *source, void *userdata)
@@ -87,10 +91,10 @@ const char *processes_source(const struct processes *processes)
 
 	assert(processes);
 
-	if (processes->error == 0)
+	if (processes->error == 0 && !processes->off)
 		return "proc-connector";
 	(void)snprintf(self->source_text, sizeof(self->source_text), "none: %s",
-		       strerror(processes->error));
+		       processes->off ? processes->off : strerror(processes->error));
 	return processes->source_text;
 }
 
@@ -100,10 +104,10 @@ const char *processes_accounting_source(const struct processes *processes)
 
 	assert(processes);
 
-	if (processes->accounting_error == 0)
+	if (processes->accounting_error == 0 && !processes->off)
 		return "taskstats";
 	(void)snprintf(self->accounting_text, sizeof(self->accounting_text), "none: %s",
-		       strerror(processes->accounting_error));
+		       processes->off ? processes->off : strerror(processes->accounting_error));
 	return processes->accounting_text;
 }
 
@@ -132,6 +136,14 @@ void processes_statistics(const struct processes *processes, bool root,
 	add("process-dropped", processes->dropped, ctx);
 	add("accounting-records", taskstats.records, ctx);
 	add("accounting-overruns", taskstats.overruns, ctx);
+}
+
+void processes_set_off(struct processes *processes, const char *why)
+{
+	assert(processes && why);
+	assert(!processes->subscribed);
+
+	processes->off = why;
 }
 
 void processes_set_bus(struct processes *processes, struct bus *bus)

@@ -49,6 +49,16 @@ void processes_set_bus(struct processes *processes, struct bus *bus);
 
 /** processes_configure() - rules and limits of a configuration; Return: 0 or -ENOMEM with the old ones in force */
 int processes_configure(struct processes *processes, const struct config *config);
+/** processes_set_user() - the number of a user that rules name; until then they match nobody */
+void processes_set_user(struct processes *processes, const char *name, uid_t uid);
+
+/**
+ * processes_set_off() - nobody is to follow processes: the kernel is never asked
+ * @why:	"switched off by ..."; static; for property Sources and who asks nevertheless
+ *
+ * Before the first processes_configure(), for good.
+ */
+void processes_set_off(struct processes *processes, const char *why);
 
 /* Property Sources: "proc-connector", "none: <why not>"; static or valid until the next call. */
 const char *processes_source(const struct processes *processes);

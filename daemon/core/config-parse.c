@@ -347,6 +347,18 @@ static int on_key(void *userdata, const char *section, const char *name, const c
 	return 1;
 }
 
+/* What may turn out to be wrong only later is told with its file then, too. */
+static int keep_place(const struct parser *parser, struct section *section)
+{
+	const char *file = parser->file->name;
+
+	if (!section_has(section, KEY_PROCESS_USER))
+		return 0;
+
+	section->process.user_file = escape_new(file, strlen(file), 0);
+	return section->process.user_file ? 0 : -ENOMEM;
+}
+
 static int merge_sections(struct parser *parser, struct config *config)
 {
 	for (size_t i = 0; i < parser->n_sections; i++) {
@@ -356,6 +368,9 @@ static int merge_sections(struct parser *parser, struct config *config)
 
 		if (section->faulty)
 			continue;
+		r = keep_place(parser, section);
+		if (r < 0)
+			return r;
 		r = config_merge(config, section);
 		if (r < 0)
 			return r;

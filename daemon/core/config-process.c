@@ -157,8 +157,11 @@ static void merge(struct section_process *to, struct section *section)
 		take_text(&to->command, &from->command);
 	if (section_has(section, KEY_PROCESS_UNIT))
 		take_text(&to->unit, &from->unit);
-	if (section_has(section, KEY_PROCESS_USER))
+	if (section_has(section, KEY_PROCESS_USER)) {
 		take_text(&to->user, &from->user);
+		take_text(&to->user_file, &from->user_file);
+		to->user_line = section->lines[KEY_PROCESS_USER];
+	}
 	if (section_has(section, KEY_PROCESS_FORK_RATE))
 		to->fork_rate = from->fork_rate;
 	if (section_has(section, KEY_PROCESS_EXITS))
@@ -208,6 +211,8 @@ bool config_process_next(const struct config *config, size_t *index, struct proc
 		.command = process->values.command,
 		.unit = process->values.unit,
 		.user = process->values.user,
+		.user_file = process->values.user_file,
+		.user_line = process->values.user_line,
 		.fork_rate = process->values.fork_rate,
 		.exits = process->values.exits,
 	};

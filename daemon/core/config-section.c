@@ -79,6 +79,7 @@ void section_process_deinit(struct section_process *process)
 	free(process->command);
 	free(process->unit);
 	free(process->user);
+	free(process->user_file);
 	*process = (struct section_process){};
 }
 

@@ -51,6 +51,8 @@ enum section_key {
 /* What [process NAME] says; texts are owned. */
 struct section_process {
 	char *command, *unit, *user;
+	char *user_file; /* where that stands: the name as for messages, escaped */
+	unsigned int user_line;
 	uint32_t fork_rate;
 	enum process_exits exits;
 };

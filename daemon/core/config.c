@@ -57,6 +57,7 @@ static void merge_daemon(struct config_daemon *daemon, const struct section *sec
 		daemon->source_fs_errors = section->daemon.source_fs_errors;
 		daemon->source_kmsg = section->daemon.source_kmsg;
 		daemon->source_uevents = section->daemon.source_uevents;
+		daemon->source_processes = section->daemon.source_processes;
 	}
 	if (section_has(section, KEY_DAEMON_HISTORY_SIZE))
 		daemon->history_size = section->daemon.history_size;

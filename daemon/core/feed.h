@@ -85,7 +85,7 @@ struct process_policy *feed_policy(struct feed *feed);
  * A scan is wanted then. Return: 0, -E2BIG, or -ENOMEM with the old ones in force.
  */
 int feed_set_rules(struct feed *feed, const struct process_rule *rules, size_t n_rules);
-/** feed_set_user() - the number of a user that rules name: process_policy_user_next() */
+/** feed_set_user() - the number of a user that rules name: process_rule_names_user() */
 void feed_set_user(struct feed *feed, const char *name, uint32_t uid);
 
 /** feed_wants_events() - somebody follows: be subscribed; else stop, and call feed_stopped() */

@@ -116,19 +116,13 @@ int process_policy_set_rules(struct process_policy *policy, const struct process
 	return 0;
 }
 
-const char *process_policy_user_next(const struct process_policy *policy, size_t *index)
+bool process_rule_names_user(const struct process_rule *rule)
 {
-	assert(policy && index);
+	uint64_t number;
 
-	while (*index < policy->n_rules) {
-		const struct rule *rule = &policy->rules[(*index)++];
-		uint64_t number;
+	assert(rule);
 
-		if (rule->rule.user && span_number(span_of(rule->rule.user), &number) < 0)
-			return rule->rule.user;
-	}
-
-	return NULL;
+	return rule->user && span_number(span_of(rule->user), &number) < 0;
 }
 
 void process_policy_set_user(struct process_policy *policy, const char *name, uint32_t uid)

@@ -48,6 +48,8 @@ struct process_rule {
 	const char *command; /* unescaped bytes; NULL: any */
 	const char *unit; /* NULL: any */
 	const char *user; /* NULL: any; a name's number is set by process_policy_set_user() */
+	const char *user_file; /* for messages: where that stands; not copied */
+	unsigned int user_line;
 	uint32_t fork_rate; /* a second; 0: none */
 	enum process_exits exits;
 };
@@ -104,8 +106,8 @@ DEFINE_FREEP(process_policy, process_policy_free)
  */
 int process_policy_set_rules(struct process_policy *policy, const struct process_rule *rules,
 			     size_t n_rules);
-/** process_policy_user_next() - users given by name, whose number a worker looks up; @index 0 at the start; NULL at the end */
-const char *process_policy_user_next(const struct process_policy *policy, size_t *index);
+/** process_rule_names_user() - the user is given by a name, whose number a worker looks up */
+bool process_rule_names_user(const struct process_rule *rule);
 /** process_policy_set_user() - for feed_set_user() */
 void process_policy_set_user(struct process_policy *policy, const char *name, uint32_t uid);
 

@@ -52,7 +52,7 @@ enum pool_lane {
 	POOL_LANE_LOCAL, /* all local disks together; its own reserved worker(s) */
 	POOL_LANE_FOREIGN, /* one per superblock: give ->key and ->owner_uid */
 	POOL_LANE_STATE, /* history and ids */
-	POOL_LANE_TASKS, /* configuration, device numbers, writers */
+	POOL_LANE_TASKS, /* configuration, device numbers, writers, users */
 };
 
 enum pool_result {
@@ -74,6 +74,7 @@ enum job_kind {
 	JOB_STATE_APPEND,
 	JOB_STATE_RESERVE,
 	JOB_LOCATE,
+	JOB_USERS,
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */

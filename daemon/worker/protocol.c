@@ -52,6 +52,7 @@ size_t job_reply_max(uint32_t kind)
 		return 4096;
 	case JOB_LOCATE:
 		return 8192;
+	case JOB_USERS:
 	case JOB_STATE_APPEND:
 	case JOB_STATE_RESERVE:
 		return 64U << 10;

@@ -15,6 +15,7 @@
 #include "daemon/worker/job-writers.h"
 #include "daemon/worker/protocol.h"
 #include "daemon/worker/state.h"
+#include "daemon/worker/users.h"
 #include "daemon/worker/worker.h"
 
 struct worker_job {
@@ -139,6 +140,8 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return conffile_job(payload, n, ret_reply, ret_n);
 	case JOB_DEVICES:
 		return devices_job(payload, n, ret_reply, ret_n);
+	case JOB_USERS:
+		return users_job(payload, n, ret_reply, ret_n);
 	case JOB_STATE_LOAD:
 		return state_load_job(payload, n, ret_reply, ret_n);
 	case JOB_STATE_APPEND:

@@ -300,6 +300,7 @@ def test_a_crash_loop_ends_in_a_safe_mode_that_says_so(daemon, client, loopfs, r
 
     assert "safe mode" in running.stderr()
     assert sources["write-gate"] == "none" and "fanotify" not in sources["mounts"]
+    assert sources["processes"] == sources["accounting"] == "none: safe mode after crashes"
     assert stored(client) == [newest], "the stored history was read"
     disk.fallocate("file", disk.available() - level + MIB)
     assert client.wait_event("threshold-below", path).name == "half"

@@ -13,6 +13,7 @@
 
 #include "daemon/worker/conffile.h"
 #include "daemon/worker/devices.h"
+#include "daemon/worker/users.h"
 #include "tests/io/fixture.h"
 
 /*
@@ -23,6 +24,11 @@
 #define LATENESS_MAX_US 500000
 
 int devices_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n)
+{
+	return -EOPNOTSUPP;
+}
+
+int users_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n)
 {
 	return -EOPNOTSUPP;
 }

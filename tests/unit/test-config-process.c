@@ -37,6 +37,7 @@ static void test_process(void **state)
 	assert_null(rule.command);
 	assert_null(rule.unit);
 	assert_string_equal(rule.user, "1000");
+	assert_int_equal(rule.user_line, 8);
 	assert_int_equal(rule.fork_rate, 0);
 	assert_int_equal(rule.exits, PROCESS_EXITS_NONE);
 	assert_true(config_process_next(config, &index, &rule));
@@ -44,6 +45,8 @@ static void test_process(void **state)
 	assert_string_equal(rule.command, "/usr/sbin/ng inx");
 	assert_string_equal(rule.unit, "system-getty\\x2d.slice.d@1.service");
 	assert_string_equal(rule.user, "www-data");
+	assert_string_equal(rule.user_file, "/etc/fsevents.conf");
+	assert_int_equal(rule.user_line, 4);
 	assert_int_equal(rule.fork_rate, 1000000);
 	assert_int_equal(rule.exits, PROCESS_EXITS_SIGNAL);
 	assert_false(config_process_next(config, &index, &rule));

@@ -78,14 +78,14 @@ static void test_match(void **state)
 						.file = "/a-very-long-name-of-another" };
 	const struct process_identity nothing = {};
 	struct world *w = *state;
-	size_t index = 0;
 
 	assert_int_equal(process_policy_set_rules(w->policy, rules, N(rules)), 0);
 	assert_true(process_policy_is_active(w->policy));
 	assert_true(process_policy_wants_identity(w->policy));
 	assert_int_equal(process_policy_match(w->policy, &nginx), 0xbf);
-	assert_string_equal(process_policy_user_next(w->policy, &index), "www-data");
-	assert_null(process_policy_user_next(w->policy, &index));
+	for (size_t i = 0; i < N(rules); i++)
+		assert_int_equal(process_rule_names_user(&rules[i]),
+				 rules[i].user && strcmp(rules[i].user, "www-data") == 0);
 	process_policy_set_user(w->policy, "www-data", 33);
 	assert_int_equal(process_policy_match(w->policy, &nginx), 0xff);
 	assert_int_equal(process_policy_match(w->policy, &named), 0x03);
