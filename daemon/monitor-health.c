@@ -185,6 +185,8 @@ static void look_usage(struct monitor *monitor, struct fusion_look *look)
 	look->usage = usage;
 	if (!monitor->btrfs_uuid[0])
 		return;
+	look->mixed_left_known =
+		btrfs_mixed_left(monitor->btrfs_uuid, usage_bytes(usage), &look->mixed_left) == 0;
 	look->data_left_known = btrfs_data_left(monitor->btrfs_uuid, &look->data_left) == 0;
 	look->metadata_left_known =
 		btrfs_metadata_left(monitor->btrfs_uuid, &look->metadata_left) == 0;
@@ -216,6 +218,8 @@ void monitor_look(struct monitor *monitor, bool with_usage)
 	if (look_flags(monitor, &look)) {
 		look_devices(monitor, &look);
 		look_counters(monitor, &look);
+		monitor->survives_device =
+			monitor->n_devices > 1 && btrfs_survives_device(monitor->btrfs_uuid);
 		if (with_usage)
 			look_usage(monitor, &look);
 		n = fusion_look(&monitor->fusion, now, &look, facts);
@@ -229,6 +233,7 @@ void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint)
 {
 	enum fs_state state = filesystem_state(&monitor->fs);
 	struct fusion_fact facts[FUSION_FACTS_MAX];
+	struct fusion_hint weighed = *hint;
 	bool look = false;
 	size_t n;
 
@@ -238,7 +243,10 @@ void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint)
 		return;
 	}
 
-	n = fusion_hint(&monitor->fusion, manager_now(monitor->manager), hint, facts, &look);
+	/* A device failed, and another one has what was written. */
+	if (weighed.kind == FUSION_HINT_WRITEBACK_ERROR && monitor->survives_device)
+		weighed.kind = FUSION_HINT_IO_ERROR;
+	n = fusion_hint(&monitor->fusion, manager_now(monitor->manager), &weighed, facts, &look);
 	health_take(monitor, state, facts, n);
 	if (look)
 		monitor_look_soon(monitor, true);

@@ -18,6 +18,9 @@
  */
 #define METADATA_LEFT (4ULL << 20)
 #define METADATA_ENOUGH (2 * METADATA_LEFT)
+/* Kept together, they have nodes of 4 KiB, a quarter of those. */
+#define MIXED_LEFT (1ULL << 20)
+#define MIXED_ENOUGH (2 * MIXED_LEFT)
 /* With less than this, which is less than a block group, data has run out too. */
 #define DATA_LEFT (1ULL << 20)
 
@@ -82,6 +85,11 @@ static void space_look(struct fusion *fusion, const struct fusion_look *look, bo
 	bool no_metadata = metadata_is_out(look, is_out);
 	bool metadata_enough =
 		is_enough && (!look->metadata_left_known || look->metadata_left >= METADATA_ENOUGH);
+
+	if (look->mixed_left_known) {
+		is_out = is_out || look->mixed_left < MIXED_LEFT;
+		is_enough = is_enough && look->mixed_left >= MIXED_ENOUGH;
+	}
 
 	/* One of the two is told: room for the other one helps nobody. */
 	if (latch(&fusion->full_metadata, no_metadata && !fusion->full_data, metadata_enough))

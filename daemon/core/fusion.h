@@ -138,6 +138,8 @@ struct fusion_look {
 	uint64_t data_left; /* bytes that data could still take */
 	bool metadata_left_known; /* likewise */
 	uint64_t metadata_left; /* bytes for metadata, with space of no block group */
+	bool mixed_left_known; /* instead of both, where it keeps them together */
+	uint64_t mixed_left; /* bytes for either */
 };
 
 /* One thing to tell. */
@@ -273,7 +275,8 @@ bool fusion_is_frozen(const struct fusion *fusion);
  *
  * Until clearly more is there than was found missing: 1/128 of the size, at
  * least 64 blocks or 16 inodes (half of all where there are fewer), 8 MiB for
- * metadata. As long as nothing can be written, it is not full.
+ * metadata, 2 MiB where btrfs keeps it together with data. As long as nothing can
+ * be written, it is not full.
  */
 bool fusion_is_full(const struct fusion *fusion);
 

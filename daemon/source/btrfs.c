@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/core/cleanup.h"
 #include "daemon/source/btrfs.h"
@@ -319,10 +320,42 @@ static uint64_t left_of(uint64_t bytes, uint64_t taken)
 	return bytes - (taken < bytes ? taken : bytes);
 }
 
+/* Block groups of one kind. */
+struct allocation {
+	uint64_t total;
+	uint64_t left; /* of that, as btrfs_statfs() of the kernel reckons it for metadata */
+	uint64_t copies; /* each byte takes so many on disk: two, mostly */
+};
+
+static int allocation_load(const char *uuid, const char *kind, struct allocation *ret)
+{
+	uint64_t total = 0, used = 0, readonly = 0, on_disk = 0, reserve = 0;
+	char path[128];
+	int r;
+
+	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/global_rsv_size", uuid);
+	r = allocation_read_kind(uuid, kind, "total_bytes", &total);
+	if (r == 0)
+		r = allocation_read_kind(uuid, kind, "bytes_used", &used);
+	if (r == 0)
+		r = allocation_read_kind(uuid, kind, "bytes_readonly", &readonly);
+	if (r == 0)
+		r = allocation_read_kind(uuid, kind, "disk_total", &on_disk);
+	if (r == 0)
+		r = sysfs_read_number(AT_FDCWD, path, &reserve);
+	if (r < 0)
+		return r;
+
+	ret->total = total;
+	ret->left = left_of(left_of(left_of(total, used), readonly), reserve);
+	ret->copies = total > 0 && on_disk > total ? on_disk / total : 1;
+	return 0;
+}
+
 int btrfs_metadata_left(const char *uuid, uint64_t *ret)
 {
-	uint64_t total = 0, used = 0, readonly = 0, on_disk = 0, reserve = 0, unallocated = 0;
-	char path[128];
+	struct allocation metadata;
+	uint64_t unallocated;
 	int r;
 
 	assert(ret);
@@ -330,24 +363,66 @@ int btrfs_metadata_left(const char *uuid, uint64_t *ret)
 	if (!btrfs_uuid_is_valid(uuid))
 		return -EINVAL;
 
-	snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/global_rsv_size", uuid);
-	r = allocation_read_kind(uuid, "metadata", "total_bytes", &total);
-	if (r == 0)
-		r = allocation_read_kind(uuid, "metadata", "bytes_used", &used);
-	if (r == 0)
-		r = allocation_read_kind(uuid, "metadata", "bytes_readonly", &readonly);
-	if (r == 0)
-		r = allocation_read_kind(uuid, "metadata", "disk_total", &on_disk);
-	if (r == 0)
-		r = sysfs_read_number(AT_FDCWD, path, &reserve);
+	r = allocation_load(uuid, "metadata", &metadata);
 	if (r == 0)
 		r = unallocated_read(uuid, &unallocated);
 	if (r < 0)
 		return r;
 
-	/* Each byte takes as many on disk as it does now: two, mostly. */
-	if (total > 0 && on_disk > total)
-		unallocated /= on_disk / total;
-	*ret = left_of(left_of(left_of(total, used), readonly), reserve) + unallocated;
+	*ret = metadata.left + unallocated / metadata.copies;
 	return 0;
+}
+
+int btrfs_mixed_left(const char *uuid, uint64_t size, uint64_t *ret)
+{
+	uint64_t unallocated, within, system = 0;
+	struct allocation mixed;
+	int r;
+
+	assert(ret);
+
+	if (!btrfs_uuid_is_valid(uuid))
+		return -EINVAL;
+
+	r = allocation_load(uuid, "mixed", &mixed);
+	if (r == 0)
+		r = allocation_read_kind(uuid, "system", "total_bytes", &system);
+	if (r == 0)
+		r = unallocated_read(uuid, &unallocated);
+	if (r < 0)
+		return r;
+
+	/* The filesystem need not fill its devices. */
+	within = left_of(left_of(left_of(size, mixed.total), system), DEVICE_RESERVED);
+	unallocated /= mixed.copies;
+	*ret = mixed.left + (within < unallocated ? within : unallocated);
+	return 0;
+}
+
+/* Each kind of block groups has a directory for each profile that is in use. */
+static bool has_profile(const char *uuid, const char *const *profiles)
+{
+	static const char *const kinds[] = { "data", "mixed" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (const char *const *profile = profiles; *profile; profile++) {
+			snprintf(path, sizeof(path), BTRFS_SYSFS "/%s/allocation/%s/%s", uuid,
+				 kinds[i], *profile);
+			if (access(path, F_OK) == 0)
+				return true;
+		}
+	return false;
+}
+
+bool btrfs_survives_device(const char *uuid)
+{
+	static const char *const sure[] = { "raid1", "raid1c3", "raid1c4", "raid10",
+					    "raid5", "raid6",	NULL };
+	/* dup has both copies on one device */
+	static const char *const alone[] = { "single", "dup", "raid0", NULL };
+
+	assert(uuid);
+
+	return btrfs_uuid_is_valid(uuid) && has_profile(uuid, sure) && !has_profile(uuid, alone);
 }

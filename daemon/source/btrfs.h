@@ -91,3 +91,17 @@ int btrfs_data_left(const char *uuid, uint64_t *ret);
  * Return: as btrfs_data_left().
  */
 int btrfs_metadata_left(const char *uuid, uint64_t *ret);
+
+/**
+ * btrfs_mixed_left() - the same of a filesystem that keeps data and metadata together
+ * @size:	bytes of f_blocks
+ *
+ * Its f_bavail never is 0: the global reserve shows as available.
+ *
+ * Return: 0, -ENOENT (no such filesystem, or one that keeps them apart) or
+ * another negative errno.
+ */
+int btrfs_mixed_left(const char *uuid, uint64_t size, uint64_t *ret);
+
+/** btrfs_survives_device() - all its data is on more than one device, so that one may lose a write */
+bool btrfs_survives_device(const char *uuid);

@@ -195,6 +195,35 @@ static void test_metadata_distance(void **state)
 	assert_true(fusion_metadata_distance(&fs->fusion, left) == UINT64_MAX);
 }
 
+static void test_mixed(void **state)
+{
+	/* As seen on 128 MiB when it was full: the global reserve stays available. */
+	struct fs *fs = space("btrfs", (struct usage){ 4096, 32768, 32407, 31480, 0, 0 });
+
+	fs->look.mixed_left_known = true;
+	fs->look.mixed_left = 5644288;
+	available(fs, 1450);
+	assert_int_equal(fs->n_told, 0);
+	fs->look.mixed_left = MIB;
+	available(fs, 330);
+	assert_int_equal(fs->n_told, 0);
+	fs->look.mixed_left = 946176;
+	available(fs, 300);
+	assert_string_equal(fs_codes(fs), "enospc");
+	assert_int_equal(fs->told[0].fact.error, ENOSPC);
+	fs->look.mixed_left = 163840;
+	available(fs, 56);
+	fs->look.mixed_left = 2 * MIB - 1;
+	available(fs, 31480);
+	fs->look.mixed_left = 0;
+	available(fs, 0);
+	assert_int_equal(fs->n_told, 1);
+	assert_true(fusion_is_full(&fs->fusion));
+	fs->look.mixed_left = 2 * MIB;
+	available(fs, 500);
+	assert_false(fusion_is_full(&fs->fusion));
+}
+
 static void test_not_writable(void **state)
 {
 	struct fs *fs = space("ext4", (struct usage){ 1024, 1000, 900, 800, 100, 90 });
@@ -262,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_xfs),	     cmocka_unit_test(test_inodes),
 		cmocka_unit_test(test_metadata),     cmocka_unit_test(test_metadata_distance),
 		cmocka_unit_test(test_not_writable), cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_mixed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
