@@ -56,8 +56,12 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE)
+        # What it left behind may have these too, and ends with them.
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.thread.join(PATIENCE)
-        self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -159,7 +163,7 @@ class Tree(Program):
     def close(self):
         if self.process.poll() is None:
             with open(self.path, "r+b") as file:
-                file.seek(ABANDONED_OFFSET + 4)
+                file.seek(ABANDONED_OFFSET)
                 file.write(struct.pack("=I", 1))
         super().close()
 
