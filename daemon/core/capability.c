@@ -61,10 +61,11 @@ static const struct family families[] = {
 		.module = FREEZE,
 	},
 	{
+		/* what it says of damage is a reason to look, and nothing shows it then */
 		.types = f2fs_types,
 		.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(IO_ERROR),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
-		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
+		.kmsg = BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
 		.module = FREEZE,
 	},
 	{
@@ -105,12 +106,18 @@ static const struct family foreign = {
 	.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(IO_ERROR),
 };
 
+/* A program answers, and the block layer tells of its disk all the same (fuseblk). */
+static const struct family foreign_disk = {
+	.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(IO_ERROR),
+	.kmsg = BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
+};
+
 static const struct family *family_find(const struct superblock *sb)
 {
 	if (superblock_is_image(sb))
 		return &image;
 	if (superblock_class(sb) != SUPERBLOCK_LOCAL)
-		return &foreign;
+		return sb->key.major != 0 ? &foreign_disk : &foreign;
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		for (const char *const *type = families[i].types; *type; type++)

@@ -72,14 +72,16 @@ static void test_table(void **state)
 		{ "btrfs", 0, &stock, "enospc-metadata corrupted io-error writeback-error" },
 		{ "btrfs", 0, &all,
 		  "enospc-metadata corrupted io-error writeback-error frozen thawed" },
-		{ "f2fs", 8, &stock, "enospc-inodes corrupted io-error writeback-error" },
+		{ "f2fs", 8, &stock, "enospc-inodes io-error writeback-error" },
+		{ "f2fs", 8, &common, "enospc-inodes io-error corrupted" },
 		{ "tmpfs", 0, &all, "enospc-inodes" },
 		{ "overlay", 0, &all, "enospc-inodes" },
 		{ "vfat", 8, &stock, "io-error writeback-error" },
 		{ "reiserfs", 8, &stock, "enospc-inodes io-error writeback-error" },
 		{ "nfs4", 0, &all, "enospc-inodes io-error" },
 		{ "fuse.sshfs", 0, &all, "enospc-inodes io-error" },
-		{ "fuseblk", 8, &all, "enospc-inodes io-error" },
+		{ "fuseblk", 8, &none, "enospc-inodes io-error" },
+		{ "fuseblk", 8, &all, "enospc-inodes io-error writeback-error" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
