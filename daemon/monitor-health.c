@@ -109,7 +109,10 @@ void monitor_look_soon(struct monitor *monitor, bool ask_root)
 	}
 }
 
-/* statmount() asks by id and touches no mount; any of them leads to the superblock. */
+/*
+ * statmount() asks by id and touches no mount; any of them leads to the superblock.
+ * Others than ext4 have none of the options, and some read their disk for them.
+ */
 static int look_super(const struct monitor *monitor, struct statmount_super *ret)
 {
 	const struct superblock *sb = monitor->fs.sb;
@@ -118,7 +121,7 @@ static int look_super(const struct monitor *monitor, struct statmount_super *ret
 	for (size_t i = 0; i < sb->n_mounts; i++) {
 		if (sb->mounts[i]->unique_id == 0)
 			continue;
-		r = statmount_super(sb->mounts[i]->unique_id, ret);
+		r = statmount_super(sb->mounts[i]->unique_id, is_ext(monitor), ret);
 		if (r != -ENOENT)
 			return r;
 	}

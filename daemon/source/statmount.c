@@ -320,26 +320,23 @@ static bool options_have(const char *options, const char *name)
 	return false;
 }
 
-int statmount_super(uint64_t unique_id, struct statmount_super *ret)
+int statmount_super(uint64_t unique_id, bool with_options, struct statmount_super *ret)
 {
 	_cleanup_free_ struct kernel_statmount *facts = NULL;
-	const uint64_t mask = KERNEL_STATMOUNT_SB_BASIC | KERNEL_STATMOUNT_MNT_OPTS;
+	const uint64_t options_mask = with_options ? KERNEL_STATMOUNT_MNT_OPTS : 0;
+	size_t n_str = with_options ? OPTIONS_MAX : 0;
 	const char *options = "";
-	size_t n_str = OPTIONS_MAX;
 	int r;
 
 	assert(ret);
 
-	r = statmount_read(unique_id, mask, n_str, &facts);
-	/* An overlay of hundreds of layers; neither option is one of its. */
-	if (r == -EOVERFLOW)
-		r = statmount_read(unique_id, KERNEL_STATMOUNT_SB_BASIC, 0, &facts);
+	r = statmount_read(unique_id, KERNEL_STATMOUNT_SB_BASIC | options_mask, n_str, &facts);
 	if (r < 0)
 		return r;
 	if (!(facts->mask & KERNEL_STATMOUNT_SB_BASIC))
 		return -EOPNOTSUPP;
 
-	if (facts->mask & KERNEL_STATMOUNT_MNT_OPTS) {
+	if (facts->mask & options_mask) {
 		options = statmount_string(facts, n_str);
 		if (!options)
 			return -EBADMSG;

@@ -7,7 +7,8 @@
  * The mnt_id of mountinfo is given to the next mount as soon as it is free;
  * the unique id of Linux 6.8 never is. This keeps which mnt_id stands for which
  * unique id, by listmount() and statmount(), in step with readings of mountinfo.
- * Neither call touches a mount or can hang.
+ * Neither call touches a mount or can hang; only who asks for the options of a
+ * superblock is at the mercy of its filesystem, and btrfs reads its disk for them.
  *
  * Unique ids are given in order of creation. Usually only those above the
  * last one known are asked for; but a mount may be created long before it is
@@ -58,19 +59,22 @@ struct statmount_super {
 
 /**
  * statmount_super() - flags and options of the superblock in one call
+ * @with_options:	only for a filesystem that has ->emergency_ro and ->shutdown and
+ *			waits for no disk to say so: ext2, ext3, ext4
  *
- * Where the kernel tells no options (before 6.11) those are false.
+ * Without them, and where the kernel tells none (before 6.11), those are false.
  *
  * Return: 0, -ENOENT (no such mount any more), -EOPNOTSUPP (no statmount(),
  * before 6.8), or another negative errno.
  */
-int statmount_super(uint64_t unique_id, struct statmount_super *ret);
+int statmount_super(uint64_t unique_id, bool with_options, struct statmount_super *ret);
 
 /**
  * statmount_options() - options of the superblock, as the kernel has them now
  * @ret:	NUL-terminated, "rw,emergency_ro"
  *
- * Says what statfs() does not: emergency_ro, shutdown.
+ * Says what statfs() does not: emergency_ro, shutdown. May sleep: btrfs looks
+ * up the name of a subvolume on its disk.
  *
  * Return: 0, -ENOENT (no such mount any more), -EOVERFLOW (longer than
  * @n_ret), -EOPNOTSUPP (not in this kernel), or another negative errno.

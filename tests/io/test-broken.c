@@ -149,7 +149,7 @@ static void test_ext4(void **state)
 
 	image_or_skip("/mnt/ext4", "ext4", "32M");
 	broken = mount_of("/mnt/ext4");
-	r = statmount_super(broken.unique_id, &super);
+	r = statmount_super(broken.unique_id, true, &super);
 	if (r == 0) {
 		assert_false(super.read_only);
 		assert_false(super.emergency_ro);
@@ -161,9 +161,12 @@ static void test_ext4(void **state)
 	assert_int_equal(call.statfs.error, 0);
 	assert_true(call.statfs.root_known);
 	if (r == 0) {
-		assert_return_code(statmount_super(broken.unique_id, &super), 0);
+		assert_return_code(statmount_super(broken.unique_id, true, &super), 0);
 		assert_true(super.shutdown);
 		assert_false(super.read_only);
+		/* What was not asked for is not read. */
+		assert_return_code(statmount_super(broken.unique_id, false, &super), 0);
+		assert_false(super.shutdown);
 	}
 	print_message("ext4 after a shutdown: root %d, statmount %d\n", call.statfs.root_error, r);
 	assert_return_code(umount2("/mnt/ext4", UMOUNT_NOFOLLOW), errno);
@@ -182,7 +185,7 @@ static void test_emergency(void **state)
 	assert_return_code(mount(NULL, "/mnt/emergency", NULL, MS_REMOUNT, "errors=remount-ro"),
 			   errno);
 	broken = mount_of("/mnt/emergency");
-	if (statmount_super(broken.unique_id, &super) < 0) {
+	if (statmount_super(broken.unique_id, true, &super) < 0) {
 		print_message("SKIPPED: this kernel has no statmount()\n");
 		skip();
 	}
@@ -196,7 +199,7 @@ static void test_emergency(void **state)
 	assert_int_equal(system(command), 0);
 	end = now_us() + PATIENCE_US;
 	do
-		assert_return_code(statmount_super(broken.unique_id, &super), 0);
+		assert_return_code(statmount_super(broken.unique_id, true, &super), 0);
 	while (!super.emergency_ro && !super.read_only && now_us() < end);
 	assert_true(super.emergency_ro || super.read_only);
 	assert_false(super.shutdown);
@@ -204,7 +207,7 @@ static void test_emergency(void **state)
 	assert_int_equal(errno, EROFS);
 	print_message("after an error: %s\n", super.emergency_ro ? "emergency_ro" : "ro");
 	assert_return_code(umount2("/mnt/emergency", UMOUNT_NOFOLLOW), errno);
-	assert_int_equal(statmount_super(broken.unique_id, &super), -ENOENT);
+	assert_int_equal(statmount_super(broken.unique_id, true, &super), -ENOENT);
 }
 
 static void fill(const char *path)
