@@ -36,7 +36,7 @@ struct health {
 	sd_event_source *timer;
 	uint64_t timer_us; /* when it is set to; UINT64_MAX: it is off */
 	bool common;
-	LIST_HEAD(, health_waiter) waiters;
+	struct waiter_queue waiters;
 };
 
 static void health_set_timer(struct health *health, uint64_t due_us)
@@ -55,12 +55,7 @@ void health_wait(struct health *health, struct health_waiter *waiter, uint64_t d
 	assert(health);
 	assert(waiter);
 
-	if (waiter->queued && due_us == UINT64_MAX)
-		LIST_REMOVE(waiter, link);
-	else if (!waiter->queued && due_us != UINT64_MAX)
-		LIST_INSERT_HEAD(&health->waiters, waiter, link);
-	waiter->queued = due_us != UINT64_MAX;
-	waiter->due_us = due_us;
+	waiter_queue_set(&health->waiters, &waiter->waiter, due_us);
 
 	/* A timer that comes too early finds nothing to do and is set anew. */
 	if (due_us < health->timer_us)
@@ -70,28 +65,20 @@ void health_wait(struct health *health, struct health_waiter *waiter, uint64_t d
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct health *health = userdata;
-	uint64_t now_us = manager_now(health->manager), next_us = UINT64_MAX;
-	struct health_waiter *ready[HEALTH_BATCH], *waiter;
-	size_t n = 0;
+	uint64_t now_us = manager_now(health->manager);
+	struct waiter *ready[HEALTH_BATCH];
+	size_t n;
 
 	/* What the kernel said until now belongs to what is told or looked at. */
 	if (health->kmsg)
 		kmsg_catch_up(health->kmsg);
 
-	LIST_FOREACH(waiter, &health->waiters, link)
-		if (waiter->due_us <= now_us && n < HEALTH_BATCH)
-			ready[n++] = waiter;
-
+	n = waiter_queue_pop(&health->waiters, now_us, ready, HEALTH_BATCH);
 	/* None of them ends another one's life. */
 	for (size_t i = 0; i < n; i++)
-		health_wait(health, ready[i], UINT64_MAX);
-	for (size_t i = 0; i < n; i++)
-		monitor_health_due(ready[i]->monitor);
+		monitor_health_due(((struct health_waiter *)ready[i])->monitor);
 
-	LIST_FOREACH(waiter, &health->waiters, link)
-		if (waiter->due_us < next_us)
-			next_us = waiter->due_us;
-	health_set_timer(health, next_us);
+	health_set_timer(health, waiter_queue_due(&health->waiters));
 	return 0;
 }
 
@@ -199,6 +186,7 @@ int health_new(struct health **ret, struct manager *manager)
 		return -ENOMEM;
 	health->manager = manager;
 	health->timer_us = UINT64_MAX;
+	waiter_queue_init(&health->waiters);
 	health->common = kernel_has_common_errors();
 
 	r = health_device_new(&health->devices, manager);
@@ -228,7 +216,7 @@ struct health *health_free(struct health *health)
 	if (!health)
 		return NULL;
 
-	assert(LIST_EMPTY(&health->waiters));
+	assert(waiter_queue_due(&health->waiters) == UINT64_MAX);
 
 	errors_free(health->errors);
 	kmsg_free(health->kmsg);

@@ -16,11 +16,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/core/capability.h"
 #include "daemon/core/cleanup.h"
+#include "daemon/core/waiter.h"
 
 struct errors;
 struct health;
@@ -29,10 +29,8 @@ struct monitor;
 
 /* Embedded in a monitor: its place among those that wait. Zeroed: it does not. */
 struct health_waiter {
-	LIST_ENTRY(health_waiter) link;
+	struct waiter waiter; /* first: what the queue knows */
 	struct monitor *monitor;
-	uint64_t due_us;
-	bool queued;
 };
 
 /** health_new() - only builds; Return: 0 or a negative errno */
