@@ -38,14 +38,20 @@ class Backed(Disk):
         # Some room for what the backing needs besides the image itself.
         mount_raw("backing", self.backing, "tmpfs", 0, f"size={size_mb + 1}M")
         super().__init__(kind, os.path.join(MOUNTS, name), os.path.join(self.backing, "image"))
-        fd = os.open(self.image, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.posix_fallocate(fd, 0, size_mb * MIB)
-        os.close(fd)
-        # No discard: what was allocated for the image stays.
-        keep = {"ext4": ["-E", "nodiscard"], "xfs": ["-K"], "btrfs": ["-K"]}[kind]
+        self._allocate(size_mb * MIB)
+        # No discard, and no zeroes later on, which would be holes: what is allocated for the image stays.
+        keep = {"ext4": ["-E", "nodiscard,lazy_itable_init=0"], "xfs": ["-K"], "btrfs": ["-K"]}[kind]
         block = ["-b", "4096"] if kind == "ext4" else []
         run(*MKFS[kind], *keep, *block, *mkfs, self.image)
+        self._allocate(size_mb * MIB)
         self.mount(options=options)
+
+    def _allocate(self, size):
+        fd = os.open(self.image, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, size)
+        finally:
+            os.close(fd)
 
     def lose(self, start, length):
         """From now on nothing can be written to this range of the device."""
