@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,17 +116,18 @@ static void allocations_fail(void)
 {
 	struct wanted_level level = { "low", FS_LEVEL_BLOCKS, 1, 1 };
 	unsigned int n_granted = 0, n_refused = 0, i;
-	int fd, error;
+	int fd, error, fail;
 
 	mount_disk("tmpfs", "tmpfs", "/mnt/t", "");
 	fd = open_path("/mnt/t");
 	CHECK_INT(client_open(&client), 0);
-	write_text("/sys/kernel/debug/failslab/probability", "10");
 	write_text("/sys/kernel/debug/failslab/times", "-1");
 	write_text("/sys/kernel/debug/failslab/verbose", "0");
 	write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
 	write_text("/sys/kernel/debug/failslab/task-filter", "Y");
+	/* Of this process alone, and then at all */
 	write_text("/proc/self/make-it-fail", "1");
+	write_text("/sys/kernel/debug/failslab/probability", "10");
 	for (i = 0; i < 3000; i++) {
 		error = i % 4 == 0   ? client_fs_set(&client, fd, ALL, ALL_FILE_EVENTS)
 			: i % 4 == 1 ? client_levels(&client, fd, &level, 1)
@@ -137,7 +139,11 @@ static void allocations_fail(void)
 		else
 			n_granted++;
 	}
-	write_text("/sys/kernel/debug/failslab/probability", "0");
+	/* Opening that file may fail as well. */
+	do
+		fail = open("/sys/kernel/debug/failslab/probability", O_WRONLY | O_CLOEXEC);
+	while (fail < 0 || write(fail, "0", 1) != 1);
+	close(fail);
 	CHECK(n_granted > 0);
 	CHECK(n_refused > 0);
 	printf("VM-FIGURE failing allocations: %u granted, %u refused\n", n_granted, n_refused);
