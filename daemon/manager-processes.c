@@ -8,7 +8,9 @@
 #include <syslog.h>
 
 #include "daemon/manager.h"
+#include "daemon/names.h"
 #include "daemon/output/catalog.h"
+#include "daemon/output/journal-entry.h"
 #include "daemon/output/journal.h"
 
 /* What a rule of the policy found, for the journal and the bus. */
@@ -43,15 +45,23 @@ static const char *message_id(const struct bus_process_warning *warning)
 static void on_warn(const struct bus_process_warning *warning, void *userdata)
 {
 	struct manager *manager = userdata;
-	char text[256], more[64] = "";
+	char text[256], more[64] = "", pid[16];
+	const struct journal_field fields[] = {
+		{ JOURNAL_FIELD_CODE, warning->code },
+		{ JOURNAL_FIELD_SEVERITY, warning->severity },
+		{ JOURNAL_FIELD_PID, pid },
+		{ JOURNAL_FIELD_RULE, warning->rule },
+	};
 
+	(void)snprintf(pid, sizeof(pid), "%" PRIu32, warning->pid);
 	describe(warning, text, sizeof(text));
 	if (warning->suppressed > 0)
 		(void)snprintf(more, sizeof(more), " (%" PRIu64 " more were not told)",
 			       warning->suppressed);
 	/* Rules are the administrator's, and each is told once a minute at most. */
-	journal_log(LOG_WARNING, message_id(warning), "[process %s] %s%s", warning->rule, text,
-		    more);
+	journal_log_fields(LOG_WARNING, message_id(warning), fields,
+			   sizeof(fields) / sizeof(*fields), "[process %s] %s%s", warning->rule,
+			   text, more);
 	bus_process_warning(manager->bus, warning);
 }
 

@@ -30,6 +30,12 @@ struct journal_entry {
 	size_t n_data;
 };
 
+/* One more field of a line about the daemon; names are in names.h. */
+struct journal_field {
+	const char *name;
+	const char *value; /* has passed escape(), if foreign */
+};
+
 void journal_entry_deinit(struct journal_entry *entry);
 
 /**
@@ -41,6 +47,11 @@ void journal_entry_deinit(struct journal_entry *entry);
  */
 int journal_entry_log(struct journal_entry *ret, enum journal_form form, int priority,
 		      const char *message_id, const char *text);
+
+/** journal_entry_fields() - the same, with fields where the form has any */
+int journal_entry_fields(struct journal_entry *ret, enum journal_form form, int priority,
+			 const char *message_id, const char *text,
+			 const struct journal_field *fields, size_t n_fields);
 
 /**
  * journal_entry_event() - the entry of an event

@@ -208,16 +208,24 @@ static int on_writable(sd_event_source *source, int fd, uint32_t revents, void *
 	return 0;
 }
 
-static void journal_write(struct journal *j, int priority, const char *message_id, const char *text)
+static void journal_write_fields(struct journal *j, int priority, const char *message_id,
+				 const char *text, const struct journal_field *fields,
+				 size_t n_fields)
 {
 	struct journal_entry entry;
 
-	if (journal_entry_log(&entry, j->target.form, priority, message_id, text) < 0) {
+	if (journal_entry_fields(&entry, j->target.form, priority, message_id, text, fields,
+				 n_fields) < 0) {
 		journal_drop(j);
 		return;
 	}
 
 	journal_push(j, &entry);
+}
+
+static void journal_write(struct journal *j, int priority, const char *message_id, const char *text)
+{
+	journal_write_fields(j, priority, message_id, text, NULL, 0);
 }
 
 /* Cut at a whole character. */
@@ -256,6 +264,24 @@ void journal_log(int priority, const char *message_id, const char *format, ...)
 	va_end(ap);
 
 	journal_write(journal, priority, message_id, text);
+	errno = saved_errno;
+}
+
+void journal_log_fields(int priority, const char *message_id, const struct journal_field *fields,
+			size_t n_fields, const char *format, ...)
+{
+	char text[JOURNAL_TEXT_MAX];
+	int saved_errno = errno;
+	va_list ap;
+
+	if (!journal || priority > journal_level)
+		return;
+
+	va_start(ap, format);
+	format_text(text, format, ap);
+	va_end(ap);
+
+	journal_write_fields(journal, priority, message_id, text, fields, n_fields);
 	errno = saved_errno;
 }
 

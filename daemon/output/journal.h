@@ -15,6 +15,7 @@
  * Linux cannot write without waiting: let the service manager have stderr.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -55,6 +56,13 @@ void journal_set_level(enum config_log_level level);
  */
 void journal_log(int priority, const char *message_id, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+struct journal_field;
+
+/** journal_log_fields() - the same with fields of its own: journal-entry.h */
+void journal_log_fields(int priority, const char *message_id, const struct journal_field *fields,
+			size_t n_fields, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 /**
  * journal_log_limited() - the same for what a peer, a file or a disk can trigger

@@ -235,6 +235,10 @@ static void test_entry(void **state)
 
 static void test_entry_bounds(void **state)
 {
+	const struct journal_field fields[] = {
+		{ "FSEVENTS_CODE", "fork-rate" },
+		{ "FSEVENTS_RULE", "a\nFSEVENTS_CODE=b" },
+	};
 	static char bytes[DETAILS_MAX - 256];
 	struct details more = {};
 	struct journal_entry entry;
@@ -267,6 +271,14 @@ static void test_entry_bounds(void **state)
 			 0);
 	assert_int_equal(entry.n_data, 5);
 	assert_memory_equal(entry.data, "a  b\n", 5);
+	journal_entry_deinit(&entry);
+
+	assert_int_equal(journal_entry_fields(&entry, JOURNAL_FORM_NATIVE, LOG_ERR, "id", "text",
+					      fields, 2),
+			 0);
+	assert_field(&entry, "MESSAGE_ID", "id");
+	assert_field(&entry, "FSEVENTS_CODE", "fork-rate");
+	assert_field(&entry, "FSEVENTS_RULE", "a\nFSEVENTS_CODE=b");
 	journal_entry_deinit(&entry);
 
 	memset(value, 'x', sizeof(value));

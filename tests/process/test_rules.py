@@ -28,12 +28,18 @@ def wait_warning(client, rule, uid):
     return wait_for(failed, what=f"a warning of {rule}", interval=0.2)
 
 
-def test_users_by_name(processes, client):
-    running = processes(RULES.format("nobody"))
+def test_users_by_name(processes, client, journal):
+    processes(RULES.format("nobody"), journal=journal)
     client.call("SubscribeProcessWarnings", "a{sv}", {})
-    for warning in wait_warning(client, "named", NOBODY):
-        assert warning[2] == "exit-status" and warning[5] == NOBODY
-    assert "there is no user" not in running.stderr()
+    warned = wait_warning(client, "named", NOBODY)
+    assert all(one[2] == "exit-status" and one[5] == NOBODY for one in warned)
+    assert not [e for e in journal.entries if b"there is no user" in e["MESSAGE"]]
+
+    def entries():
+        return [e for e in journal.entries if e.get("FSEVENTS_PID") == b"%d" % warned[0][4]]
+    entry, = wait_for(entries, what="the entry of the warning")
+    assert entry["FSEVENTS_CODE"] == b"exit-status" and entry["FSEVENTS_SEVERITY"] == b"warning"
+    assert entry["FSEVENTS_RULE"] == b"named"
 
 
 def test_a_user_who_is_not_there(processes, client):
