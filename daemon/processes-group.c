@@ -15,6 +15,9 @@
 /* Signals for one group in one turn of the loop. */
 #define CHANGED_BATCH 8
 
+/* About a packet full: a stream takes so many at once, whatever the latency. */
+#define STREAM_ITEMS (GROUP_STREAM_PACKET / 64)
+
 #define FILE_MAX 4096
 
 struct tracked *tracked_find(struct processes *processes, uint64_t id)
@@ -84,6 +87,9 @@ static void on_event(struct group *group, uint64_t seq, const struct group_event
 			       n > 0 ? (size_t)n : 0) == PROCESS_QUEUE_E_DROPPED) {
 		tracked->dropped++;
 		processes->dropped++;
+	} else if (tracked->stream && tracked->queue.n_items % STREAM_ITEMS == 0) {
+		/* In a storm it would be full before its time. A full socket is not asked each time. */
+		(void)tracked_flush_stream(tracked);
 	}
 	processes_flush_later(processes);
 }
@@ -341,8 +347,9 @@ void processes_flush(struct processes *processes)
 
 	processes->busy++;
 	LIST_FOREACH(tracked, &processes->tracked, all) {
-		for (unsigned int i = 0; i < CHANGED_BATCH && has_something(tracked); i++)
-			if (flush_one(tracked) < 0)
+		/* A stream ends this itself, when its socket is full. */
+		for (unsigned int i = 0; has_something(tracked); i++)
+			if ((!tracked->stream && i == CHANGED_BATCH) || flush_one(tracked) < 0)
 				break;
 		more |= has_something(tracked);
 	}

@@ -11,6 +11,7 @@ void process_queue_init(struct process_queue *queue)
 	assert(queue);
 
 	STAILQ_INIT(&queue->items);
+	queue->n_items = 0;
 	queue->lost = (struct process_loss){};
 }
 
@@ -60,6 +61,7 @@ int process_queue_push(struct process_queue *queue, struct quota *quota, uid_t u
 	copy->lost = queue->lost;
 	queue->lost = (struct process_loss){};
 	STAILQ_INSERT_TAIL(&queue->items, copy, next);
+	queue->n_items++;
 	return 0;
 }
 
@@ -80,6 +82,7 @@ void process_queue_pop(struct process_queue *queue)
 	assert(item);
 
 	STAILQ_REMOVE_HEAD(&queue->items, next);
+	queue->n_items--;
 	quota_release(&item->charge);
 	free(item);
 }

@@ -34,6 +34,7 @@ struct process_item {
 /* Initialised by process_queue_init(). */
 struct process_queue {
 	STAILQ_HEAD(, process_item) items;
+	size_t n_items;
 	struct process_loss lost; /* behind the last item */
 };
 
