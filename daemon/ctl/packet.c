@@ -37,13 +37,16 @@ static int read_details(struct details *ret, const uint8_t *data, size_t n)
 	return 0;
 }
 
-static size_t n_details(const struct packet_record *record)
+/* Bytes of the variable part, without padding. */
+static size_t n_variable_used(const struct packet_record *record)
 {
 	switch (record->kind) {
 	case FSEVENTS_KIND_EVENT:
 		return record->event.n_details;
 	case FSEVENTS_KIND_AMEND:
 		return record->amend.n_details;
+	case FSEVENTS_KIND_GROUP:
+		return record->group_event.n_file;
 	default:
 		return 0;
 	}
@@ -60,6 +63,12 @@ static size_t fixed_size(uint16_t kind)
 		return sizeof(struct fsevents_amend);
 	case FSEVENTS_KIND_LOST:
 		return sizeof(struct fsevents_lost);
+	case FSEVENTS_KIND_GROUP:
+		return sizeof(struct fsevents_group_event);
+	case FSEVENTS_KIND_GROUP_LOST:
+		return sizeof(struct fsevents_group_lost);
+	case FSEVENTS_KIND_GROUP_EMPTY:
+		return sizeof(struct fsevents_group_empty);
 	default:
 		return 0;
 	}
@@ -87,21 +96,25 @@ int packet_next(const uint8_t *packet, size_t n, size_t *offset, struct packet_r
 	if (head.size > n || head.size < head.header_size || head.header_size < sizeof(head))
 		return -EBADMSG;
 
-	static_assert(sizeof(record.hello) >= sizeof(record.event), "hello is the largest");
+	static_assert(sizeof(record.group_empty) >= sizeof(record.event) &&
+			      sizeof(record.group_empty) >= sizeof(record.hello),
+		      "it is the largest");
 	record.kind = head.kind;
 	n_fixed = fixed_size(head.kind);
 	if (n_fixed > head.header_size)
 		n_fixed = head.header_size;
-	memcpy(&record.hello, data, n_fixed);
+	memcpy(&record.group_empty, data, n_fixed);
 	/* Text of a peer that forgot the end of it. */
 	if (head.kind == FSEVENTS_KIND_HELLO)
 		record.hello.epoch[sizeof(record.hello.epoch) - 1] = '\0';
 
 	n_variable = head.size - head.header_size;
-	n_used = n_details(&record);
+	n_used = n_variable_used(&record);
 	if (n_used > n_variable)
 		return -EBADMSG;
-	if (read_details(&record.details, data + head.header_size, n_used) < 0) {
+	if (head.kind == FSEVENTS_KIND_GROUP) {
+		record.file = data + head.header_size;
+	} else if (read_details(&record.details, data + head.header_size, n_used) < 0) {
 		packet_record_deinit(&record);
 		return -ENOMEM;
 	}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -146,13 +147,20 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+static void feed_left(struct track_feed *feed)
+{
+	standard_error("the daemon left");
+	feed->live = false;
+	feed->left = true;
+}
+
 static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct track_feed *feed = userdata;
 
-	standard_error("the daemon left");
-	feed->live = false;
-	feed->left = true;
+	/* That ends by itself, behind what was told before. */
+	if (feed->stream < 0)
+		feed_left(feed);
 	return 0;
 }
 
@@ -226,7 +234,7 @@ int track_feed_open(struct track_feed *feed, sd_bus *bus, uint32_t pid, int pidf
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *members = NULL;
 	int r;
 
-	*feed = (struct track_feed){ .bus = bus, .tree = tree };
+	*feed = (struct track_feed){ .bus = bus, .tree = tree, .stream = -1 };
 	r = track(feed, pid, pidfd, &error);
 	if (r >= 0)
 		r = client_call(bus, GROUP_METHOD(feed, "ListMembers"), &error, &members, "a{sv}",
@@ -234,6 +242,8 @@ int track_feed_open(struct track_feed *feed, sd_bus *bus, uint32_t pid, int pidf
 	if (r >= 0)
 		r = read_members(feed, members, pid);
 	if (r >= 0)
+		r = track_stream_open(feed);
+	if (r == TRACK_STREAM_E_REFUSED)
 		r = client_call(bus, GROUP_METHOD(feed, "Start"), &error, NULL, NULL);
 	if (r < 0)
 		return client_failed(&error, r, "cannot follow the process");
@@ -242,14 +252,29 @@ int track_feed_open(struct track_feed *feed, sd_bus *bus, uint32_t pid, int pidf
 	return CTL_DONE;
 }
 
+static void process_stream(struct track_feed *feed)
+{
+	int r = track_stream_take(feed);
+
+	if (r < 0) {
+		standard_error("cannot read what the daemon tells: %s", strerror(-r));
+		feed->live = false;
+		feed->left = true;
+	} else if (!feed->live && !feed->has_totals) {
+		feed_left(feed);
+	}
+}
+
 void track_feed_process(struct track_feed *feed)
 {
 	int r = 1;
 
+	if (feed->live && feed->stream >= 0)
+		process_stream(feed);
 	while (feed->live && r > 0)
 		r = sd_bus_process(feed->bus, NULL);
 	if (r < 0)
-		(void)on_owner_changed(NULL, feed, NULL);
+		feed_left(feed);
 }
 
 bool track_feed_ask(struct track_feed *feed)
@@ -272,4 +297,6 @@ void track_feed_deinit(struct track_feed *feed)
 	sd_bus_slot_unref(feed->owner);
 	free(feed->path);
 	free(feed->sender);
+	if (feed->stream >= 0)
+		close(feed->stream);
 }

@@ -18,6 +18,7 @@
 #include "daemon/ctl/track.h"
 
 #define EXIT_OWN_FAILURE 125
+#define BUFSIZ_STDERR 65536
 
 struct tracker {
 	struct ctl *ctl;
@@ -104,7 +105,9 @@ static int tracker_follow(struct tracker *tracker, const char *pid_text)
 
 static int tracker_flush(struct tracker *tracker)
 {
-	if (tracker->file == stdout && standard_flush() != 0)
+	if (tracker->file != stdout)
+		(void)fflush(tracker->file);
+	else if (standard_flush() != 0)
 		tracker->deaf = true;
 	return tracker->deaf && !tracker->has_command ? 1 : 0;
 }
@@ -120,16 +123,17 @@ static void tracker_run(struct tracker *tracker)
 			{ .fd = tracker->signal_fd, .events = POLLIN },
 			{ .fd = tracker->child.pidfd, .events = POLLIN },
 			{ .fd = tracker->file == stdout ? STDOUT_FILENO : -1 },
+			{ .fd = tracker->feed.live ? tracker->feed.stream : -1, .events = POLLIN },
 		};
 
 		track_feed_process(&tracker->feed);
 		if (tracker_flush(tracker) != 0)
 			return;
 		if (!tracker->feed.live)
-			items[0].fd = -1;
+			items[0].fd = items[4].fd = -1;
 		if (!tracker->feed.live && tracker->child.pid == 0)
 			return;
-		if (poll(items, 4, -1) < 0)
+		if (poll(items, 5, -1) < 0)
 			continue;
 		if (items[1].revents)
 			on_signal(tracker);
@@ -193,6 +197,7 @@ int ctl_track(struct ctl *ctl)
 		.has_command = has_command,
 		.signal_fd = -1,
 		.child = { .pidfd = -1, .go_fd = -1, .error_fd = -1 },
+		.feed = { .stream = -1 },
 		/* The standard output of a command is its own. */
 		.file = has_command ? stderr : stdout,
 	};
@@ -204,6 +209,9 @@ int ctl_track(struct ctl *ctl)
 	}
 	if (has_command)
 		ctl->style.colour = ctl->style.colour && isatty(STDERR_FILENO);
+	/* Else each word of a line is written for itself. */
+	if (has_command)
+		(void)setvbuf(stderr, NULL, _IOFBF, BUFSIZ_STDERR);
 
 	r = tracker_main(&tracker);
 	track_feed_deinit(&tracker.feed);

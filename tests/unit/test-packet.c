@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/core/group-record.h"
 #include "daemon/core/record.h"
 #include "daemon/ctl/packet.h"
 
@@ -248,6 +249,47 @@ static void test_strange_details(void **state)
 	packet_record_deinit(&record);
 }
 
+static void test_group(void **state)
+{
+	const struct group_event exec = { .kind = GROUP_EXEC, .pid = 10, .other = 9, .status = 0 };
+	const struct group_totals totals = { .leader = 10, .forks = 3, .peak_rss_kib = 5 };
+	struct packet_record record;
+	uint8_t packet[512];
+	size_t n = 0, n_event, offset = 0;
+
+	n = n_event = group_record_put_event(packet, sizeof(packet), &exec, 4, 77, "/bin/true");
+	n += group_record_put_lost(packet + n, sizeof(packet) - n, 6);
+	n += group_record_put_empty(packet + n, sizeof(packet) - n, &totals);
+
+	assert_int_equal(packet_next(packet, n, &offset, &record), 1);
+	assert_int_equal(record.kind, FSEVENTS_KIND_GROUP);
+	assert_int_equal(record.group_event.seq, 4);
+	assert_int_equal(record.group_event.event, FSEVENTS_GROUP_EXEC);
+	assert_int_equal(record.group_event.other, 9);
+	assert_int_equal(record.group_event.n_file, 9);
+	assert_memory_equal(record.file, "/bin/true", 9);
+	assert_int_equal(record.details.n_data, 0);
+	packet_record_deinit(&record);
+
+	assert_int_equal(packet_next(packet, n, &offset, &record), 1);
+	assert_int_equal(record.kind, FSEVENTS_KIND_GROUP_LOST);
+	assert_int_equal(record.group_lost.count, 6);
+	packet_record_deinit(&record);
+
+	assert_int_equal(packet_next(packet, n, &offset, &record), 1);
+	assert_int_equal(record.kind, FSEVENTS_KIND_GROUP_EMPTY);
+	assert_int_equal(record.group_empty.forks, 3);
+	assert_int_equal(record.group_empty.peak_rss, 5);
+	assert_int_equal(record.group_empty.leader, 10);
+	packet_record_deinit(&record);
+	assert_int_equal(packet_next(packet, n, &offset, &record), 0);
+
+	/* A name that is longer than its record. */
+	packet[offsetof(struct fsevents_group_event, n_file)] = 200;
+	offset = 0;
+	assert_int_equal(next_of(packet, n_event, &offset, &record), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_kind_is_passed_over),
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_strange_details),
+		cmocka_unit_test(test_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
