@@ -61,26 +61,43 @@ void health_device_look_at_all(struct health_device *devices)
 			monitor_look_soon(sb->userdata, true);
 }
 
+/* What lies there, as a hint or a look; Return: whether anything does. */
+static bool devices_tell(struct health_device *devices, struct disk_device *above, size_t n_above,
+			 const struct kernel_message *message, enum fusion_source source)
+{
+	const struct fusion_hint look = { .kind = FUSION_HINT_LOOK, .source = source, .count = 1 };
+	uint64_t now_us = manager_now(devices->manager);
+	bool found = false;
+
+	for (size_t i = 0; i < n_above; i++) {
+		struct disk_device *device = &above[i];
+
+		if (message && !disk_device_has(device, message->sector))
+			continue;
+		found = true;
+		if (message && device->is_partition)
+			(void)device_tell(devices, device->number, &message->hint);
+		else if (!is_told(&device->told_us, now_us))
+			(void)device_tell(devices, device->number, &look);
+	}
+	return found;
+}
+
 /* @message: NULL, or that of the disk which names a sector, and then this alone is concerned. */
 static void above_tell(struct health_device *devices, struct device_number disk,
 		       const struct kernel_message *message, enum fusion_source source)
 {
-	const struct fusion_hint look = { .kind = FUSION_HINT_LOOK, .source = source, .count = 1 };
 	uint64_t now_us = manager_now(devices->manager);
 	struct disk_device *above;
 	size_t n_above;
 	int r;
 
 	r = disks_find(devices->disks, now_us, disk, &above, &n_above);
-	for (size_t i = 0; i < n_above; i++) {
-		struct disk_device *device = &above[i];
-
-		if (message && !disk_device_has(device, message->sector))
-			continue;
-		if (message && device->is_partition)
-			(void)device_tell(devices, device->number, &message->hint);
-		else if (!is_told(&device->told_us, now_us))
-			(void)device_tell(devices, device->number, &look);
+	if (!devices_tell(devices, above, n_above, message, source) && message) {
+		/* A partition may be there since then: the kernel sends no change of the disk. */
+		disks_changed(devices->disks);
+		r = disks_find(devices->disks, now_us, disk, &above, &n_above);
+		(void)devices_tell(devices, above, n_above, message, source);
 	}
 	if (r == DISKS_MORE)
 		health_device_look_at_all(devices);

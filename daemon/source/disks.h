@@ -19,7 +19,7 @@
 #include "daemon/core/config.h"
 
 #define DISKS_KEPT_US 1000000ULL
-#define DISKS_PAUSE_US 20000ULL
+#define DISKS_PAUSE_US 100000ULL
 /* Disks that are kept in mind, devices on one of them, and how they may be stacked. */
 #define DISKS_MAX 32
 #define DISKS_DEVICES 256

@@ -135,6 +135,29 @@ static void test_told(void **state)
 	assert_return_code(umount2("/mnt/told", UMOUNT_NOFOLLOW), errno);
 }
 
+/* Without any wake-up, and not once more at the next one. */
+static void test_catch_up(void **state)
+{
+	struct world *world = *state;
+	char trigger[128];
+	unsigned int n;
+	uint64_t end;
+
+	mount_ext4(world, "/mnt/caught", trigger);
+	loop_for(world->loop, 100000);
+	world->told = false;
+	write_file(trigger, "text");
+	end = now_us() + PATIENCE_US;
+	while (!world->told && now_us() < end)
+		kmsg_catch_up(world->kmsg);
+	assert_true(world->told);
+
+	n = world->n_messages;
+	loop_for(world->loop, 100000);
+	assert_int_equal(world->n_messages, n);
+	assert_return_code(umount2("/mnt/caught", UMOUNT_NOFOLLOW), errno);
+}
+
 /* Written by a process, word for word what the kernel says. */
 static void test_forged(void **state)
 {
@@ -254,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_catch_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overwritten, setup, teardown),
