@@ -53,6 +53,18 @@ static struct fusion_failure *find_open(struct fusion_failure *failures, uint64_
 	return found;
 }
 
+/*
+ * What was not told yet gets the name that it lacks. And iomap names the file of
+ * a lost write in a line without an end, which is not seen before the kernel's next
+ * message: long after the block layer's was told.
+ */
+static bool can_be_named(const struct fusion_failure *failure, uint64_t now_us,
+			 const struct fusion_hint *hint)
+{
+	return failure->waits || (hint->kind == FUSION_HINT_WRITEBACK_ERROR &&
+				  failure->window_us == 0 && now_us < failure->end_us);
+}
+
 static struct fusion_failure *failure_find(struct fusion_failure *failures, uint64_t now_us,
 					   const struct fusion_hint *hint)
 {
@@ -64,9 +76,8 @@ static struct fusion_failure *failure_find(struct fusion_failure *failures, uint
 	if (!hint->has_inode)
 		return find_open(failures, now_us) ?: found;
 
-	/* What was not told yet gets the name that it lacks. */
 	found = find_exact(failures, &nameless);
-	return found && found->waits ? found : NULL;
+	return found && can_be_named(found, now_us, hint) ? found : NULL;
 }
 
 /* A place for a new failure; what one before it has not told passes to the common one. */
@@ -171,7 +182,7 @@ void fusion_failure_add(struct fusion *fusion, uint64_t now_us, const struct fus
 	else
 		failure_learn(failure, hint);
 
-	if (failure->waits && hint->has_inode && !failure->has_inode && !is_common) {
+	if (hint->has_inode && !failure->has_inode && !is_common) {
 		failure->has_inode = true;
 		failure->inode = hint->inode;
 	}

@@ -139,6 +139,28 @@ static void test_writeback(void **state)
 	assert_int_equal(fusion_reason(&fs->fusion), READ_ONLY_NO);
 }
 
+/* The name of the file comes when somebody else makes the kernel say something. */
+static void test_writeback_named_late(void **state)
+{
+	struct fs *fs = sound("xfs");
+
+	HINT(fs, WRITEBACK_ERROR, KMSG, .error = ENOSPC);
+	fs_pass(fs, 2250 * MS);
+	HINT(fs, WRITEBACK_ERROR, KMSG, .error = EIO, .has_inode = true, .inode = 131);
+	fs_pass(fs, SECOND);
+	HINT(fs, WRITEBACK_ERROR, KMSG, .error = ENOSPC);
+	fs_pass(fs, SECOND);
+	assert_string_equal(fs_codes(fs), "writeback-error");
+	assert_int_equal(fs->told[0].fact.error, ENOSPC);
+	HINT(fs, WRITEBACK_ERROR, KMSG, .error = EIO, .has_inode = true, .inode = 132);
+	fs_pass(fs, SECOND);
+	assert_string_equal(fs_codes(fs), "writeback-error writeback-error");
+	assert_int_equal(fs->told[1].fact.inode, 132);
+	fs_pass(fs, 100 * SECOND);
+	assert_int_equal(fs->n_told, 2);
+	assert_int_equal(fusion_error_count(&fs->fusion), 4);
+}
+
 /* What btrfs counts, it has logged or the block layer has: not twice. */
 static void test_btrfs_checksum(void **state)
 {
@@ -682,6 +704,7 @@ int main(void)
 		cmocka_unit_test(test_counter_late),
 		cmocka_unit_test(test_counter_reset),
 		cmocka_unit_test(test_writeback),
+		cmocka_unit_test(test_writeback_named_late),
 		cmocka_unit_test(test_btrfs_checksum),
 		cmocka_unit_test(test_several_objects),
 		cmocka_unit_test(test_btrfs_surplus),
