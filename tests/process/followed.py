@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process group as its owner sees it, and what must always hold of it."""
 
-import os
 import socket
 import struct
 import threading
@@ -152,7 +151,11 @@ def check_against_truth(events, truth, leader, outside=()):
 
 
 class Stream(threading.Thread):
-    """Packets of a descriptor until its end."""
+    """The records of a group's stream, until its end."""
+
+    KIND_EVENT, KIND_LOST, KIND_EMPTY = 128, 129, 130
+    HEAD = struct.Struct("=IHH")
+    EVENT = struct.Struct("=8x QQ IIIi II")
 
     def __init__(self, fd):
         super().__init__(daemon=True)
@@ -161,27 +164,36 @@ class Stream(threading.Thread):
         self.start()
 
     def run(self):
-        while True:
-            packet = self.socket.recv(65536)
-            if not packet:
-                return
+        while packet := self.socket.recv(65536):
             self.packets.append(packet)
 
-    def records(self):
-        """(kind, fixed part and rest) of each so far."""
+    def _records(self):
+        """(kind, offset of what varies, bytes) of each so far."""
         for packet in list(self.packets):
             offset = 0
             while offset < len(packet):
-                size, header_size, kind = struct.unpack_from("=IHH", packet, offset)
+                size, header_size, kind = self.HEAD.unpack_from(packet, offset)
                 assert size % 8 == 0 and 8 <= header_size <= size <= len(packet) - offset
-                yield kind, packet[offset:offset + header_size], packet[offset + header_size:offset + size]
+                yield kind, header_size, packet[offset:offset + size]
                 offset += size
+
+    def events(self):
+        """Numbered from 1 without a gap; nothing comes after Empty, and no loss."""
+        told, over = [], False
+        for kind, header_size, data in self._records():
+            assert not over and kind != self.KIND_LOST
+            over = kind == self.KIND_EMPTY
+            if kind != self.KIND_EVENT:
+                continue
+            seq, when, event, pid, other, status, n_file, _ = self.EVENT.unpack_from(data)
+            assert seq == len(told) + 1
+            told.append(Told(event, pid, other, when, status, data[header_size:header_size + n_file]))
+        return told
+
+    def is_over(self):
+        return any(kind == self.KIND_EMPTY for kind, _, _ in self._records())
 
     def close(self):
         self.socket.shutdown(socket.SHUT_RDWR)
         self.join(PATIENCE)
         self.socket.close()
-
-
-def executable_of(event):
-    return os.fsdecode(event.file)

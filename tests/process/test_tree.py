@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Random trees of processes: what a group tells, against what they know of themselves."""
 
+import json
 import os
 
 import pytest
 
+import service
 from client import BusError
-from followed import EXEC, FORK, Follower, check_against_truth, check_membership
+from followed import EXEC, FORK, INTERFACE, Follower, Stream, check_against_truth, check_membership
 from waiting import wait_for
 
 SEEDS = (1, 2, 3, 4, 5, 6)
@@ -71,7 +73,7 @@ def test_by_its_user(processes, tree, follow, as_user, seed):
     assert totals["incomplete"] is False and totals["lost"] == 0
 
 
-@pytest.mark.parametrize("seed", (21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32))
+@pytest.mark.parametrize("seed", (21, 22, 23))
 def test_followed_while_it_grows(processes, tree, follow, seed):
     """Asked for between two checkpoints: from then on no member is missed, whatever was going on."""
     processes()
@@ -148,3 +150,43 @@ def test_counters_alone(processes, tree, follow):
     with pytest.raises(BusError) as error:
         group.get("Live")
     assert error.value.name == "org.freedesktop.DBus.Error.UnknownObject"
+
+
+@pytest.mark.parametrize("seed", (61, 62))
+def test_by_stream(processes, tree, follow, client, seed):
+    """The same over OpenStream; with hold from the first event on, and then by no signal."""
+    processes()
+    one = tree(seed, options=("--spaces",))
+    group = follow(one.leader, hold=True)
+    _, fds = client.call_with_fds("OpenStream", "a{sv}", {}, path=group.path, interface=INTERFACE)
+    stream = Stream(fds[0])
+    one.run()
+    wait_for(stream.is_over, what="the end of the stream")
+    events = stream.events()
+    stream.close()
+    follower = Follower({one.leader})
+    follower.take(events)
+    assert not follower.members
+    check_against_truth(events, one.truth(), one.leader)
+    assert not group.events()
+
+
+@pytest.mark.parametrize("seed", (71,))
+def test_by_command_line(processes, tree, bus, start, seed):
+    """fseventsctl track --json of the leader: the same forks, execs and ends, and the totals."""
+    processes()
+    one = tree(seed)
+    track = start(service.executable().replace("fseventsd", "fseventsctl"), "--bus=" + bus.address,
+                  "track", "--json", one.leader)
+    lines = [json.loads(track.line())]
+    assert lines[0]["event"] == "member" and lines[0]["pid"] == one.leader
+    one.run()
+    while line := track.line():
+        lines.append(json.loads(line))
+    assert track.wait() == 0
+    truth = one.truth()
+    forks = {(line["pid"], line["child"]) for line in lines if line["event"] == "fork"}
+    assert forks == {(pid, child) for pid, _, child, _ in truth.forks}
+    ends = {line["pid"]: line for line in lines if line["event"] == "exit"}
+    assert set(ends) == truth.born() | {one.leader}
+    assert len([line for line in lines if line["event"] == "exec"]) == len(truth.execs)
