@@ -81,12 +81,10 @@ static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 	struct processes *processes = relayed->processes;
 	struct bus_refusal refusal;
 
-	if (processes->bus) {
-		(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
-				       why == RELAY_STOPPED ? "It was stopped meanwhile"
-							    : "The process is not what it was");
-		relayed_answer(relayed, &refusal);
-	}
+	(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
+			       why == RELAY_STOPPED ? "It was stopped meanwhile"
+						    : "The process is not what it was");
+	relayed_answer(relayed, &refusal);
 
 	LIST_REMOVE(relayed, all);
 	relayed_free(relayed);

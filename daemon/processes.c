@@ -249,6 +249,16 @@ int processes_new(struct processes **ret, sd_event *loop, const struct processes
 	return 0;
 }
 
+/* Where the bus has left before, nobody hears it, but the answers are owned here. */
+static void answer_all(struct processes *processes)
+{
+	struct bus_refusal refusal;
+
+	(void)processes_refuse(&refusal, SD_BUS_ERROR_NO_REPLY, "The daemon stops");
+	processes_fail_groups(processes, &refusal);
+	processes_fail_relays(processes, &refusal);
+}
+
 struct processes *processes_free(struct processes *processes)
 {
 	if (!processes)
@@ -256,6 +266,7 @@ struct processes *processes_free(struct processes *processes)
 
 	/* The bus knows of its end already. */
 	processes->bus = NULL;
+	answer_all(processes);
 	while (!LIST_EMPTY(&processes->tracked))
 		tracked_free(LIST_FIRST(&processes->tracked));
 

@@ -362,13 +362,50 @@ static void test_limits(void **state)
 	world_stop(&world);
 }
 
+/* The answers are owed, and owned, until the end. */
+static void test_stop_with_questions_open(void **state)
+{
+	const struct bus_sender sender = { .uid = 0, .name = ":1.1" };
+	struct process_target *target;
+	sigset_t set;
+
+	world_start(&world, 0, "");
+	world.n_answers = world.n_refused = 0;
+	assert_return_code(processes_bus_ops.target((uint32_t)getpid(), &target, &world.refusal,
+						    world.processes),
+			   0);
+	processes_bus_ops.track(target, &all_events, &sender, (struct bus_reply *)&world,
+				world.processes);
+	assert_int_equal(world.n_answers, 0);
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMAX);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	assert_return_code(processes_bus_ops.target((uint32_t)getpid(), &target, &world.refusal,
+						    world.processes),
+			   0);
+	processes_bus_ops.relay(target, SIGRTMAX, false, &sender, (struct bus_reply *)&world,
+				world.processes);
+	assert_int_equal(world.n_answers, 0);
+
+	world_stop(&world);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	assert_int_equal(world.n_refused, 2);
+	assert_int_equal(world.n_answers, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_group),	   cmocka_unit_test(test_idle),
-		cmocka_unit_test(test_accounting), cmocka_unit_test(test_storm),
-		cmocka_unit_test(test_overrun),	   cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_hold),	   cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_group),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_accounting),
+		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_overrun),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stop_with_questions_open),
 	};
 
 	process_fixture_enter();
