@@ -13,6 +13,8 @@
 #include "daemon/core/escape.h"
 #include "daemon/ctl/standard.h"
 
+static bool has_ignored_sigpipe;
+
 void standard_prepare(void)
 {
 	/*
@@ -23,7 +25,13 @@ void standard_prepare(void)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
 			(void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 
-	signal(SIGPIPE, SIG_IGN);
+	has_ignored_sigpipe = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+}
+
+void standard_restore(void)
+{
+	if (!has_ignored_sigpipe)
+		signal(SIGPIPE, SIG_DFL);
 }
 
 bool standard_has_colour(void)

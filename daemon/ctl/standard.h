@@ -15,6 +15,9 @@
 /** standard_prepare() - once, before anything else is opened */
 void standard_prepare(void);
 
+/** standard_restore() - in a child that is to execute another program: signals as they were before */
+void standard_restore(void);
+
 /** standard_has_colour() - whether colours may be written to the standard output */
 bool standard_has_colour(void);
 

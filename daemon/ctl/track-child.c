@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/ctl/standard.h"
 #include "daemon/ctl/track.h"
 
 #define STATUS_OWN_FAILURE 125
@@ -16,17 +17,15 @@
 #define STATUS_SIGNAL 128 /* and its number, as shells do */
 
 /* Never returns. Between fork() and here nothing was changed but this. */
-static void child_run(int go_fd, int error_fd, char **args)
+static void child_run(int go_fd, int error_fd, char **args, const sigset_t *mask)
 {
-	sigset_t none;
 	char byte;
 	int error;
 
-	sigemptyset(&none);
-	signal(SIGPIPE, SIG_DFL);
+	standard_restore();
 	if (read(go_fd, &byte, 1) != 1)
 		_exit(STATUS_OWN_FAILURE);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)sigprocmask(SIG_SETMASK, mask, NULL);
 
 	execvp(args[0], args);
 	error = errno;
@@ -34,7 +33,7 @@ static void child_run(int go_fd, int error_fd, char **args)
 	_exit(error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
 }
 
-int track_child_start(struct track_child *child, char **args)
+int track_child_start(struct track_child *child, char **args, const sigset_t *mask)
 {
 	int go[2], error[2];
 	int r;
@@ -54,7 +53,7 @@ int track_child_start(struct track_child *child, char **args)
 	if (child->pid == 0) {
 		/* Else it would wait for itself. */
 		close(go[1]);
-		child_run(go[0], error[1], args);
+		child_run(go[0], error[1], args, mask);
 	}
 	r = -errno;
 	close(go[0]);

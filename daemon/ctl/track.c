@@ -27,6 +27,7 @@ struct tracker {
 	bool interrupted; /* the user wants no more */
 	bool deaf; /* nobody reads our output any more */
 	int signal_fd;
+	sigset_t mask; /* of signals, as we were started with */
 	struct tree *tree; /* owned */
 	FILE *file;
 	uint64_t start_us; /* monotonic */
@@ -42,7 +43,7 @@ static uint64_t clock_us(clockid_t clock)
 }
 
 /* Those that a user or a service manager sends; the child gets them, or we stop to follow. */
-static int open_signals(int *ret)
+static int open_signals(int *ret, sigset_t *ret_mask)
 {
 	static const int numbers[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 	sigset_t set;
@@ -50,7 +51,7 @@ static int open_signals(int *ret)
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaddset(&set, numbers[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	if (sigprocmask(SIG_BLOCK, &set, ret_mask) < 0)
 		return -errno;
 	*ret = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return *ret < 0 ? -errno : 0;
@@ -173,9 +174,9 @@ static int tracker_main(struct tracker *tracker)
 	struct ctl *ctl = tracker->ctl;
 	int r;
 
-	r = open_signals(&tracker->signal_fd);
+	r = open_signals(&tracker->signal_fd, &tracker->mask);
 	if (r >= 0 && tracker->has_command)
-		r = track_child_start(&tracker->child, ctl->args);
+		r = track_child_start(&tracker->child, ctl->args, &tracker->mask);
 	if (r < 0)
 		return client_failed(NULL, r, "track");
 

@@ -9,6 +9,7 @@
  * asks the daemon for them.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,8 +67,8 @@ struct track_child {
 	int status; /* for exit(), once ->pid is 0 */
 };
 
-/** track_child_start() - Return: 0 or a negative errno */
-int track_child_start(struct track_child *child, char **args);
+/** track_child_start() - @mask: signals that it is to begin with blocked; Return: 0 or a negative errno */
+int track_child_start(struct track_child *child, char **args, const sigset_t *mask);
 /** track_child_go() - let it begin; Return: 0, or the errno that execvp(3) failed with, or a negative errno */
 int track_child_go(struct track_child *child);
 /** track_child_reap() - once ->pidfd is readable: waits for it, ->status is known after */

@@ -19,12 +19,13 @@ NOBODY = 65534
 class Track:
     """A running `fseventsctl track`; what it printed collects in `out` and `err`."""
 
-    def __init__(self, bus, *arguments, options=()):
+    def __init__(self, bus, *arguments, options=(), restore_signals=True):
         path = os.path.join(os.path.dirname(service.executable()), "fseventsctl")
         self.process = subprocess.Popen(
             ["fseventsctl", "--bus=" + bus.address, *options, "track", *arguments],
             executable=path if os.path.exists(path) else service.executable(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            restore_signals=restore_signals)
         self.out, self.err = [], []
         for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
             threading.Thread(target=self._collect, args=(stream, lines), daemon=True).start()
@@ -147,6 +148,28 @@ def test_command_gets_signals(layer, track):
     tracked.wait_line(tracked.out, "got")
     one.do("empty 1")
     assert tracked.wait() == 9
+
+
+@pytest.mark.buses("dbus-daemon")
+@pytest.mark.parametrize("restored", [True, False])
+def test_command_has_the_signals_of_who_began_it(layer, track, restored):
+    """What is blocked and what is ignored; without @restored Python leaves SIGPIPE ignored."""
+    one = layer()
+    command = ["grep", "^Sig[BI]", "/proc/self/status"]
+    was = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2, signal.SIGWINCH})
+    try:
+        alone = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, restore_signals=restored)
+        tracked = track("--", *command, restore_signals=restored)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, was)
+    wait_for(lambda: any("start" in line for line in one.do("processes")), what="Start()")
+    one.do("empty 1")
+    assert tracked.wait() == 0
+    wait_for(lambda: len(tracked.out) == 2, what="its lines")
+    assert "".join(tracked.out) == alone.stdout
+    blocked, ignored = [int(line.split()[1], 16) for line in tracked.out]
+    assert blocked & (1 << (signal.SIGUSR2 - 1))
+    assert bool(ignored & (1 << (signal.SIGPIPE - 1))) is not restored
 
 
 def test_command_outlives_the_daemon(layer, track):
