@@ -59,6 +59,13 @@ class Partitioned:
         os.posix_fallocate(fd, 0, size)
         os.close(fd)
         self.node = run("losetup", "--find", "--show", self.image).strip()
+        try:
+            self._add_partitions(parts)
+        except BaseException:
+            self.release()
+            raise
+
+    def _add_partitions(self, parts):
         # Those outlive what was attached there before.
         self._remove_partitions()
         start = GAP
