@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later OR MIT */
 
 /*
- * Reads a stream of OpenEvents and prints a line per record
+ * Reads a stream of OpenEvents, or of a process group, and prints a line per record
  *
  *	stream-reader [FD]
  *
  * FD (standard input by default) is the descriptor that
- * org.fsevents1.Manager.OpenEvents() gave. The format is written down in
- * fsevents_stream.h. Of use as it is, and to copy from.
+ * org.fsevents1.Manager.OpenEvents() or org.fsevents1.ProcessGroup.OpenStream()
+ * gave. The format is written down in fsevents_stream.h. Of use as it is, and to copy from.
  */
 
 #include <ctype.h>
@@ -179,8 +179,72 @@ static void print_lost(const struct fsevents_lost *lost)
 						     : "");
 }
 
+static void print_group_event(const struct fsevents_group_event *event)
+{
+	static const char *const names[] = { "unknown", "fork", "exec", "exit" };
+	uint32_t n = event->event < sizeof(names) / sizeof(names[0]) ? event->event : 0;
+
+	printf("process seq=%" PRIu64 " event=%s realtime-usec=%" PRIu64 " pid=%u %s=%u",
+	       (uint64_t)event->seq, names[n], (uint64_t)event->realtime_usec, event->pid,
+	       event->event == FSEVENTS_GROUP_FORK ? "child" : "parent", event->other);
+	if (event->event == FSEVENTS_GROUP_EXIT)
+		printf(" status=%d", event->status);
+	if (event->n_file > 0 && event->n_file <= event->record.size - event->record.header_size) {
+		printf(" file=");
+		print_bytes((const uint8_t *)event + event->record.header_size, event->n_file);
+	}
+	putchar('\n');
+}
+
+static void print_group_lost(const struct fsevents_group_lost *lost)
+{
+	if (lost->count > 0)
+		printf("lost count=%" PRIu64 "\n", (uint64_t)lost->count);
+	else
+		printf("lost count=unknown\n");
+}
+
+static void print_group_empty(const struct fsevents_group_empty *empty)
+{
+	printf("empty leader=%u forks=%" PRIu64 " execs=%" PRIu64 " exits=%" PRIu64
+	       " lost=%" PRIu64,
+	       empty->leader, (uint64_t)empty->forks, (uint64_t)empty->execs,
+	       (uint64_t)empty->exits, (uint64_t)empty->lost);
+	if (empty->flags & FSEVENTS_GROUP_ACCOUNTING)
+		printf(" user-usec=%" PRIu64 " system-usec=%" PRIu64 " read-bytes=%" PRIu64
+		       " write-bytes=%" PRIu64 " peak-rss=%" PRIu64,
+		       (uint64_t)empty->user_usec, (uint64_t)empty->system_usec,
+		       (uint64_t)empty->read_bytes, (uint64_t)empty->write_bytes,
+		       (uint64_t)empty->peak_rss);
+	printf("%s\n", empty->flags & FSEVENTS_GROUP_INCOMPLETE ? " incomplete" : "");
+}
+
+/* Return: whether it is one of these. */
+static int print_group_record(const struct fsevents_record *record)
+{
+	switch (record->kind) {
+	case FSEVENTS_KIND_GROUP:
+		if (record->header_size >= sizeof(struct fsevents_group_event))
+			print_group_event((const struct fsevents_group_event *)record);
+		return 1;
+	case FSEVENTS_KIND_GROUP_LOST:
+		if (record->header_size >= sizeof(struct fsevents_group_lost))
+			print_group_lost((const struct fsevents_group_lost *)record);
+		return 1;
+	case FSEVENTS_KIND_GROUP_EMPTY:
+		if (record->header_size >= sizeof(struct fsevents_group_empty))
+			print_group_empty((const struct fsevents_group_empty *)record);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
 static void print_record(const struct fsevents_record *record)
 {
+	if (print_group_record(record))
+		return;
+
 	/* Shorter than this program knows it: from another format. */
 	switch (record->kind) {
 	case FSEVENTS_KIND_HELLO:

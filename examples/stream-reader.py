@@ -6,8 +6,8 @@
     stream-reader.py FD
 
 Without a descriptor it asks org.fsevents1.Manager.OpenEvents() for one, on the
-system bus unless told otherwise (this needs python3-gi). The format is written
-down in fsevents_stream.h.
+system bus unless told otherwise (this needs python3-gi). A descriptor may be
+that of a process group as well. The format is written down in fsevents_stream.h.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 
 PACKET_MAX = 65536
 HELLO, EVENT, AMEND, LOST = 1, 2, 3, 4
+GROUP, GROUP_LOST, GROUP_EMPTY = 128, 129, 130
 
 CODES = (
     "enospc", "enospc-metadata", "enospc-inodes", "threshold-below", "threshold-above",
@@ -69,6 +70,35 @@ def details(data):
     return words
 
 
+GROUP_EVENTS = ("unknown", "fork", "exec", "exit")
+TOTALS = ("forks", "execs", "exits", "lost")
+ACCOUNTED = ("user-usec", "system-usec", "read-bytes", "write-bytes", "peak-rss")
+
+
+def numbers(names, values):
+    """The words " name=value"."""
+    return "".join(" %s=%d" % pair for pair in zip(names, values))
+
+
+def show_group(kind, fixed, variable):
+    """One record of a process group as a line."""
+    if kind == GROUP:
+        seq, realtime, event, pid, other, status, n_file = struct.unpack_from("=QQIIIiI", fixed, 8)
+        word = GROUP_EVENTS[event] if event < len(GROUP_EVENTS) else "unknown"
+        print("process seq=%d event=%s realtime-usec=%d pid=%d %s=%d%s%s" % (
+            seq, word, realtime, pid, "child" if word == "fork" else "parent", other,
+            " status=%d" % status if word == "exit" else "",
+            " file=" + printable(variable[:n_file]) if n_file else ""))
+    elif kind == GROUP_LOST:
+        print("lost count=%s" % (struct.unpack_from("=Q", fixed, 8)[0] or "unknown"))
+    elif kind == GROUP_EMPTY:
+        values = struct.unpack_from("=9Q2I", fixed, 8)
+        leader, flags = values[9:]
+        print("empty leader=%d%s%s%s" % (
+            leader, numbers(TOTALS, values), numbers(ACCOUNTED, values[4:]) if flags & 2 else "",
+            " incomplete" if flags & 1 else ""))
+
+
 def show(kind, fixed, variable):
     """One record as a line."""
     if kind == HELLO:
@@ -88,6 +118,8 @@ def show(kind, fixed, variable):
         first, last, flags = struct.unpack_from("=QQI", fixed, 8)
         print("lost first=%d last=%d%s" % (
             first, last, " amendments" if flags & 1 else " unknown" if flags & 2 else ""))
+    else:
+        show_group(kind, fixed, variable)
 
 
 def read(stream):

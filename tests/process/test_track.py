@@ -3,10 +3,15 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
+import service
+from client import variant
+from followed import INTERFACE
 from programs import counted
+from waiting import PATIENCE, wait_for
 
 FORKS = 50_000
 
@@ -45,3 +50,43 @@ def test_storm_is_told_whole(tracked_storm):
     assert FORKS <= len(forks) <= FORKS + 2
     assert len(exits) == len(forks) + 1
     assert not counted((line["event"], line["pid"], line.get("child"), line["seq"]) for line in events)
+
+
+def examples():
+    """Of the reader of streams."""
+    built = service.built("tests", "io", "stream-reader")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "stream-reader.py")
+    return [pytest.param([built], id="c"), pytest.param(["/usr/bin/python3", source], id="python")]
+
+
+@pytest.mark.parametrize("reader", examples())
+def test_example_reads_groups(processes, client, reader):
+    processes("[limits]\nqueue-bytes = 64K\n")
+    shell = subprocess.Popen(["sh", "-c", "read _; i=0; while [ $i -lt 3000 ]; do (exit 1); i=$((i + 1)); done; "
+                              "exec /bin/true"], stdin=subprocess.PIPE)
+    try:
+        path = client.call("TrackProcess", "ua{sv}", shell.pid, {
+            "events": variant("as", ["fork", "exec", "exit"]), "accounting": variant("b", True)})
+        _, fds = client.call_with_fds("OpenStream", "a{sv}", {}, path=path, interface=INTERFACE)
+        shell.stdin.close()
+        wait_for(lambda: client.get("Live", path, INTERFACE) == 0, what="the end of the processes")
+        # Nobody has read so far: some of it is lost.
+        with subprocess.Popen([*reader, str(fds[0])], pass_fds=fds, stdout=subprocess.PIPE, text=True) as process:
+            os.close(fds[0])
+            lines = []
+            for line in process.stdout:
+                lines.append(line.split())
+                if lines[-1][0] == "empty":
+                    client.call("Release", path=path, interface=INTERFACE)
+            assert process.wait(PATIENCE) == 0
+    finally:
+        shell.kill()
+        shell.wait(PATIENCE)
+    told = [dict(word.split("=", 1) for word in line[1:]) for line in lines[:-1]]
+    assert lines[-1] == ["end"] and lines[-2][0] == "empty"
+    assert told[0]["seq"] == "1" and told[0]["event"] == "fork" and told[0]["pid"] == str(shell.pid)
+    assert told[1]["event"] == "exit" and told[1]["status"] == "256" and told[1]["pid"] == told[0]["child"]
+    lost = sum(int(one["count"]) for line, one in zip(lines, told) if line[0] == "lost")
+    events = [one for line, one in zip(lines, told) if line[0] == "process"]
+    assert lost > 0 and len(events) + lost == 6002
+    assert told[-1]["forks"] == "3000" and told[-1]["lost"] == str(lost) and int(told[-1]["peak-rss"]) > 0
