@@ -73,6 +73,12 @@ static void on_identity(enum pool_result result, const void *reply, size_t n_rep
 	identify_done(monitor);
 }
 
+/* An anonymous number says nothing of the disks; btrfs names one of them. */
+static bool identify_has_source(const struct superblock *sb)
+{
+	return strcmp(sb->type, "btrfs") == 0 && sb->source[0] == '/';
+}
+
 /*
  * uuid and label, only where some section matches by them. And which numbers
  * the devices have that sections name: this one may have been plugged in
@@ -91,21 +97,33 @@ static void identify_names(struct monitor *monitor)
 	identify_done(monitor);
 }
 
+/* Of more than there is room for the others are unknown. What cannot be read is as before. */
+void identify_members(struct monitor *monitor)
+{
+	int n;
+
+	if (!monitor->btrfs_uuid[0])
+		return;
+	n = btrfs_members(monitor->btrfs_uuid, monitor->devices, MONITOR_DEVICES_MAX);
+	if (n > 0)
+		monitor->n_devices = n < MONITOR_DEVICES_MAX ? (size_t)n : MONITOR_DEVICES_MAX;
+}
+
+bool identify_is_lacking(const struct monitor *monitor)
+{
+	return !monitor->identity && !monitor->btrfs_uuid[0] && identify_has_source(monitor->fs.sb);
+}
+
 static void on_source(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
 {
 	struct monitor *monitor = userdata;
 	struct device_number number;
-	int n;
 
 	monitor->identity = NULL;
 	if (result == POOL_DONE &&
 	    devices_reply_find_path(reply, n_reply, monitor->fs.sb->source, &number) == 0 &&
-	    btrfs_uuid_find(number.major, number.minor, monitor->btrfs_uuid) == 0) {
-		n = btrfs_members(monitor->btrfs_uuid, monitor->devices, MONITOR_DEVICES_MAX);
-		if (n > MONITOR_DEVICES_MAX)
-			n = MONITOR_DEVICES_MAX;
-		monitor->n_devices = n > 0 ? (size_t)n : 0;
-	}
+	    btrfs_uuid_find(number.major, number.minor, monitor->btrfs_uuid) == 0)
+		identify_members(monitor);
 	identify_names(monitor);
 }
 
@@ -117,8 +135,7 @@ void identify_start(struct monitor *monitor, void (*done)(struct monitor *monito
 	identify_stop(monitor);
 	monitor->identified = done;
 
-	/* An anonymous number says nothing of the disks; btrfs names one of them. */
-	if (strcmp(sb->type, "btrfs") == 0 && source[0] == '/') {
+	if (identify_has_source(sb)) {
 		if (identify_submit(monitor, &source, 1, false, on_source) < 0)
 			identify_done(monitor);
 		return;

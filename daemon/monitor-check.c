@@ -436,6 +436,7 @@ void monitor_check(struct monitor *monitor)
 
 void monitor_tick(struct monitor *monitor)
 {
+	monitor_identify_again(monitor);
 	monitor_health_tick(monitor);
 	if (monitor->live && !check_is_scheduled(monitor))
 		monitor_check(monitor);

@@ -7,6 +7,7 @@
 #include "daemon/alarm-health.h"
 #include "daemon/bus/bus.h"
 #include "daemon/health.h"
+#include "daemon/identify.h"
 #include "daemon/manager.h"
 #include "daemon/monitor-internal.h"
 #include "daemon/source/block.h"
@@ -150,9 +151,15 @@ static bool look_flags(const struct monitor *monitor, struct fusion_look *look)
 	return true;
 }
 
-/* Of several devices each one takes part of the writes. */
-static void look_devices(const struct monitor *monitor, struct fusion_look *look)
+/*
+ * Of several devices only all together say that nothing can be written: the one
+ * that a btrfs was sprouted from stays read-only, and mirrors go on without one.
+ */
+static void look_devices(struct monitor *monitor, struct fusion_look *look)
 {
+	bool all = true;
+
+	identify_members(monitor);
 	for (size_t i = 0; i < monitor->n_devices; i++) {
 		bool read_only;
 
@@ -160,8 +167,9 @@ static void look_devices(const struct monitor *monitor, struct fusion_look *look
 				       &read_only) < 0)
 			continue;
 		look->device_known = true;
-		look->device_read_only = look->device_read_only || read_only;
+		all = all && read_only;
 	}
+	look->device_read_only = look->device_known && all;
 }
 
 static void look_counters(const struct monitor *monitor, struct fusion_look *look)

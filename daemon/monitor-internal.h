@@ -13,6 +13,8 @@
 void monitor_announce(struct monitor *monitor, enum fs_state state, unsigned int properties);
 /** monitor_begin() - the timer came for the first time */
 void monitor_begin(struct monitor *monitor);
+/** monitor_identify_again() - at the tick, if its devices could not be found out before */
+void monitor_identify_again(struct monitor *monitor);
 /** monitor_reveal() - there is a first answer: show it, unless that was done */
 void monitor_reveal(struct monitor *monitor);
 /** monitor_evaluate() - compare the usage with the thresholds and tell what was crossed */

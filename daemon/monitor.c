@@ -95,6 +95,22 @@ void monitor_begin(struct monitor *monitor)
 	identify_start(monitor, on_identified);
 }
 
+static void on_identified_again(struct monitor *monitor)
+{
+	if (identify_is_lacking(monitor))
+		return;
+	monitor_look_soon(monitor, false);
+	/* A section may name its devices. */
+	if (settings_needs_identity(monitor->manager->settings))
+		on_identified(monitor);
+}
+
+void monitor_identify_again(struct monitor *monitor)
+{
+	if (monitor->settled && identify_is_lacking(monitor))
+		identify_start(monitor, on_identified_again);
+}
+
 void monitor_reload(struct monitor *monitor)
 {
 	/* Being identified for the first time: the settings are asked for after that. */
