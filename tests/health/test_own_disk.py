@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 
+import pytest
+
 import service
 from faults import shut_down, trigger
 from rows import Rows
@@ -30,6 +32,7 @@ def drop_caches():
         file.write("3\n")
 
 
+@pytest.mark.skipif(service.SANITIZED, reason="a sanitizer keeps it from locking its memory")
 def test_the_event_still_arrives(daemon, client, as_user, journal, loopfs):
     own, other, late = loopfs("xfs", name="own"), loopfs("ext4", 16, name="other"), None
     program, environment = copy_program(own)
