@@ -62,9 +62,9 @@ static int on_count(sd_event_source *source, int fd, uint32_t revents, void *use
 	struct ext4_errors *errors = userdata;
 	uint64_t count;
 
-	/* Unmounted: from now on poll() would always return at once. */
+	/* Unmounted: from now on poll() would always return at once. It is off already. */
 	if (count_read(errors, &count) < 0)
-		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		return 0;
 
 	/* Last: it may free the object. */
 	errors->changed(errors->userdata);
@@ -99,6 +99,9 @@ static int errors_poll(struct ext4_errors *errors, sd_event *loop)
 
 	(void)sd_event_source_set_description(errors->io, "ext4-errors");
 	r = sd_event_source_set_priority(errors->io, EXT4_PRIORITY);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(errors->io, SD_EVENT_ONESHOT);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_exit_on_failure(errors->io, true);
@@ -171,5 +174,6 @@ int ext4_errors_read(struct ext4_errors *errors, struct fusion_counters *ret)
 
 	errors->known = count;
 	*ret = errors->counters;
-	return 0;
+	/* What came since this reading wakes up at once. */
+	return errors->io ? sd_event_source_set_enabled(errors->io, SD_EVENT_ONESHOT) : 0;
 }

@@ -6,7 +6,9 @@
  *
  * /sys/fs/ext4/DEVICE/errors_count wakes up who polls it for each error
  * (ext4_error() of the kernel), and what stands beside it says which one was
- * the last. The open file does not keep the filesystem busy.
+ * the last. The open file does not keep the filesystem busy. Who was woken up
+ * is not woken up again before ext4_errors_read(), which has all until then: a
+ * storm of errors costs no more than the readings.
  */
 
 #include <stdint.h>
@@ -17,7 +19,8 @@
 
 struct ext4_errors;
 
-typedef void (*ext4_errors_fn)(void *userdata); /* the counter moved; may free the object */
+/* The counter moved: read it, now or later. May free the object. */
+typedef void (*ext4_errors_fn)(void *userdata);
 
 /**
  * ext4_errors_new() - follow the counter of the filesystem on a device
@@ -30,7 +33,7 @@ struct ext4_errors *ext4_errors_free(struct ext4_errors *errors);
 DEFINE_FREEP(ext4_errors, ext4_errors_free)
 
 /**
- * ext4_errors_read() - the counter and the last error of now
+ * ext4_errors_read() - the counter and the last error of now; further ones wake up again
  *
  * By its code an error counts as corrupted or as io_error, as fusion_error_kind()
  * has it for those that fanotify tells.

@@ -139,6 +139,25 @@ static void test_storm(void **state)
 	print_message("%u errors, %u times woken\n", n, world->n_changed);
 }
 
+/* Nobody reads what was told: there is nothing more to say. */
+static void test_unread(void **state)
+{
+	struct world *world = *state;
+	struct fusion_counters counters;
+
+	for (unsigned int i = 0; i < 100; i++) {
+		trigger(world);
+		loop_for(world->loop, 1000);
+	}
+	assert_int_equal(world->n_changed, 1);
+	assert_return_code(ext4_errors_read(world->errors, &counters), 0);
+	assert_int_equal(counters.corrupted, 100);
+
+	trigger(world);
+	wait_changed(world);
+	assert_int_equal(world->n_changed, 2);
+}
+
 static void test_freed_when_told(void **state)
 {
 	struct world *world = *state;
@@ -283,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_storm, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_freed_when_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmounted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
