@@ -117,6 +117,18 @@ static int group_start(uint64_t id, struct bus_refusal *refusal, void *userdata)
 	return 0;
 }
 
+static int group_ask_members(uint64_t id, struct bus_reply *reply, struct bus_refusal *refusal,
+			     void *userdata)
+{
+	struct tracked *tracked;
+
+	if (group_find(userdata, id, &tracked, refusal) < 0)
+		return -1;
+
+	tracked_ask_members(tracked, reply);
+	return 0;
+}
+
 static int group_members(uint64_t id, uint64_t *ret_next_seq,
 			 void (*add)(const struct bus_group_member *member, void *ctx), void *ctx,
 			 struct bus_refusal *refusal, void *userdata)
@@ -129,15 +141,11 @@ static int group_members(uint64_t id, uint64_t *ret_next_seq,
 
 	*ret_next_seq = group_next_seq(tracked->group);
 	while ((process = group_member_next(tracked->group, process))) {
-		struct bus_group_member member = {
+		const struct bus_group_member member = {
 			.pid = process->pid,
 			.start_ticks = process->start_ticks,
 		};
-		struct procfile_stat stat;
 
-		/* Of one that was seen being made only the time of that is known. */
-		if (member.start_ticks == 0 && process_read_stat(process->pid, &stat) == 0)
-			member.start_ticks = stat.start_ticks;
 		add(&member, ctx);
 	}
 	return 0;
@@ -179,6 +187,7 @@ const struct bus_process_ops processes_bus_ops = {
 	.stop_relay = stop_relay,
 	.relays = relays,
 	.group_start = group_start,
+	.group_ask_members = group_ask_members,
 	.group_members = group_members,
 	.group_stream = group_stream,
 	.group_totals = group_totals_of,

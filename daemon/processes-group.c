@@ -172,6 +172,7 @@ void tracked_free(struct tracked *tracked)
 	struct processes *processes = tracked->processes;
 
 	LIST_REMOVE(tracked, all);
+	tracked_forget_members(tracked);
 	tracked_close_stream(tracked);
 	group_free(tracked->group);
 	process_queue_deinit(&tracked->queue);

@@ -6,7 +6,7 @@
  *
  * processes.c builds it; processes-feed.c joins the sources with the feed and
  * knows when each is needed; processes-group.c has one tracked group for each object on the bus,
- * processes-relay.c the registrations, processes-policy.c the rules and
+ * processes-members.c lists members, processes-relay.c the registrations, processes-policy.c the rules and
  * warnings, processes-bus.c answers the bus.
  */
 
@@ -100,6 +100,9 @@ struct processes {
 
 	LIST_HEAD(, relayed) relayed;
 
+	STAILQ_HEAD(, members_question) questions; /* of ListMembers */
+	sd_event_source *members; /* enabled while there are some */
+
 	struct process_identity_buffer identity;
 	uint64_t last_warning;
 	uint64_t dropped; /* of all groups that are gone, too */
@@ -143,6 +146,13 @@ void processes_settle_groups(struct processes *processes);
 /* No source of events: who waits for it is refused. */
 void processes_fail_groups(struct processes *processes, const struct bus_refusal *refusal);
 void processes_flush(struct processes *processes);
+
+/* When members started: processes-members.c. */
+struct members_question;
+void tracked_ask_members(struct tracked *tracked, struct bus_reply *reply); /* takes @reply over */
+void tracked_forget_members(struct tracked *tracked);
+void processes_read_members(struct processes *processes); /* a slice */
+void processes_arm_members(struct processes *processes);
 
 /* Relays. */
 extern const struct relay_ops processes_relay_ops;

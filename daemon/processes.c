@@ -27,6 +27,14 @@ void processes_review_later(struct processes *processes)
 	assert(r >= 0);
 }
 
+void processes_arm_members(struct processes *processes)
+{
+	int r;
+
+	r = sd_event_source_set_enabled(processes->members, SD_EVENT_ONESHOT);
+	assert(r >= 0);
+}
+
 void processes_flush_later(struct processes *processes)
 {
 	int enabled = SD_EVENT_OFF;
@@ -64,6 +72,12 @@ static int on_review(sd_event_source *source, void *userdata)
 
 	processes_review(processes);
 	processes_settle_groups(processes);
+	return 0;
+}
+
+static int on_members(sd_event_source *source, void *userdata)
+{
+	processes_read_members(userdata);
 	return 0;
 }
 
@@ -169,21 +183,29 @@ static int add_timer(struct processes *processes, sd_event_source **ret, const c
 	return r < 0 ? r : sd_event_source_set_priority(*ret, PRIORITY);
 }
 
+static int add_defer(struct processes *processes, sd_event_source **ret, const char *name,
+		     sd_event_handler_t handler)
+{
+	int r;
+
+	r = sd_event_add_defer(processes->loop, ret, handler, processes);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(*ret, name);
+	r = sd_event_source_set_exit_on_failure(*ret, true);
+	return r < 0 ? r : sd_event_source_set_priority(*ret, PRIORITY);
+}
+
 static int add_sources(struct processes *processes)
 {
 	int r;
 
-	r = sd_event_add_defer(processes->loop, &processes->review, on_review, processes);
-	if (r < 0)
-		return r;
-	r = sd_event_source_set_enabled(processes->review, SD_EVENT_OFF);
-	if (r < 0)
-		return r;
-	(void)sd_event_source_set_description(processes->review, "processes-review");
-	r = sd_event_source_set_exit_on_failure(processes->review, true);
-	if (r < 0)
-		return r;
-	r = sd_event_source_set_priority(processes->review, PRIORITY);
+	r = add_defer(processes, &processes->review, "processes-review", on_review);
+	if (r >= 0)
+		r = add_defer(processes, &processes->members, "processes-members", on_members);
 	if (r < 0)
 		return r;
 
@@ -234,6 +256,7 @@ int processes_new(struct processes **ret, sd_event *loop, const struct processes
 	if (!processes)
 		return -ENOMEM;
 	processes->loop = sd_event_ref(loop);
+	STAILQ_INIT(&processes->questions);
 	processes->quota = options->quota;
 	processes->ops = ops;
 	processes->userdata = userdata;
@@ -276,7 +299,9 @@ struct processes *processes_free(struct processes *processes)
 	feed_free(processes->feed);
 	assert(LIST_EMPTY(&processes->relayed));
 
+	assert(STAILQ_EMPTY(&processes->questions));
 	sd_event_source_disable_unref(processes->review);
+	sd_event_source_disable_unref(processes->members);
 	sd_event_source_disable_unref(processes->rescan);
 	sd_event_source_disable_unref(processes->retry);
 	sd_event_source_disable_unref(processes->flush);

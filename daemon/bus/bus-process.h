@@ -119,6 +119,13 @@ struct bus_process_ops {
 
 	/* Groups by id. The bus has checked that the caller is the owner. */
 	int (*group_start)(uint64_t id, struct bus_refusal *refusal, void *userdata);
+	/*
+	 * Finds out when the members started, which may take turns of the loop:
+	 * bus_reply_members() then, or bus_reply_refuse(). @reply is taken over where 0 is returned.
+	 */
+	int (*group_ask_members)(uint64_t id, struct bus_reply *reply, struct bus_refusal *refusal,
+				 void *userdata);
+	/* As of now; a start that is not known is 0. */
 	int (*group_members)(uint64_t id, uint64_t *ret_next_seq,
 			     void (*add)(const struct bus_group_member *member, void *ctx),
 			     void *ctx, struct bus_refusal *refusal, void *userdata);
@@ -131,6 +138,8 @@ struct bus_process_ops {
 
 /** bus_reply_group() - the answer to ->track(): the object org/fsevents1/group/ID is there from now on, for @owner's eyes */
 void bus_reply_group(struct bus_reply *reply, uint64_t id);
+/** bus_reply_members() - the answer to ->group_ask_members(): those that ->group_members() has now */
+void bus_reply_members(struct bus_reply *reply, uint64_t id);
 
 /*
  * Unicast to the owner of a group. Return: 0, or -EAGAIN: the owner has not

@@ -207,14 +207,10 @@ static void add_member(const struct bus_group_member *member, void *ctx)
 	members->items[members->n++] = *member;
 }
 
-static int send_members(sd_bus_message *call, uint64_t next_seq, const struct members *members)
+static int append_members(sd_bus_message *answer, uint64_t next_seq, const struct members *members)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
 	int r;
 
-	r = sd_bus_message_new_method_return(call, &answer);
-	if (r < 0)
-		return r;
 	r = sd_bus_message_append(answer, "t", next_seq);
 	if (r < 0)
 		return r;
@@ -227,11 +223,40 @@ static int send_members(sd_bus_message *call, uint64_t next_seq, const struct me
 		if (r < 0)
 			return r;
 	}
-	r = sd_bus_message_close_container(answer);
+	return sd_bus_message_close_container(answer);
+}
+
+void bus_reply_members(struct bus_reply *reply, uint64_t id)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+	struct bus_refusal refusal = {
+		.name = SD_BUS_ERROR_NO_MEMORY,
+		.text = "Out of memory",
+	};
+	struct bus *bus = bus_reply_bus(reply);
+	sd_bus_message *call = bus_reply_call(reply);
+	struct members members = {};
+	uint64_t next_seq;
+	int r;
+
+	if (!call) {
+		bus_reply_refuse(reply, &refusal);
+		return;
+	}
+	r = bus->ops->process->group_members(id, &next_seq, add_member, &members, &refusal,
+					     bus->ops->process_userdata(bus->userdata));
+	if (r >= 0)
+		r = members.error;
+	if (r >= 0)
+		r = sd_bus_message_new_method_return(call, &answer);
+	if (r >= 0)
+		r = append_members(answer, next_seq, &members);
+	free(members.items);
+
 	if (r < 0)
-		return r;
-	r = sd_bus_message_send(answer);
-	return r < 0 ? r : 1;
+		bus_reply_refuse(reply, &refusal);
+	else
+		bus_reply_send(reply, answer);
 }
 
 static int method_list_members(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -239,24 +264,20 @@ static int method_list_members(sd_bus_message *call, void *userdata, sd_bus_erro
 	struct bus_group *group = userdata;
 	struct bus *bus = group->bus;
 	struct bus_refusal refusal = {};
-	struct members members = {};
-	uint64_t next_seq;
+	struct bus_reply *reply;
 	int r;
 
 	r = options_none(call);
 	if (r != 0)
 		return r;
+	r = bus_reply_new(&reply, bus, call);
+	if (r != 0)
+		return r;
 
-	r = bus->ops->process->group_members(group->id, &next_seq, add_member, &members, &refusal,
-					     bus->ops->process_userdata(bus->userdata));
-	if (r < 0)
-		r = bus_refuse_with(call, &refusal);
-	else if (members.error < 0)
-		r = members.error;
-	else
-		r = send_members(call, next_seq, &members);
-	free(members.items);
-	return r;
+	if (bus->ops->process->group_ask_members(group->id, reply, &refusal,
+						 bus->ops->process_userdata(bus->userdata)) < 0)
+		bus_reply_refuse(reply, &refusal);
+	return 1;
 }
 
 static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)

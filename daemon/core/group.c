@@ -209,3 +209,18 @@ const struct process *group_member_next(const struct group *group, const struct 
 
 	return process;
 }
+
+struct process *group_member_unread(const struct group *group, const struct process *process)
+{
+	struct process *found;
+
+	assert(group);
+
+	do {
+		found = process_table_next(group->groups->table, process);
+		process = found;
+	} while (found && (found->ended || found->start_ticks || found->start_read ||
+			   !group_set_has(found->groups, group)));
+
+	return found;
+}

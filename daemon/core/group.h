@@ -126,6 +126,9 @@ bool groups_want_scan(const struct groups *groups); /* a group waits for its mem
 /** group_member_next() - members that live, in no order; NULL at the start and at the end. Not from within ->event() */
 const struct process *group_member_next(const struct group *group, const struct process *process);
 
+/** group_member_unread() - likewise those whose start is not known and was not looked for: process_set_start() */
+struct process *group_member_unread(const struct group *group, const struct process *process);
+
 /* The rest is for feed.c. */
 
 /** groups_note() - after process_table_apply(), for each change but an end without records */

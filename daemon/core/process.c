@@ -392,3 +392,13 @@ bool process_table_apply(struct process_table *table, const struct wire_proc_eve
 
 	return false;
 }
+
+void process_set_start(struct process *process, uint64_t start_ticks)
+{
+	assert(process);
+
+	process->start_read = true;
+	if (process->start_ticks == 0 &&
+	    (process->born_ticks == 0 || start_ticks <= process->born_ticks + 1))
+		process->start_ticks = start_ticks;
+}

@@ -37,6 +37,7 @@ struct process {
 	uint64_t start_ticks; /* field 22 of proc_pid_stat(5); 0: only ->born_ticks is known */
 	uint64_t
 		born_ticks; /* when its fork was told, in the same unit; not before its start; 0: not known */
+	bool start_read; /* ->start_ticks was looked for, found or not */
 	uint32_t uid; /* all its uids, where they are equal */
 	bool uid_known;
 	bool uid_mixed; /* they are not */
@@ -148,6 +149,13 @@ void process_table_set_threads(struct process_table *table, struct process *proc
  */
 bool process_table_apply(struct process_table *table, const struct wire_proc_event *event,
 			 uint64_t ticks, struct process_change *ret);
+
+/**
+ * process_set_start() - what "stat" says of a process that lives, 0: it cannot be read
+ *
+ * What began after the fork was told is of another, later process: not taken.
+ */
+void process_set_start(struct process *process, uint64_t start_ticks);
 
 /** process_is_followed() - there is a reason to keep it */
 static inline bool process_is_followed(const struct process *process)

@@ -128,6 +128,13 @@ static int group_start(uint64_t id, struct bus_refusal *refusal, void *userdata)
 	return 0;
 }
 
+static int group_ask_members(uint64_t id, struct bus_reply *reply, struct bus_refusal *refusal,
+			     void *userdata)
+{
+	bus_reply_members(reply, id);
+	return 0;
+}
+
 static int group_members(uint64_t id, uint64_t *ret_next_seq,
 			 void (*add)(const struct bus_group_member *member, void *ctx), void *ctx,
 			 struct bus_refusal *refusal, void *userdata)
@@ -178,6 +185,7 @@ const struct bus_process_ops fixture_process_ops = {
 	.stop_relay = stop_relay,
 	.relays = relays,
 	.group_start = group_start,
+	.group_ask_members = group_ask_members,
 	.group_members = group_members,
 	.group_stream = group_stream,
 	.group_totals = group_totals,

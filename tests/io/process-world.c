@@ -23,6 +23,13 @@ void bus_reply_group(struct bus_reply *reply, uint64_t id)
 	the_world->group.next_seq = 1;
 }
 
+void bus_reply_members(struct bus_reply *reply, uint64_t id)
+{
+	assert_ptr_equal(reply, the_world);
+	assert_int_equal(id, the_world->group.id);
+	the_world->n_answers++;
+}
+
 void bus_reply_done(struct bus_reply *reply)
 {
 	assert_ptr_equal(reply, the_world);

@@ -334,9 +334,38 @@ static void test_groups_bound(void **state)
 	fixture_deinit(&f);
 }
 
+/* Each once; what can only be of a later process with that pid is not taken. */
+static void test_starts_are_read_once(void **state)
+{
+	struct fixture f;
+	struct process *first, *second;
+
+	fixture_init(&f, &user_group);
+	assert_null(group_member_unread(f.group, NULL));
+	hand_fork(&f, LEADER, 11, 11);
+	hand_fork(&f, LEADER, 12, 12);
+	first = group_member_unread(f.group, NULL);
+	assert_non_null(first);
+	second = group_member_unread(f.group, first);
+	assert_non_null(second);
+	assert_null(group_member_unread(f.group, second));
+	assert_int_equal(first->pid + second->pid, 11 + 12);
+
+	assert_true(first->born_ticks > 0);
+	process_set_start(first, first->born_ticks + 2);
+	assert_int_equal(first->start_ticks, 0);
+	process_set_start(second, second->born_ticks);
+	assert_int_equal(second->start_ticks, second->born_ticks);
+	assert_null(group_member_unread(f.group, NULL));
+	process_set_start(second, second->born_ticks - 1);
+	assert_int_equal(second->start_ticks, second->born_ticks);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_starts_are_read_once),
 		cmocka_unit_test(test_double_fork),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_exec_of_thread),
