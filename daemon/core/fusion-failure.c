@@ -80,14 +80,20 @@ static struct fusion_failure *failure_find(struct fusion_failure *failures, uint
 	return found && can_be_named(found, now_us, hint) ? found : NULL;
 }
 
-/* A place for a new failure; what one before it has not told passes to the common one. */
-static struct fusion_failure *failure_place(struct fusion_failure *failures, uint64_t now_us)
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* A place for a new failure. The echoes of one before it are no other one's errors. */
+static struct fusion_failure *failure_place(struct fusion *fusion, struct fusion_failure *failures,
+					    uint64_t now_us)
 {
 	for (unsigned int i = 0; i < COMMON; i++) {
 		if (!failures[i].used)
 			return &failures[i];
 		if (is_forgotten(&failures[i], now_us)) {
-			failures[COMMON].pending += failures[i].pending;
+			fusion->echoes = add(fusion->echoes, failures[i].pending);
 			failures[i] = (struct fusion_failure){};
 			return &failures[i];
 		}
@@ -145,8 +151,7 @@ static void failure_learn(struct fusion_failure *failure, const struct fusion_hi
 
 static void failure_count(struct fusion_failure *failure, const struct fusion_hint *hint)
 {
-	if (__builtin_add_overflow(failure->pending, hint->count, &failure->pending))
-		failure->pending = UINT64_MAX;
+	failure->pending = add(failure->pending, hint->count);
 }
 
 bool fusion_failure_join(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint)
@@ -172,7 +177,7 @@ void fusion_failure_add(struct fusion *fusion, uint64_t now_us, const struct fus
 
 	failure = failure_find(failures, now_us, hint);
 	if (!failure)
-		failure = failure_place(failures, now_us);
+		failure = failure_place(fusion, failures, now_us);
 	is_common = failure == &failures[COMMON];
 
 	if (!failure->used || is_forgotten(failure, now_us))

@@ -216,6 +216,7 @@ struct fusion {
 	bool look_wanted;
 
 	uint64_t others; /* errors that no counter counts */
+	uint64_t echoes; /* of failures that are forgotten: only fusion_error_count() has them */
 	struct fusion_ledger ledger;
 	struct fusion_failure failures[FUSION_ERROR_KINDS][FUSION_OBJECTS];
 };

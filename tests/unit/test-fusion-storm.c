@@ -13,9 +13,10 @@ static uint64_t random_next(uint64_t n)
 	return random_state * 0x2545f4914f6cdd1dULL % n;
 }
 
+/* What no fact has counted. */
 static uint64_t pending(const struct fs *fs)
 {
-	uint64_t n = 0;
+	uint64_t n = fs->fusion.echoes;
 
 	for (unsigned int kind = 0; kind < FUSION_ERROR_KINDS; kind++)
 		for (unsigned int i = 0; i < FUSION_OBJECTS; i++)
@@ -108,6 +109,40 @@ static void test_echoes(void **state)
 	assert_int_equal(counted(&fs), FUSION_STORM + 1);
 	assert_int_equal(fs.told[1].fact.count, FUSION_STORM);
 	assert_int_equal(fs.told[1].fact.error, EUCLEAN);
+}
+
+/* When a failure is forgotten, nobody else's count grows by its echoes. */
+static void test_forgotten_echoes(void **state)
+{
+	struct fs fs;
+
+	fs_init(&fs, "xfs");
+	fs_look(&fs);
+	for (uint64_t inode = 1; inode <= 2; inode++) {
+		for (unsigned int i = 0; i < FUSION_OBJECTS - 1; i++) {
+			HINT(&fs, CORRUPTED, FANOTIFY, .has_inode = true, .inode = inode * 100 + i);
+			fs_pass(&fs, 50 * MS);
+			HINT(&fs, CORRUPTED, FANOTIFY, .has_inode = true, .inode = inode * 100 + i,
+			     .count = FUSION_STORM - 1);
+		}
+		if (inode == 1)
+			fs_pass(&fs, 300 * SECOND);
+	}
+	/* no place is left: it counts for all that have none, and for itself alone */
+	HINT(&fs, CORRUPTED, FANOTIFY, .has_inode = true, .inode = 7);
+	fs_pass(&fs, 300 * SECOND);
+	assert_int_equal(fs.n_told, 2 * (FUSION_OBJECTS - 1) + 1);
+	for (size_t i = 0; i < fs.n_told; i++)
+		assert_int_equal(fs.told[i].fact.count, 1);
+	assert_int_equal(counted(&fs) + pending(&fs), fusion_error_count(&fs.fusion));
+
+	/* as many as there can be */
+	for (unsigned int i = 0; i < 3; i++)
+		HINT(&fs, CORRUPTED, FANOTIFY, .has_inode = true, .inode = 300,
+		     .count = UINT64_MAX - 1);
+	fs_pass(&fs, SECOND);
+	assert_true(fs.told[fs.n_told - 1].fact.count == UINT64_MAX);
+	assert_true(fusion_error_count(&fs.fusion) == UINT64_MAX);
 }
 
 /* For an hour, all kinds, each error of another file. */
@@ -534,10 +569,15 @@ static void test_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_storm),		cmocka_unit_test(test_long_storm),
-		cmocka_unit_test(test_short_storm),	cmocka_unit_test(test_echoes),
-		cmocka_unit_test(test_storm_with_loss), cmocka_unit_test(test_drip),
-		cmocka_unit_test(test_any_order),	cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_long_storm),
+		cmocka_unit_test(test_short_storm),
+		cmocka_unit_test(test_echoes),
+		cmocka_unit_test(test_storm_with_loss),
+		cmocka_unit_test(test_drip),
+		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_forgotten_echoes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
