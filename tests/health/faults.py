@@ -44,7 +44,8 @@ class Backed(Disk):
         block = ["-b", "4096"] if kind == "ext4" else []
         run(*MKFS[kind], *keep, *block, *mkfs, self.image)
         self._allocate(size_mb * MIB)
-        self.mount(options=options)
+        discard = "nodiscard" if kind == "btrfs" else None
+        self.mount(options=",".join(filter(None, (options, discard))))
 
     def _allocate(self, size):
         fd = os.open(self.image, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -27,7 +27,7 @@ class Mirror(Disk):
         self.nodes = [self._attach(path) for path in (self.image, self.other)]
         run("mkfs.btrfs", "-q", "-f", "-K", "-d", profile, "-m", "raid1", *self.nodes)
         os.makedirs(self.where, exist_ok=True)
-        run("mount", "-t", "btrfs", "-o", f"device={self.nodes[1]}", self.nodes[0], self.where)
+        run("mount", "-t", "btrfs", "-o", f"device={self.nodes[1]},nodiscard", self.nodes[0], self.where)
         self.mounted = True
 
     @staticmethod
