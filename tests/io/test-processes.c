@@ -28,6 +28,11 @@
 static const struct bus_track all_events = { .events = GROUP_EVENTS_ALL };
 static struct world world;
 
+static bool is_answered(void *ctx)
+{
+	return ((struct world *)ctx)->n_answers > 0;
+}
+
 /* Its grandchild has a session of its own and outlives who made it. */
 static int run_double_fork(int answers, void *ctx)
 {
@@ -362,6 +367,38 @@ static void test_limits(void **state)
 	world_stop(&world);
 }
 
+/* Who asked for the members is answered, whichever comes first. */
+static void test_members_are_answered(void **state)
+{
+	struct bus_reply *reply = (struct bus_reply *)&world;
+	struct child child;
+
+	world_start(&world, 0, "");
+	child_start(&child, run_double_fork, NULL);
+	assert_true(world_track(&world, child.pid, &all_events, 0));
+
+	world.n_answers = world.n_refused = 0;
+	assert_return_code(processes_bus_ops.group_ask_members(world.group.id, reply,
+							       &world.refusal, world.processes),
+			   0);
+	loop_until(world.loop, is_answered, &world);
+	assert_int_equal(world.n_refused, 0);
+	assert_true(world_has_member(&world, child.pid, NULL));
+
+	world.n_answers = 0;
+	for (unsigned int i = 0; i < 3; i++)
+		assert_return_code(processes_bus_ops.group_ask_members(
+					   world.group.id, reply, &world.refusal, world.processes),
+				   0);
+	processes_bus_ops.group_release(world.group.id, world.processes);
+	assert_int_equal(world.n_answers, 3);
+	assert_int_equal(world.n_refused, 3);
+
+	child_go(&child);
+	child_wait(&child);
+	world_stop(&world);
+}
+
 /* The answers are owed, and owned, until the end. */
 static void test_stop_with_questions_open(void **state)
 {
@@ -405,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_members_are_answered),
 		cmocka_unit_test(test_stop_with_questions_open),
 	};
 
