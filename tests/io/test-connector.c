@@ -164,10 +164,14 @@ static void test_storm(void **state)
 	       " lost\n",
 	       STORM, (now_us() - began) / 1000, statistics.events, statistics.batches,
 	       statistics.lost);
-	/* The kernel has no memory for one now and then, on a busy machine: that shows, too. */
+	/*
+	 * The buffer never overran, and so what is missing is what the kernel, which does not
+	 * wait for memory here, had none for: rare, and told to the last one. A fork
+	 * that is missing takes its exit with it, in what this test counts.
+	 */
 	assert_in_range(listener.forks, STORM - listener.lost, STORM);
-	assert_in_range(listener.exits, STORM - 2 * listener.lost, STORM);
-	assert_true(listener.lost < STORM / 100);
+	assert_in_range(listener.forks + listener.exits, 2 * (STORM - listener.lost), 2 * STORM);
+	assert_true(listener.lost < STORM / 1000);
 	assert_int_equal(statistics.lost, listener.lost);
 	assert_int_equal(statistics.overruns, 0);
 	assert_int_equal(statistics.malformed, 0);
