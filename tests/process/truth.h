@@ -16,7 +16,8 @@ enum truth_kind {
 	TRUTH_FORK = 1, /* ->pid made ->other, as the ->order'th of what it did */
 	TRUTH_EXEC = 2, /* ->pid, as the ->order'th of what it did */
 	TRUTH_EXIT = 3, /* the child ->local of a waiter in ->space ended with ->status */
-	TRUTH_BYTES = 4, /* what ->pid and whom it waited for had read and written, before it ended */
+	TRUTH_BYTES =
+		4, /* what ->pid and whom it waited for had read and written, before it ended */
 	TRUTH_USAGE = 5, /* of the whole tree, as getrusage(2) tells its leader */
 };
 
