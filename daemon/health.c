@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <syslog.h>
 
+#include "daemon/core/fusion.h"
 #include "daemon/health-device.h"
 #include "daemon/health.h"
 #include "daemon/manager.h"
@@ -36,6 +37,7 @@ struct health {
 	sd_event_source *timer;
 	uint64_t timer_us; /* when it is set to; UINT64_MAX: it is off */
 	bool common;
+	uint64_t lost_us; /* when messages of the kernel were lost last; 0: never */
 	struct waiter_queue waiters;
 };
 
@@ -93,6 +95,7 @@ static void on_messages_lost(uint64_t n, void *userdata)
 {
 	struct health *health = userdata;
 
+	health->lost_us = manager_now(health->manager);
 	health_device_look_at_all(health->devices);
 }
 
@@ -243,6 +246,14 @@ void health_capability(const struct health *health, struct capability_sources *r
 		.fs_errors_common = health->common,
 		.kmsg = health->kmsg,
 	};
+}
+
+bool health_hears(const struct health *health)
+{
+	assert(health);
+
+	return health->kmsg && (health->lost_us == 0 ||
+				manager_now(health->manager) > health->lost_us + FUSION_CAUSE_US);
 }
 
 void health_sources(const struct health *health,

@@ -47,6 +47,9 @@ struct errors *health_errors(struct health *health);
 /** health_capability() - the sources that serve all filesystems alike */
 void health_capability(const struct health *health, struct capability_sources *ret);
 
+/** health_hears() - messages of the kernel are read, and none was lost for FUSION_CAUSE_US */
+bool health_hears(const struct health *health);
+
 /**
  * health_wait() - monitor_health_due() at @due_us
  * @waiter:	replaces what it waited for before; UINT64_MAX: nothing

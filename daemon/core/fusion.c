@@ -74,14 +74,16 @@ static bool is_near(uint64_t a_us, uint64_t b_us)
 /*
  * Why the superblock's flag is set. The kernel says so where it was forced, and
  * where nobody listens, an error shortly before is the cause; but an
- * administrator may repair by a remount just then.
+ * administrator may repair by a remount just then, which ext4 says, and btrfs
+ * does not.
  */
 static bool is_forced(const struct fusion *fusion)
 {
 	if (fusion->forced_us != 0 &&
 	    (fusion->forced_us >= fusion->flag_us || is_near(fusion->forced_us, fusion->flag_us)))
 		return true;
-	if (is_near(fusion->remounted_us, fusion->flag_us))
+	if (is_near(fusion->remounted_us, fusion->flag_us) ||
+	    (fusion->heard && fusion_is_type(fusion, fusion_btrfs_types)))
 		return false;
 	return fusion->error_us <= fusion->flag_us + FUSION_SETTLE_US &&
 	       is_near(fusion->error_us, fusion->flag_us) &&
@@ -227,6 +229,7 @@ static void flags_look(struct fusion *fusion, uint64_t now_us, const struct fusi
 {
 	bool is_device = look->device_known && look->device_read_only;
 
+	fusion->heard = look->heard;
 	if (look->read_only_known) {
 		if (look->read_only && !fusion->flag)
 			fusion->flag_us = now_us;

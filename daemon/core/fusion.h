@@ -126,6 +126,7 @@ struct fusion_look {
 	bool emergency; /* the option emergency_ro */
 	bool shutdown; /* the option shutdown */
 	bool committing; /* btrfs: a commit is under way, or was aborted */
+	bool heard; /* all that the kernel said lately came as hints */
 	bool device_known;
 	bool device_read_only;
 	bool root_known;
@@ -202,6 +203,7 @@ struct fusion {
 	uint64_t forced_us; /* when the kernel last said "forced"; these three: 0 = never */
 	uint64_t error_us; /* when an error came last */
 	uint64_t remounted_us; /* when somebody remounted it last */
+	bool heard; /* when it was looked at last */
 	bool shutdown; /* seen, or said; until unmount */
 	enum fusion_source shutdown_source;
 	bool root_seen, usage_seen; /* once, at least */

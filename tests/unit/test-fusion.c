@@ -324,6 +324,22 @@ static void test_administrator_after_error(void **state)
 	fs_pass(fs, SECOND);
 	assert_string_equal(fs_codes(fs), "read-only/error");
 
+	/* btrfs says it where it did so, if only later */
+	for (unsigned int forced = 0; forced < 2; forced++) {
+		fs = sound("btrfs");
+		fs->look.heard = true;
+		HINT(fs, CORRUPTED, KMSG, .error = EBADMSG);
+		fs_pass(fs, 4 * SECOND);
+		fs->look.read_only = true;
+		fs_look(fs);
+		fs_pass(fs, 10 * MS);
+		if (forced)
+			HINT(fs, FORCED_READ_ONLY, KMSG);
+		fs_pass(fs, SECOND);
+		assert_string_equal(fs_codes(fs), forced ? "corrupted read-only/error"
+							 : "corrupted read-only/admin");
+	}
+
 	/* long after it, it is nobody's cause */
 	fs = sound("btrfs");
 	HINT(fs, LOOK, KMSG, .error = EIO);
