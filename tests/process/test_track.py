@@ -90,3 +90,15 @@ def test_example_reads_groups(processes, client, reader):
     events = [one for line, one in zip(lines, told) if line[0] == "process"]
     assert lost > 0 and len(events) + lost == 6002
     assert told[-1]["forks"] == "3000" and told[-1]["lost"] == str(lost) and int(told[-1]["peak-rss"]) > 0
+
+
+def test_by_signals_where_no_stream_is_left(processes, client, ctl):
+    processes("[limits]\nstreams = 1\n")
+    path = client.call("TrackProcess", "ua{sv}", os.getpid(), {"events": variant("as", [])})
+    _, fds = client.call_with_fds("OpenStream", "a{sv}", {}, path=path, interface=INTERFACE)
+    done = ctl("--json", "track", "--", "sh", "-c", "(exit 1); (exit 2); exit 3", check=False)
+    os.close(fds[0])
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 3 and lines[-1]["event"] == "empty"
+    assert [line["status"] for line in lines if line["event"] == "exit"] == [256, 512, 768]
+    assert [line["seq"] for line in lines[1:-1]] == [str(n) for n in range(1, len(lines) - 1)]
