@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 PR_SET_CHILD_SUBREAPER = 36
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def children():
@@ -35,11 +36,18 @@ def end_all():
             pass
 
 
+def on_end(number, _frame):
+    """Once: the next one must not end the ending."""
+    for other in ENDS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main():
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.exit(f"reaper: {os.strerror(ctypes.get_errno())}")
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in ENDS:
+        signal.signal(number, on_end)
     try:
         command = subprocess.Popen(sys.argv[1:])
         while True:
@@ -48,7 +56,7 @@ def main():
                 command.returncode = os.waitstatus_to_exitcode(status)
                 return 128 - command.returncode if command.returncode < 0 else command.returncode
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in ENDS:
             signal.signal(number, signal.SIG_IGN)
         end_all()
 
