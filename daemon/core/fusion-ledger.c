@@ -62,6 +62,13 @@ static void ledger_rebase(struct fusion *fusion, uint64_t shown)
 	ledger->grace_us = 0;
 }
 
+/* As the counter was split. */
+static enum fusion_hint_kind counter_kind(int error)
+{
+	return fusion_error_kind(error) == FUSION_HINT_CORRUPTED ? FUSION_HINT_CORRUPTED
+								 : FUSION_HINT_IO_ERROR;
+}
+
 /* What it came with is history on btrfs, and damage that was never repaired on ext4. */
 static void ledger_open(struct fusion *fusion, const struct fusion_look *look,
 			struct fusion_facts *facts)
@@ -78,9 +85,9 @@ static void ledger_open(struct fusion *fusion, const struct fusion_look *look,
 		return;
 
 	fact = fusion_fact_add(facts,
-			       fusion_error_kind(look->counters.last_error) == FUSION_HINT_IO_ERROR
-				       ? EVENT_IO_ERROR
-				       : EVENT_CORRUPTED,
+			       counter_kind(look->counters.last_error) == FUSION_HINT_CORRUPTED
+				       ? EVENT_CORRUPTED
+				       : EVENT_IO_ERROR,
 			       look->counters_source);
 	fact->error = look->counters.last_error;
 	fact->count = before - claimed;
@@ -131,7 +138,7 @@ static uint64_t ledger_tell(struct fusion *fusion, uint64_t now_us, enum fusion_
 	if (count == 0)
 		return 0;
 	/* The last error may be of the other kind. */
-	if (ledger->shown.last_error != 0 && fusion_error_kind(ledger->shown.last_error) == kind)
+	if (ledger->shown.last_error != 0 && counter_kind(ledger->shown.last_error) == kind)
 		hint.error = ledger->shown.last_error;
 	if (!fusion_failure_join(fusion, now_us, &hint)) {
 		fusion_failure_add(fusion, now_us, &hint);

@@ -56,6 +56,7 @@ enum fusion_hint_kind fusion_error_kind(int error)
 	case EUCLEAN:
 	case EBADMSG:
 		return FUSION_HINT_CORRUPTED;
+	case ENOMEM:
 	case ESHUTDOWN:
 		return FUSION_HINT_LOOK;
 	default:

@@ -106,8 +106,9 @@ struct fusion_hint {
 /**
  * fusion_error_kind() - which error a filesystem means by an errno (of fanotify)
  *
- * What a check of its data found is corrupted, a shutdown is a reason to look,
- * and anything else an error of I/O.
+ * What a check of its data found is corrupted, a shutdown or a lack of memory is a
+ * reason to look, and anything else an error of I/O. A counter that grows by one
+ * of the former counts an error of I/O as well.
  */
 enum fusion_hint_kind fusion_error_kind(int error);
 

@@ -97,6 +97,33 @@ static void test_counter_late(void **state)
 	assert_int_equal(fusion_error_count(&fs->fusion), 3);
 }
 
+/* No memory: ext4 counts it as an error, and so it is one, of one code and once. */
+static void test_no_memory(void **state)
+{
+	struct fs *fs = sound("xfs");
+	struct fs found;
+
+	assert_int_equal(fusion_error_kind(ENOMEM), FUSION_HINT_LOOK);
+	HINT(fs, LOOK, FANOTIFY, .error = ENOMEM);
+	fs_pass(fs, 100 * SECOND);
+	assert_int_equal(fs->asked, 1);
+	assert_int_equal(fs->n_told, 0);
+
+	fs = sound("ext4");
+	fs->look.counters = (struct fusion_counters){ .io_error = 1, .last_error = ENOMEM };
+	HINT(fs, LOOK, FANOTIFY, .error = ENOMEM);
+	HINT(fs, LOOK, EXT4);
+	fs_pass(fs, 100 * SECOND);
+	assert_string_equal(fs_codes(fs), "io-error");
+	assert_int_equal(fs->told[0].fact.error, ENOMEM);
+	assert_int_equal(fusion_error_count(&fs->fusion), 1);
+
+	fs_init(&found, "ext4");
+	found.look.counters = fs->look.counters;
+	fs_look(&found);
+	assert_string_equal(fs_codes(&found), "io-error");
+}
+
 static void test_counter_reset(void **state)
 {
 	struct fs *fs = sound("btrfs");
@@ -719,6 +746,7 @@ int main(void)
 		cmocka_unit_test(test_counter_alone),
 		cmocka_unit_test(test_counter_late),
 		cmocka_unit_test(test_counter_reset),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_writeback),
 		cmocka_unit_test(test_writeback_named_late),
 		cmocka_unit_test(test_btrfs_checksum),
