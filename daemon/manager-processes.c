@@ -51,6 +51,7 @@ static void on_warn(const struct bus_process_warning *warning, void *userdata)
 		{ JOURNAL_FIELD_SEVERITY, warning->severity },
 		{ JOURNAL_FIELD_PID, pid },
 		{ JOURNAL_FIELD_RULE, warning->rule },
+		{},
 	};
 
 	(void)snprintf(pid, sizeof(pid), "%" PRIu32, warning->pid);
@@ -59,9 +60,8 @@ static void on_warn(const struct bus_process_warning *warning, void *userdata)
 		(void)snprintf(more, sizeof(more), " (%" PRIu64 " more were not told)",
 			       warning->suppressed);
 	/* Rules are the administrator's, and each is told once a minute at most. */
-	journal_log_fields(LOG_WARNING, message_id(warning), fields,
-			   sizeof(fields) / sizeof(*fields), "[process %s] %s%s", warning->rule,
-			   text, more);
+	journal_log_fields(LOG_WARNING, message_id(warning), fields, "[process %s] %s%s",
+			   warning->rule, text, more);
 	bus_process_warning(manager->bus, warning);
 }
 

@@ -296,25 +296,24 @@ void journal_entry_deinit(struct journal_entry *entry)
 int journal_entry_log(struct journal_entry *ret, enum journal_form form, int priority,
 		      const char *message_id, const char *text)
 {
-	return journal_entry_fields(ret, form, priority, message_id, text, NULL, 0);
+	return journal_entry_fields(ret, form, priority, message_id, text, NULL);
 }
 
 int journal_entry_fields(struct journal_entry *ret, enum journal_form form, int priority,
 			 const char *message_id, const char *text,
-			 const struct journal_field *fields, size_t n_fields)
+			 const struct journal_field *fields)
 {
 	_cleanup_(builder_deinit) struct builder builder = {};
 
 	assert(ret);
 	assert(text);
-	assert(fields || n_fields == 0);
 
 	if (form != JOURNAL_FORM_NATIVE)
 		return entry_line(ret, form, priority, text);
 
 	builder_head(&builder, priority, message_id, text);
-	for (size_t i = 0; i < n_fields; i++)
-		builder_field(&builder, fields[i].name, fields[i].value, strlen(fields[i].value));
+	for (; fields && fields->name; fields++)
+		builder_field(&builder, fields->name, fields->value, strlen(fields->value));
 	return builder_finish(&builder, ret);
 }
 

@@ -48,10 +48,10 @@ void journal_entry_deinit(struct journal_entry *entry);
 int journal_entry_log(struct journal_entry *ret, enum journal_form form, int priority,
 		      const char *message_id, const char *text);
 
-/** journal_entry_fields() - the same, with fields where the form has any */
+/** journal_entry_fields() - the same with @fields, where the form has any; the last has no name; NULL: none */
 int journal_entry_fields(struct journal_entry *ret, enum journal_form form, int priority,
 			 const char *message_id, const char *text,
-			 const struct journal_field *fields, size_t n_fields);
+			 const struct journal_field *fields);
 
 /**
  * journal_entry_event() - the entry of an event

@@ -209,13 +209,11 @@ static int on_writable(sd_event_source *source, int fd, uint32_t revents, void *
 }
 
 static void journal_write_fields(struct journal *j, int priority, const char *message_id,
-				 const char *text, const struct journal_field *fields,
-				 size_t n_fields)
+				 const char *text, const struct journal_field *fields)
 {
 	struct journal_entry entry;
 
-	if (journal_entry_fields(&entry, j->target.form, priority, message_id, text, fields,
-				 n_fields) < 0) {
+	if (journal_entry_fields(&entry, j->target.form, priority, message_id, text, fields) < 0) {
 		journal_drop(j);
 		return;
 	}
@@ -225,7 +223,7 @@ static void journal_write_fields(struct journal *j, int priority, const char *me
 
 static void journal_write(struct journal *j, int priority, const char *message_id, const char *text)
 {
-	journal_write_fields(j, priority, message_id, text, NULL, 0);
+	journal_write_fields(j, priority, message_id, text, NULL);
 }
 
 /* Cut at a whole character. */
@@ -268,7 +266,7 @@ void journal_log(int priority, const char *message_id, const char *format, ...)
 }
 
 void journal_log_fields(int priority, const char *message_id, const struct journal_field *fields,
-			size_t n_fields, const char *format, ...)
+			const char *format, ...)
 {
 	char text[JOURNAL_TEXT_MAX];
 	int saved_errno = errno;
@@ -281,7 +279,7 @@ void journal_log_fields(int priority, const char *message_id, const struct journ
 	format_text(text, format, ap);
 	va_end(ap);
 
-	journal_write_fields(journal, priority, message_id, text, fields, n_fields);
+	journal_write_fields(journal, priority, message_id, text, fields);
 	errno = saved_errno;
 }
 

@@ -61,8 +61,7 @@ struct journal_field;
 
 /** journal_log_fields() - the same with fields of its own: journal-entry.h */
 void journal_log_fields(int priority, const char *message_id, const struct journal_field *fields,
-			size_t n_fields, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
+			const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /**
  * journal_log_limited() - the same for what a peer, a file or a disk can trigger

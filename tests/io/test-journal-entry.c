@@ -238,6 +238,7 @@ static void test_entry_bounds(void **state)
 	const struct journal_field fields[] = {
 		{ "FSEVENTS_CODE", "fork-rate" },
 		{ "FSEVENTS_RULE", "a\nFSEVENTS_CODE=b" },
+		{},
 	};
 	static char bytes[DETAILS_MAX - 256];
 	struct details more = {};
@@ -274,7 +275,7 @@ static void test_entry_bounds(void **state)
 	journal_entry_deinit(&entry);
 
 	assert_int_equal(journal_entry_fields(&entry, JOURNAL_FORM_NATIVE, LOG_ERR, "id", "text",
-					      fields, 2),
+					      fields),
 			 0);
 	assert_field(&entry, "MESSAGE_ID", "id");
 	assert_field(&entry, "FSEVENTS_CODE", "fork-rate");
