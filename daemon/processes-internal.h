@@ -14,6 +14,7 @@
 
 #include "daemon/core/feed.h"
 #include "daemon/output/group-stream.h"
+#include "daemon/output/unread.h"
 #include "daemon/processes-queue.h"
 #include "daemon/processes.h"
 #include "daemon/source/connector.h"
@@ -95,6 +96,7 @@ struct processes {
 	size_t n_records, n_records_allocated;
 
 	LIST_HEAD(, tracked) tracked;
+	struct unread *unread; /* of streams that were closed */
 	uint64_t last_group;
 	unsigned int busy; /* callbacks are under way: nothing is freed */
 

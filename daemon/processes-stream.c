@@ -61,8 +61,12 @@ int tracked_open_stream(struct tracked *tracked, int *ret_fd, struct bus_refusal
 
 void tracked_close_stream(struct tracked *tracked)
 {
+	if (!tracked->stream)
+		return;
+
+	unread_keep(tracked->processes->unread, group_stream_take_fd(tracked->stream),
+		    &tracked->stream_charge);
 	tracked->stream = group_stream_free(tracked->stream);
-	quota_release(&tracked->stream_charge);
 }
 
 /* Return: false where it has no room. */

@@ -236,6 +236,8 @@ static int add_parts(struct processes *processes, const struct connector_options
 		r = process_scanner_new(&processes->scanner, processes->loop,
 					&processes_scanner_ops, processes);
 	if (r >= 0)
+		r = unread_new(&processes->unread, processes->loop);
+	if (r >= 0)
 		r = taskstats_new(&processes->taskstats, 0);
 	return r;
 }
@@ -293,6 +295,7 @@ struct processes *processes_free(struct processes *processes)
 	while (!LIST_EMPTY(&processes->tracked))
 		tracked_free(LIST_FIRST(&processes->tracked));
 
+	unread_free(processes->unread);
 	connector_free(processes->connector);
 	process_scanner_free(processes->scanner);
 	taskstats_free(processes->taskstats);

@@ -114,6 +114,15 @@ int quota_charge(struct quota *quota, struct quota_charge *charge, uid_t uid, en
 	return 0;
 }
 
+void quota_move(struct quota_charge *to, struct quota_charge *from)
+{
+	assert(to && !to->quota);
+	assert(from);
+
+	*to = *from;
+	*from = (struct quota_charge){};
+}
+
 void quota_release(struct quota_charge *charge)
 {
 	struct quota_user **p, *user;

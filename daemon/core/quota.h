@@ -33,7 +33,7 @@ enum {
 
 struct quota;
 
-/* A charge; zeroed: none. Not copied once charged. */
+/* A charge; zeroed: none. Once charged it is moved, not copied. */
 struct quota_charge {
 	struct quota *quota;
 	uid_t uid;
@@ -56,7 +56,7 @@ DEFINE_FREEP(quota, quota_free)
 
 /**
  * quota_charge() - hold @amount more for a user
- * @charge:	zeroed; the handle for quota_release(). It must not move and not
+ * @charge:	zeroed; the handle for quota_release(). It must not
  *		outlive @quota. An amount of 0 charges nothing and always succeeds.
  *
  * Memory is used per user only while that user is charged for something.
@@ -65,6 +65,9 @@ DEFINE_FREEP(quota, quota_free)
  */
 int quota_charge(struct quota *quota, struct quota_charge *charge, uid_t uid, enum quota_kind kind,
 		 uint64_t amount);
+
+/** quota_move() - @from is another's from now on; @to is zeroed before, and @from after */
+void quota_move(struct quota_charge *to, struct quota_charge *from);
 
 /** quota_release() - give back; harmless for a zeroed and for a released charge */
 void quota_release(struct quota_charge *charge);

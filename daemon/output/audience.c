@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/output/audience.h"
+#include "daemon/output/unread.h"
 
 struct listener {
 	struct listener *next;
@@ -19,6 +20,7 @@ struct audience {
 	struct quota *quota;
 	const struct history *history;
 	struct listener *listeners;
+	struct unread *unread; /* of those that have gone */
 	uint64_t n_listeners;
 	uint64_t lost; /* of streams that are closed */
 };
@@ -46,6 +48,7 @@ static void audience_remove(struct audience *audience, struct listener **link)
 	audience->lost += statistics.lost;
 	audience->n_listeners--;
 	*link = listener->next;
+	unread_keep(audience->unread, stream_take_fd(listener->stream), &listener->charge);
 	listener_free(listener);
 }
 
@@ -74,7 +77,8 @@ static const struct stream_ops audience_stream_ops = {
 
 int audience_new(struct audience **ret, sd_event *loop, struct quota *quota)
 {
-	struct audience *audience;
+	_cleanup_(audience_freep) struct audience *audience = NULL;
+	int r;
 
 	assert(ret);
 	assert(loop);
@@ -86,7 +90,11 @@ int audience_new(struct audience **ret, sd_event *loop, struct quota *quota)
 
 	audience->loop = sd_event_ref(loop);
 	audience->quota = quota;
-	*ret = audience;
+	r = unread_new(&audience->unread, loop);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(audience);
 	return 0;
 }
 
@@ -99,6 +107,7 @@ struct audience *audience_free(struct audience *audience)
 		audience_remove(audience, &audience->listeners);
 
 	assert(audience->n_listeners == 0);
+	unread_free(audience->unread);
 	sd_event_unref(audience->loop);
 	free(audience);
 	return NULL;

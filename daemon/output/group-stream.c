@@ -93,6 +93,14 @@ int group_stream_new(struct group_stream **ret, int *ret_fd, sd_event *loop,
 	return 0;
 }
 
+int group_stream_take_fd(struct group_stream *stream)
+{
+	assert(stream);
+
+	stream->io = sd_event_source_disable_unref(stream->io);
+	return TAKE_FD(stream->fd);
+}
+
 struct group_stream *group_stream_free(struct group_stream *stream)
 {
 	if (!stream)

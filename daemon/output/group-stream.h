@@ -39,5 +39,8 @@ struct group_stream *group_stream_free(
 	struct group_stream *stream); /* the client reads what was sent and then the end */
 DEFINE_FREEP(group_stream, group_stream_free)
 
+/** group_stream_take_fd() - as stream_take_fd() */
+int group_stream_take_fd(struct group_stream *stream);
+
 /** group_stream_send() - one packet; Return: 0, or -EAGAIN: not now (or never: ->closed() follows) */
 int group_stream_send(struct group_stream *stream, const void *packet, size_t n);

@@ -415,6 +415,15 @@ int stream_new(struct stream **ret, int *ret_fd, sd_event *loop,
 	return 0;
 }
 
+int stream_take_fd(struct stream *stream)
+{
+	assert(stream);
+
+	/* A descriptor is watched once. */
+	stream->io = sd_event_source_disable_unref(stream->io);
+	return TAKE_FD(stream->fd);
+}
+
 struct stream *stream_free(struct stream *stream)
 {
 	if (!stream)

@@ -68,6 +68,9 @@ int stream_new(struct stream **ret, int *ret_fd, sd_event *loop,
 struct stream *stream_free(struct stream *stream);
 DEFINE_FREEP(stream, stream_free)
 
+/** stream_take_fd() - the daemon's end, owned by the caller; then comes stream_free() and nothing else */
+int stream_take_fd(struct stream *stream);
+
 /**
  * stream_kick() - the history has a new event or amendment
  *

@@ -155,6 +155,37 @@ def test_streams_of_one_user_are_few(processes, client, shell):
         stream.close()
 
 
+def test_stream_counts_until_it_is_read(processes, client, shell):
+    """Closing the group frees no packet that its client has not read."""
+    processes("[limits]\nstreams = 1\n")
+    path = client.call("TrackProcess", "ua{sv}", shell.pid, ALL)
+    stream = open_stream(client, path)
+    shell.run("for i in 1 2 3; do (exit 1); done")
+    peek = stream.recv(1, socket.MSG_PEEK)
+    assert len(peek) == 1
+    client.call("Release", path=path, interface=GROUP)
+
+    other = client.call("TrackProcess", "ua{sv}", os.getpid(), ALL)
+    with pytest.raises(BusError) as raised:
+        open_stream(client, other)
+    assert raised.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    n_packets = 0
+    while stream.recv(65536):
+        n_packets += 1
+    assert n_packets > 0
+    again = []
+
+    def opened():
+        try:
+            again.append(open_stream(client, other))
+        except BusError:
+            return False
+        return True
+    wait_for(opened, what="the place of the first stream")
+    again[0].close()
+    stream.close()
+
+
 def test_reader_that_never_reads_is_told_of_its_loss(processes, client, shell):
     """What its queue has no room for is counted, in its place, and the rest comes."""
     processes("[limits]\nqueue-bytes = 64K\n")

@@ -76,7 +76,11 @@ static void test_edges(void **state)
 	assert_int_equal(quota_charge(quota, &huge, 5, QUOTA_REPLY_BYTES, UINT64_MAX), 0);
 	assert_int_equal(quota_charge(quota, &one, 5, QUOTA_REPLY_BYTES, 1), QUOTA_E_EXCEEDED);
 	assert_int_equal(quota_charge(quota, &one, 6, QUOTA_REPLY_BYTES, 1), QUOTA_E_EXCEEDED);
+	quota_move(&zero, &huge);
 	quota_release(&huge);
+	assert_int_equal(quota_used(quota, 5, QUOTA_REPLY_BYTES), UINT64_MAX);
+	quota_release(&zero);
+	assert_int_equal(quota_used(quota, 5, QUOTA_REPLY_BYTES), 0);
 	assert_int_equal(quota_charge(quota, &one, (uid_t)-1, QUOTA_REPLY_BYTES, 1), 0);
 	quota_release(&one);
 	assert_null(quota_free(quota));
