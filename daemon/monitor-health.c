@@ -220,6 +220,8 @@ void monitor_look(struct monitor *monitor, bool with_usage)
 	struct fusion_look look = {
 		.root_known = monitor->root_known,
 		.root_error = monitor->root_error,
+		.codes = monitor->fs.capabilities,
+		.heard = health_hears(monitor->manager->health),
 	};
 	uint64_t now = manager_now(monitor->manager);
 	size_t n;

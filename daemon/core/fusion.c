@@ -195,16 +195,33 @@ static void error_take(struct fusion *fusion, uint64_t now_us, const struct fusi
 		fusion_failure_add(fusion, now_us, &rest);
 }
 
+static bool can_tell(const struct fusion_look *look, enum event_code code)
+{
+	return look->codes & 1U << code;
+}
+
+/* Damage too is an error of I/O where nothing else tells of damage. */
+static void root_fail(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look)
+{
+	struct fusion_hint hint = {
+		.kind = fusion_error_kind(look->root_error),
+		.source = FUSION_SOURCE_ROOT,
+		.error = look->root_error,
+		.count = 1,
+	};
+
+	if (!can_tell(look, EVENT_CORRUPTED))
+		hint.kind = FUSION_HINT_IO_ERROR;
+	/* What carries a filesystem without one is told of by itself. */
+	if (hint.kind == FUSION_HINT_CORRUPTED || can_tell(look, EVENT_IO_ERROR))
+		error_take(fusion, now_us, &hint);
+}
+
 /* xfs answers so once it is shut down; others cannot read their root. */
 static void root_look(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look)
 {
 	bool is_first = !fusion->root_seen;
 	bool is_xfs = fusion_is_type(fusion, fusion_xfs_types), was = fusion->root_failed;
-	struct fusion_hint hint = {
-		.source = FUSION_SOURCE_ROOT,
-		.error = look->root_error,
-		.count = 1,
-	};
 
 	if (!look->root_known)
 		return;
@@ -215,14 +232,14 @@ static void root_look(struct fusion *fusion, uint64_t now_us, const struct fusio
 	fusion->root_seen = true;
 	fusion->root_failed = root_is_broken(look->root_error);
 	if (look->root_error == ESHUTDOWN || (is_xfs && look->root_error == EIO)) {
-		shutdown_note(fusion, now_us, FUSION_SOURCE_ROOT);
+		if (can_tell(look, EVENT_SHUTDOWN))
+			shutdown_note(fusion, now_us, FUSION_SOURCE_ROOT);
 	} else if (fusion->root_failed && !was) {
-		hint.kind = fusion_error_kind(look->root_error);
 		/* That nothing can be read any more follows from what made it so. */
 		if (is_first && fusion->flag)
 			fusion->forced_us = now_us;
 		else if (reason_class(fusion->reason) < reason_class(READ_ONLY_ERROR))
-			error_take(fusion, now_us, &hint);
+			root_fail(fusion, now_us, look);
 	}
 }
 

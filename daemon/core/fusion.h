@@ -132,6 +132,7 @@ struct fusion_look {
 	bool device_read_only;
 	bool root_known;
 	int root_error; /* errno of looking at the root, positive; 0: fine */
+	uint32_t codes; /* what may be told of it: capability_codes() */
 	bool counters_known;
 	struct fusion_counters counters;
 	enum fusion_source counters_source;

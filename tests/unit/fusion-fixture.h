@@ -46,6 +46,7 @@ static inline void fs_init(struct fs *fs, const char *type)
 		.read_only_source = FUSION_SOURCE_STATMOUNT,
 		.device_known = true,
 		.root_known = true,
+		.codes = UINT32_MAX,
 		.usage = &fs->usage,
 	};
 	if (strcmp(type, "ext4") == 0 || strcmp(type, "btrfs") == 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+#include "daemon/core/capability.h"
 #include "tests/unit/fusion-fixture.h"
 
 /* A filesystem that was fine when it was seen first. */
@@ -299,6 +300,51 @@ static void test_root(void **state)
 	}
 	fs_pass(fs, 100 * SECOND);
 	assert_int_equal(fs->n_told, 0);
+}
+
+/* What a look finds, on whatever it is, is what was said that can come. */
+static void test_root_capability(void **state)
+{
+	static const int errors[] = { EIO, EREMOTEIO, EUCLEAN, EBADMSG, ESHUTDOWN, ENOTCONN };
+	static const struct {
+		const char *type, *io, *damage; /* told where only looking tells, nobody else */
+	} rows[] = {
+		{ "ext4", "io-error", "corrupted" },
+		{ "btrfs", "io-error", "corrupted" },
+		{ "xfs", "shutdown", "" },
+		{ "f2fs", "io-error", "io-error" },
+		{ "vfat", "io-error", "io-error" },
+		{ "iso9660", "io-error", "io-error" },
+		{ "reiserfs", "io-error", "io-error" },
+		{ "nfs4", "io-error", "io-error" },
+		{ "fuse.sshfs", "io-error", "io-error" },
+		{ "overlay", "", "" },
+		{ "tmpfs", "", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (unsigned int set = 0; set < 16; set++)
+			for (size_t j = 0; j < sizeof(errors) / sizeof(errors[0]); j++) {
+				struct capability_sources sources = { set & 1, set & 2, set & 4,
+								      set & 8 };
+				struct superblock sb = { .key = { .major = 8 } };
+				char type[16];
+				struct fs *fs;
+
+				snprintf(type, sizeof(type), "%s", rows[i].type);
+				sb.type = type;
+				fs = sound(type);
+				fs->look.codes = capability_codes(&sb, &sources);
+				fs->look.root_error = errors[j];
+				fs_look(fs);
+				fs_pass(fs, 100 * SECOND);
+				if (set == 0 && (errors[j] == EIO || errors[j] == EUCLEAN))
+					assert_string_equal(fs_codes(fs), errors[j] == EIO
+										  ? rows[i].io
+										  : rows[i].damage);
+				for (size_t k = 0; k < fs->n_told; k++)
+					assert_true(fs->look.codes & 1U << fs->told[k].fact.code);
+			}
 }
 
 /* --- read-only */
@@ -753,6 +799,7 @@ int main(void)
 		cmocka_unit_test(test_several_objects),
 		cmocka_unit_test(test_btrfs_surplus),
 		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_root_capability),
 		cmocka_unit_test(test_administrator),
 		cmocka_unit_test(test_administrator_after_error),
 		cmocka_unit_test(test_forced),
