@@ -10,14 +10,22 @@
 #include "daemon/worker/job-locate.h"
 
 #define ALARM_LOCATE_DEADLINE_US 2000000ULL
-/* Look-ups under way at once, of all filesystems. */
-#define ALARM_LOCATES_MAX 16
+/*
+ * Look-ups under way at once, of all filesystems: a disk that dies takes no
+ * more workers than these, and none that others need. Their keys are none that a
+ * superblock ever has.
+ */
+#define ALARM_LOCATE_LANES 2
+#define ALARM_LOCATE_KEY (UINT64_MAX - ALARM_LOCATE_LANES)
+/* With those that wait, of all filesystems. */
+#define ALARM_LOCATES_MAX 8
 
 /* A look-up of a path, and the event that it is for. */
 struct alarm_locate {
 	LIST_ENTRY(alarm_locate) link;
 	struct monitor *monitor;
 	struct pool_ticket *ticket;
+	unsigned int lane; /* below ALARM_LOCATE_LANES */
 	uint64_t id;
 };
 
@@ -66,8 +74,8 @@ static int locate_submit(struct alarm_locate *locate, const struct mount *mount,
 		.n_handle = handle->n_handle,
 	};
 	struct pool_submission submission = {
-		.lane = POOL_LANE_LOCAL,
-		.lane_key = monitor->fs.sb->generation,
+		.lane = POOL_LANE_FOREIGN,
+		.lane_key = ALARM_LOCATE_KEY + locate->lane,
 		.job = JOB_LOCATE,
 		.fd = -1,
 		.deadline_us = ALARM_LOCATE_DEADLINE_US,
@@ -103,12 +111,28 @@ static bool is_worth_locating(const struct monitor *monitor, uint64_t inode)
 	return n_others < ALARM_LOCATES_MAX;
 }
 
-static void alarm_locate(struct monitor *monitor, uint64_t id, const struct fanotify_error *handle)
+/* That with the fewest look-ups. */
+static unsigned int locate_lane(const struct manager *manager)
 {
-	const struct mount *mount = superblock_display_mount(monitor->fs.sb);
+	unsigned int n[ALARM_LOCATE_LANES] = {}, best = 0;
 	struct alarm_locate *locate;
 
-	if (!mount || !is_worth_locating(monitor, handle->inode))
+	LIST_FOREACH(locate, &manager->locates, link)
+		n[locate->lane]++;
+	for (unsigned int i = 1; i < ALARM_LOCATE_LANES; i++)
+		if (n[i] < n[best])
+			best = i;
+	return best;
+}
+
+static void alarm_locate(struct monitor *monitor, uint64_t id, const struct fanotify_error *handle)
+{
+	const struct mount *mount = monitor_reachable_mount(monitor);
+	struct alarm_locate *locate;
+
+	/* A path below another mount would not go with what the event says. */
+	if (!mount || mount != superblock_display_mount(monitor->fs.sb) ||
+	    !is_worth_locating(monitor, handle->inode))
 		return;
 	monitor->located[monitor->n_located++ % MONITOR_LOCATED_MAX] = handle->inode;
 
@@ -116,6 +140,7 @@ static void alarm_locate(struct monitor *monitor, uint64_t id, const struct fano
 	if (!locate)
 		return;
 	locate->monitor = monitor;
+	locate->lane = locate_lane(monitor->manager);
 	locate->id = id;
 	if (locate_submit(locate, mount, handle) < 0)
 		free(locate);
@@ -149,7 +174,7 @@ void alarm_health(struct monitor *monitor, const struct fusion_fact *fact,
 
 	if (alarm_begin(&event, monitor, fact->code, fusion_source_name(fact->source)) < 0 ||
 	    alarm_add_fact(&event, fact) < 0) {
-		event_deinit(&event);
+		alarm_lose(monitor, &event);
 		return;
 	}
 	event.severity = fact->severity;
@@ -157,7 +182,8 @@ void alarm_health(struct monitor *monitor, const struct fusion_fact *fact,
 	event.data = fact->error > 0 ? (uint64_t)fact->error : 0;
 
 	id = alarm_publish(monitor, &event);
-	if (id && handle && handle->has_handle && handle->has_inode && fact->has_inode &&
-	    handle->inode == fact->inode)
+	/* To read from a disk that fails would only keep it busy. */
+	if (id && fact->code == EVENT_CORRUPTED && handle && handle->has_handle &&
+	    handle->has_inode && fact->has_inode && handle->inode == fact->inode)
 		alarm_locate(monitor, id, handle);
 }

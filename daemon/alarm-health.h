@@ -4,8 +4,8 @@
 /*
  * Alarms of health
  *
- * Makes an event of what fusion found. Where the kernel gave a handle of the
- * damaged file its path is looked up by a worker, once for each inode and
+ * Makes an event of what fusion found. Where a file is damaged, and the kernel
+ * gave a handle of it, its path is looked up by a worker, once for each inode and
  * one at a time for each filesystem, and added to the event afterwards.
  */
 

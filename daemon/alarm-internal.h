@@ -11,5 +11,8 @@
 int alarm_begin(struct event *event, struct monitor *monitor, enum event_code code,
 		const char *source);
 
+/** alarm_lose() - there is no memory to tell it: it is counted; @event is emptied */
+void alarm_lose(struct monitor *monitor, struct event *event);
+
 /** alarm_publish() - tell it if it is selected; @event is emptied; Return: its id, 0: it has none (yet) */
 uint64_t alarm_publish(struct monitor *monitor, struct event *event);

@@ -75,6 +75,12 @@ int alarm_begin(struct event *event, struct monitor *monitor, enum event_code co
 	return details_add_string(&event->details, "type", type, 0);
 }
 
+void alarm_lose(struct monitor *monitor, struct event *event)
+{
+	monitor->manager->alarms_lost++;
+	event_deinit(event);
+}
+
 uint64_t alarm_publish(struct monitor *monitor, struct event *event)
 {
 	struct filesystem *fs = &monitor->fs;
@@ -109,7 +115,7 @@ void alarm_simple(struct monitor *monitor, enum event_code code, const char *sou
 	struct event event = {};
 
 	if (alarm_begin(&event, monitor, code, source) < 0)
-		event_deinit(&event);
+		alarm_lose(monitor, &event);
 	else
 		alarm_publish(monitor, &event);
 }
@@ -120,7 +126,7 @@ void alarm_stalled(struct monitor *monitor, const char *operation)
 
 	if (alarm_begin(&event, monitor, EVENT_STALLED, "deadline") < 0 ||
 	    details_add_string(&event.details, "operation", operation, 0) < 0)
-		event_deinit(&event);
+		alarm_lose(monitor, &event);
 	else
 		alarm_publish(monitor, &event);
 }
@@ -131,7 +137,7 @@ void alarm_test(struct monitor *monitor, enum event_code code)
 
 	if (alarm_begin(&event, monitor, code, "test") < 0 ||
 	    details_add_bool(&event.details, "test", true, 0) < 0)
-		event_deinit(&event);
+		alarm_lose(monitor, &event);
 	else
 		alarm_publish(monitor, &event);
 }
@@ -289,7 +295,7 @@ static uint64_t alarm_crossing(struct monitor *monitor, const struct crossing *c
 
 	if (alarm_begin(&event, monitor, code, "statfs") < 0 ||
 	    alarm_add_crossing(&event, monitor, crossing) < 0) {
-		event_deinit(&event);
+		alarm_lose(monitor, &event);
 		return 0;
 	}
 

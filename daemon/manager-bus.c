@@ -313,6 +313,7 @@ static void statistics(bool is_root, void (*add)(const char *, uint64_t, void *)
 	add("workers-started", pool.spawned, ctx);
 	add("workers-killed", pool.killed, ctx);
 	add("checks-stalled", pool.stalled, ctx);
+	add("alarms-lost", manager->alarms_lost, ctx);
 	add("journal-dropped", journal_dropped(), ctx);
 	add("state-dropped", publisher.state_dropped, ctx);
 	add("streams", publisher.streams, ctx);

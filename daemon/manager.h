@@ -85,6 +85,7 @@ struct manager {
 	LIST_HEAD(, alarm_locate) locates; /* alarm-health.c */
 
 	uint64_t alarms;
+	uint64_t alarms_lost; /* no memory to tell them */
 	uint64_t checks;
 };
 

@@ -390,6 +390,13 @@ const struct mount *monitor_mount(const struct monitor *monitor)
 	return display;
 }
 
+const struct mount *monitor_reachable_mount(const struct monitor *monitor)
+{
+	const struct mount *mount = monitor_mount(monitor);
+
+	return mount && !mount_is_young(monitor, mount) ? mount : NULL;
+}
+
 static const struct mount *check_next_mount(const struct monitor *monitor)
 {
 	const struct superblock *sb = monitor->fs.sb;

@@ -178,6 +178,13 @@ void monitor_look_soon(struct monitor *monitor, bool ask_root);
 /** monitor_health_due() - what it waited for by health_wait() */
 void monitor_health_due(struct monitor *monitor);
 
+/**
+ * monitor_reachable_mount() - the mount by which a worker may touch it now
+ *
+ * Return: NULL where all are covered, or so young that an access could make an umount fail.
+ */
+const struct mount *monitor_reachable_mount(const struct monitor *monitor);
+
 /** monitor_is_on_device() - one of its block devices */
 bool monitor_is_on_device(const struct monitor *monitor, uint32_t major, uint32_t minor);
 
