@@ -6,6 +6,7 @@
 
 #include "daemon/alarm-health.h"
 #include "daemon/bus/bus.h"
+#include "daemon/core/fusion-hint.h"
 #include "daemon/health.h"
 #include "daemon/identify.h"
 #include "daemon/manager.h"
@@ -266,12 +267,26 @@ void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint)
 	health_wait_next(monitor);
 }
 
+/*
+ * Everything that can happen to ext4 shows without touching it. A check that is
+ * under way may have looked before: once more after it.
+ */
+static void health_ask_root(struct monitor *monitor)
+{
+	bool ask = monitor->ask_root && !is_ext(monitor) && monitor->fs.usage_known;
+
+	if (ask && monitor->ticket)
+		return;
+	monitor->ask_root = false;
+	if (ask)
+		monitor_check(monitor);
+}
+
 void monitor_health_due(struct monitor *monitor)
 {
 	enum fs_state state = filesystem_state(&monitor->fs);
 	struct fusion_fact facts[FUSION_FACTS_MAX];
 	uint64_t now = manager_now(monitor->manager);
-	bool ask_root;
 	size_t n;
 
 	if (fusion_due(&monitor->fusion) <= now) {
@@ -281,12 +296,8 @@ void monitor_health_due(struct monitor *monitor)
 			monitor_look_soon(monitor, true);
 	}
 	if (monitor->look_us <= now) {
-		ask_root = monitor->ask_root;
-		monitor->ask_root = false;
 		monitor_look(monitor, false);
-		/* Everything that can happen to ext4 shows without touching it. */
-		if (ask_root && !is_ext(monitor) && monitor->fs.usage_known)
-			monitor_check(monitor);
+		health_ask_root(monitor);
 	}
 	health_wait_next(monitor);
 }
@@ -308,16 +319,12 @@ void monitor_health_flag(struct monitor *monitor, bool read_only, enum fusion_so
 static void on_error(const struct fanotify_error *error, void *userdata)
 {
 	struct monitor *monitor = userdata;
-	struct fusion_hint hint = {
-		.kind = fusion_error_kind(error->error),
-		.source = FUSION_SOURCE_FANOTIFY,
-		.error = error->error,
-		.pid = error->pid > 0 ? (uint32_t)error->pid : 0,
-		.count = error->count > 0 ? error->count : 1,
-		.has_inode = error->has_inode,
-		.inode = error->inode,
-	};
+	struct capability_sources sources;
+	struct fusion_hint hint;
 
+	health_capability(monitor->manager->health, &sources);
+	/* Since all filesystems report errors a thread of the kernel does it for them. */
+	fusion_hint_from_error(&hint, error, !sources.fs_errors_common);
 	if (error->overflow) {
 		monitor_look_soon(monitor, true);
 		return;
@@ -358,7 +365,7 @@ static const struct errors_ops monitor_errors_ops = {
 static void health_mark(struct monitor *monitor)
 {
 	struct errors *errors = health_errors(monitor->manager->health);
-	const struct mount *mount = monitor_mount(monitor);
+	const struct mount *mount = monitor_reachable_mount(monitor);
 	const struct superblock *sb = monitor->fs.sb;
 	struct errors_lane lane = {
 		.lane = monitor_lane(monitor),
@@ -366,10 +373,13 @@ static void health_mark(struct monitor *monitor)
 		.owner_uid = sb->owner_uid,
 	};
 
-	if (!errors || !mount || monitor_is_foreign(monitor) || monitor->errors_impossible ||
+	if (!errors || monitor_is_foreign(monitor) || monitor->errors_impossible ||
 	    (sb->key.major == 0 && !is_btrfs(monitor)))
 		return;
 
+	monitor->errors_again = true;
+	if (!mount)
+		return;
 	monitor->tried_us = manager_now(monitor->manager);
 	monitor->errors = errors_member_free(monitor->errors);
 	monitor->errors_again = errors_member_new(&monitor->errors, errors, mount, &lane,
@@ -381,22 +391,30 @@ static void on_ext4_error(void *userdata)
 	monitor_look_soon(userdata, false);
 }
 
-void monitor_health_begin(struct monitor *monitor)
+/* Where there is none (ext2 by its own driver), or nothing to follow it with, until the next tick. */
+static void health_count(struct monitor *monitor)
 {
 	const struct superblock *sb = monitor->fs.sb;
 
+	if (!monitor->ext4 && is_ext(monitor) && sb->key.major != 0)
+		(void)ext4_errors_new(&monitor->ext4, monitor->manager->loop, sb->key.major,
+				      sb->key.minor, on_ext4_error, monitor);
+}
+
+void monitor_health_begin(struct monitor *monitor)
+{
 	if (monitor->health_begun || monitor->manager->options.safe_mode)
 		return;
 	monitor->health_begun = true;
 
-	if (is_ext(monitor) && sb->key.major != 0)
-		(void)ext4_errors_new(&monitor->ext4, monitor->manager->loop, sb->key.major,
-				      sb->key.minor, on_ext4_error, monitor);
+	health_count(monitor);
 	health_mark(monitor);
 }
 
 void monitor_health_retry(struct monitor *monitor)
 {
+	if (monitor->ask_root)
+		monitor_look_soon(monitor, true);
 	if (monitor->errors_again && monitor->live &&
 	    manager_now(monitor->manager) >= monitor->tried_us + HEALTH_MARK_PAUSE_US)
 		health_mark(monitor);
@@ -404,6 +422,8 @@ void monitor_health_retry(struct monitor *monitor)
 
 void monitor_health_tick(struct monitor *monitor)
 {
+	if (monitor->health_begun)
+		health_count(monitor);
 	monitor_health_retry(monitor);
 	monitor_look_soon(monitor, false);
 }

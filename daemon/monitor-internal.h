@@ -57,7 +57,7 @@ int monitor_health_init(struct monitor *monitor);
 void monitor_health_deinit(struct monitor *monitor);
 /** monitor_health_begin() - it is old enough to be touched: follow its errors */
 void monitor_health_begin(struct monitor *monitor);
-/** monitor_health_retry() - it just answered: a mark that could not be had may be had now */
+/** monitor_health_retry() - it just answered: what could not be had or asked may be now */
 void monitor_health_retry(struct monitor *monitor);
 /** monitor_health_tick() - the shared backstop */
 void monitor_health_tick(struct monitor *monitor);
