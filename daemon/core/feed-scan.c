@@ -18,6 +18,7 @@ int feed_scan_begin(struct feed *feed)
 
 	process_scan_free(feed->scan);
 	feed->scan = scan;
+	groups_scan_begun(feed->groups);
 	feed->scan_done = false;
 	feed->scan_complete = true;
 	feed->scan_matches = feed->rules_changed || feed->broken;

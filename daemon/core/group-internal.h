@@ -26,6 +26,7 @@ struct group {
 	void *userdata;
 	enum group_state state;
 	bool found; /* the leader was */
+	uint64_t scan; /* the last one begun before it, which may have missed its leader */
 	struct group_totals totals;
 	uint64_t next_seq;
 	size_t n_unsettled; /* ended members whose records may come */
@@ -40,5 +41,6 @@ struct groups {
 	LIST_HEAD(, group_owner) owners;
 	struct group_sets sets;
 	size_t n_groups, n_waiting;
+	uint64_t scan; /* the last one begun, counted */
 	bool freed;
 };

@@ -209,6 +209,13 @@ void groups_note_lost(struct groups *groups, uint64_t count)
 	}
 }
 
+void groups_scan_begun(struct groups *groups)
+{
+	assert(groups);
+
+	groups->scan++;
+}
+
 static bool waits_for(const struct group *group, uint32_t pid, uint64_t start_ticks)
 {
 	return group->state == GROUP_WAITING && group->options.leader == pid &&
@@ -289,7 +296,7 @@ void groups_ready(struct groups *groups, bool complete)
 	LIST_FOREACH(group, &groups->all, all) {
 		if (!complete && group->state != GROUP_OVER)
 			group->totals.incomplete = true;
-		if (group->state != GROUP_WAITING)
+		if (group->state != GROUP_WAITING || (!group->found && group->scan == groups->scan))
 			continue;
 
 		groups->n_waiting--;

@@ -72,6 +72,7 @@ int group_new(struct group **ret, struct groups *groups, const struct group_opti
 	group->options = *options;
 	group->userdata = userdata;
 	group->next_seq = 1;
+	group->scan = groups->scan;
 	group->totals.leader = options->leader;
 	group->totals.accounting = options->accounting;
 	group->owner->n_groups++;

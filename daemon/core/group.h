@@ -135,6 +135,8 @@ struct process *group_member_unread(const struct group *group, const struct proc
 void groups_note(struct groups *groups, const struct process_change *change, uint64_t monotonic_us);
 /** groups_note_lost() - @count 0: unknown */
 void groups_note_lost(struct groups *groups, uint64_t count);
+/** groups_scan_begun() - before it reads anything */
+void groups_scan_begun(struct groups *groups);
 /** groups_wanted() - a group waits for this process, its leader */
 bool groups_wanted(const struct groups *groups, uint32_t pid, uint64_t start_ticks);
 /** groups_found() - from process_scan_ops; @parent may be NULL */
@@ -143,7 +145,13 @@ void groups_found(struct groups *groups, struct process *process, struct process
 void groups_vanished(struct groups *groups, struct process *process);
 /** groups_full() - something that @parent forked, or the leader @pid, has no room */
 void groups_full(struct groups *groups, const struct process *parent, uint32_t pid);
-/** groups_ready() - the scan has ended: groups that waited for it begin; @complete: it could read all */
+/**
+ * groups_ready() - the scan has ended: groups that waited for it begin
+ * @complete:	it could read all
+ *
+ * Who is younger than the scan was perhaps not there when it was read: where its
+ * leader was not found, it waits for the next one.
+ */
 void groups_ready(struct groups *groups, bool complete);
 /** groups_record() - an exit record of one of @process's threads */
 void groups_record(struct process *process, const struct wire_taskstats *record);

@@ -118,6 +118,33 @@ static void test_loss_during_scan(void **state)
 	fixture_deinit(&f);
 }
 
+/* Its leader began after that part of /proc was read: the next scan decides. */
+static void test_group_during_scan(void **state)
+{
+	const struct process_scan_entry other = entry_of(7, 1, 20);
+	struct group *late;
+	struct fixture f;
+
+	fixture_init(&f, NULL);
+	assert_int_equal(group_new(&f.group, feed_groups(f.feed), &user_group, &f), 0);
+	assert_int_equal(feed_scan_begin(f.feed), 0);
+	assert_int_equal(group_new(&late, feed_groups(f.feed), &user_group, &f), 0);
+	assert_int_equal(feed_scan_add(f.feed, &other), 0);
+	feed_scan_end(f.feed, true);
+	turn(&f);
+	assert_int_equal(feed_scan_apply(f.feed), 0);
+	assert_true(group_is_over(f.group));
+	assert_false(group_is_ready(late));
+	assert_true(feed_wants_events(f.feed) && feed_wants_scan(f.feed));
+	scan(&f, &leader_entry, 1);
+	assert_true(group_is_ready(late) && !group_is_over(late));
+	assert_int_equal(f.n_ready, 2);
+	assert_int_equal(f.n_found, 1);
+	assert_false(feed_wants_scan(f.feed));
+	group_free(late);
+	fixture_deinit(&f);
+}
+
 static void test_waiting_bound(void **state)
 {
 	struct feed_statistics statistics;
@@ -281,10 +308,15 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_loss),	      cmocka_unit_test(test_end_that_waited),
-		cmocka_unit_test(test_all_gone),      cmocka_unit_test(test_loss_during_scan),
-		cmocka_unit_test(test_waiting_bound), cmocka_unit_test(test_rules_by_command),
-		cmocka_unit_test(test_rules_by_user), cmocka_unit_test(test_own_relay),
+		cmocka_unit_test(test_loss),
+		cmocka_unit_test(test_end_that_waited),
+		cmocka_unit_test(test_all_gone),
+		cmocka_unit_test(test_loss_during_scan),
+		cmocka_unit_test(test_group_during_scan),
+		cmocka_unit_test(test_waiting_bound),
+		cmocka_unit_test(test_rules_by_command),
+		cmocka_unit_test(test_rules_by_user),
+		cmocka_unit_test(test_own_relay),
 		cmocka_unit_test(test_storm),
 	};
 
