@@ -90,7 +90,7 @@ static bool on_wanted(const struct process_scan_entry *entry, void *userdata)
 	       (!entry->uid_mixed && relays_want_uid(feed->relays, entry->uid)) || entry->rules;
 }
 
-static void on_replaced(struct process *process, void *userdata)
+static void on_gone(struct process *process, void *userdata)
 {
 	struct feed *feed = userdata;
 
@@ -107,19 +107,9 @@ static void on_full(const struct process_scan_entry *entry, struct process *pare
 static const struct process_scan_ops scan_ops = {
 	.found = on_found,
 	.wanted = on_wanted,
-	.replaced = on_replaced,
+	.gone = on_gone,
 	.full = on_full,
 };
-
-static void sweep(struct feed *feed)
-{
-	struct process *process;
-
-	while ((process = process_scan_sweep(feed->table))) {
-		groups_vanished(feed->groups, process);
-		process_table_remove(feed->table, process);
-	}
-}
 
 int feed_scan_apply(struct feed *feed)
 {
@@ -148,7 +138,7 @@ int feed_scan_apply(struct feed *feed)
 	feed->rules_changed &= !feed->scan_matches;
 	process_scan_free(scan);
 	feed_release(feed);
-	sweep(feed);
+	process_scan_sweep(feed->table, &scan_ops, feed);
 	groups_ready(feed->groups, complete);
 	relays_ready(feed->relays);
 	feed_purge(feed);

@@ -235,7 +235,7 @@ static int enter(const struct application *a, const struct item *item, struct pr
 		*ret = NULL;
 		if (a->lossless)
 			return 0;
-		a->ops->replaced(process, a->userdata);
+		a->ops->gone(process, a->userdata);
 		process_table_remove(a->table, process);
 		process = NULL;
 	}
@@ -362,19 +362,21 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 	return 0;
 }
 
-struct process *process_scan_sweep(struct process_table *table)
+void process_scan_sweep(struct process_table *table, const struct process_scan_ops *ops,
+			void *userdata)
 {
-	struct process *process;
+	struct process *process, *next;
 
-	assert(table);
+	assert(table && ops);
 
-	for (process = process_table_next(table, NULL); process;
-	     process = process_table_next(table, process)) {
-		if (process->unseen && !process->ended)
-			return process;
+	for (process = process_table_next(table, NULL); process; process = next) {
+		next = process_table_next(table, process);
+		if (process->unseen && !process->ended) {
+			ops->gone(process, userdata);
+			process_table_remove(table, process);
+			continue;
+		}
 		process->scanned = false;
 		process->scanned_ns = 0;
 	}
-
-	return NULL;
 }

@@ -58,8 +58,8 @@ struct process_scan_ops {
 	void (*found)(struct process *process, struct process *parent, void *userdata);
 	/* A process not in the table: is there a reason for it other than its parent? */
 	bool (*wanted)(const struct process_scan_entry *entry, void *userdata);
-	/* Its pid is another process's: its reasons are to be taken back, then it is removed. */
-	void (*replaced)(struct process *process, void *userdata);
+	/* It is there no more, or its pid is another's: its reasons are to be taken back, then it is removed. */
+	void (*gone)(struct process *process, void *userdata);
 	/* One that belongs here has no room; @parent may be NULL. */
 	void (*full)(const struct process_scan_entry *entry, struct process *parent,
 		     void *userdata);
@@ -83,7 +83,7 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 /**
  * process_scan_sweep() - after the events that came since were applied
  *
- * Return: the next process that is still ->unseen, for the caller to remove before the next
- * call; NULL at the end, where ->scanned is cleared of all others.
+ * Who is still ->unseen is ->gone(); ->scanned is cleared of all others.
  */
-struct process *process_scan_sweep(struct process_table *table);
+void process_scan_sweep(struct process_table *table, const struct process_scan_ops *ops,
+			void *userdata);

@@ -275,6 +275,45 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void add_processes(struct process_table *table, uint32_t first, uint32_t n, bool unseen)
+{
+	struct process *process;
+
+	for (uint32_t pid = first; pid < first + n; pid++) {
+		assert_int_equal(process_table_add(table, pid, &process), 0);
+		process->unseen = unseen;
+		process->scanned = true;
+	}
+}
+
+static void on_gone(struct process *process, void *userdata)
+{
+	++*(unsigned int *)userdata;
+}
+
+/* Half of a full table has ended, and those that live stand before them. */
+static void test_sweep(void **state)
+{
+	const struct process_scan_ops scan_ops = { .gone = on_gone };
+	_cleanup_(process_table_freep) struct process_table *table = NULL;
+	const uint32_t half = PROCESS_TABLE_MAX / 2;
+	unsigned int n_gone = 0;
+	double begin, took;
+
+	assert_int_equal(process_table_new(&table), 0);
+	add_processes(table, 1, half, true);
+	add_processes(table, 1 + half, half, false);
+	begin = seconds();
+	process_scan_sweep(table, &scan_ops, &n_gone);
+	took = seconds() - begin;
+	print_message("sweep of %u: %.1f ms\n", PROCESS_TABLE_MAX, took * 1e3);
+	assert_int_equal(n_gone, half);
+	assert_int_equal(process_table_size(table), half);
+	assert_false(process_table_find(table, 1 + half)->scanned);
+	/* a walk from the beginning for each that is gone takes longer on anything */
+	assert_true(took < 1);
+}
+
 /* What a storm costs here, of processes that nobody follows and of a group's. */
 static void test_storm(void **state)
 {
@@ -317,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_rules_by_command),
 		cmocka_unit_test(test_rules_by_user),
 		cmocka_unit_test(test_own_relay),
+		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_storm),
 	};
 
