@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/core/btrfs-stats.h"
 #include "daemon/core/cleanup.h"
 #include "daemon/source/btrfs.h"
 #include "daemon/source/sysfs.h"
@@ -176,29 +177,6 @@ int btrfs_unsettled(const char *uuid, uint64_t *ret)
 	return 0;
 }
 
-/* Lines of "NAME NUMBER"; a name that is not there adds nothing. */
-static uint64_t stats_number(const char *text, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, n) == 0 && line[n] == ' ')
-			return strtoull(line + n + 1, NULL, 10);
-	}
-
-	return 0;
-}
-
-static void stats_add(struct fusion_counters *counters, const char *text)
-{
-	counters->corrupted += stats_number(text, "corruption_errs");
-	counters->corrupted += stats_number(text, "generation_errs");
-	counters->io_error += stats_number(text, "read_errs");
-	counters->io_error += stats_number(text, "write_errs");
-	counters->io_error += stats_number(text, "flush_errs");
-}
-
 int btrfs_counters(const char *uuid, struct fusion_counters *ret)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -227,7 +205,7 @@ int btrfs_counters(const char *uuid, struct fusion_counters *ret)
 		if (sysfs_read(dirfd(dir), name, text, sizeof(text)) < 0 ||
 		    strncmp(text, "invalid", strlen("invalid")) == 0)
 			continue;
-		stats_add(&counters, text);
+		btrfs_stats_add(&counters, text);
 		found = true;
 	}
 
@@ -253,7 +231,7 @@ int btrfs_commit_ms(const char *uuid, uint64_t *ret)
 	if (r < 0)
 		return r;
 
-	*ret = stats_number(text, "cur_commit_ms");
+	*ret = btrfs_stats_number(text, "cur_commit_ms");
 	return 0;
 }
 
