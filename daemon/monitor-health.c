@@ -206,12 +206,9 @@ static void look_usage(struct monitor *monitor, struct fusion_look *look)
 	monitor->metadata_left = look->metadata_left;
 }
 
-/* What was said before anybody could be told which filesystem it is. */
-static void health_replay(struct monitor *monitor)
+static bool survives_device(const struct monitor *monitor)
 {
-	for (size_t i = 0; i < monitor->n_early; i++)
-		monitor_hint(monitor, &monitor->early[i]);
-	monitor->n_early = 0;
+	return monitor->n_devices > 1 && btrfs_survives_device(monitor->btrfs_uuid);
 }
 
 void monitor_look(struct monitor *monitor, bool with_usage)
@@ -232,13 +229,11 @@ void monitor_look(struct monitor *monitor, bool with_usage)
 	if (look_flags(monitor, &look)) {
 		look_devices(monitor, &look);
 		look_counters(monitor, &look);
-		monitor->survives_device =
-			monitor->n_devices > 1 && btrfs_survives_device(monitor->btrfs_uuid);
+		monitor->survives_device = survives_device(monitor);
 		if (with_usage)
 			look_usage(monitor, &look);
 		n = fusion_look(&monitor->fusion, now, &look, facts);
 		health_take(monitor, state, facts, n);
-		health_replay(monitor);
 	}
 	health_wait_next(monitor);
 }
@@ -251,16 +246,15 @@ void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint)
 	bool look = false;
 	size_t n;
 
-	if (!monitor->live) {
-		if (monitor->n_early < MONITOR_EARLY_MAX)
-			monitor->early[monitor->n_early++] = *hint;
-		return;
-	}
-
+	if (!monitor->live)
+		monitor->survives_device = survives_device(monitor);
 	/* A device failed, and another one has what was written. */
 	if (weighed.kind == FUSION_HINT_WRITEBACK_ERROR && monitor->survives_device)
 		weighed.kind = FUSION_HINT_IO_ERROR;
 	n = fusion_hint(&monitor->fusion, manager_now(monitor->manager), &weighed, facts, &look);
+	/* Nobody knows it before the first look, which tells what was said until then. */
+	if (!monitor->live)
+		return;
 	health_take(monitor, state, facts, n);
 	if (look)
 		monitor_look_soon(monitor, true);

@@ -41,8 +41,6 @@ struct manager;
 #define MONITOR_PROBE_NET_US 10000000ULL /* a server across the network */
 #define MONITOR_WAITERS_MAX 64
 #define MONITOR_DEVICES_MAX 32
-/* Hints from before the first look; further ones are nothing that the look would miss. */
-#define MONITOR_EARLY_MAX 4
 /* Damaged files whose path was asked for. */
 #define MONITOR_LOCATED_MAX 8
 #define MONITOR_HANDLES_MAX 4
@@ -93,8 +91,6 @@ struct monitor {
 	struct ext4_errors *ext4;
 	struct fanotify_error *handles; /* of damaged files, MONITOR_HANDLES_MAX; NULL: none yet */
 	size_t n_handles; /* in all */
-	struct fusion_hint early[MONITOR_EARLY_MAX];
-	size_t n_early;
 	bool health_begun;
 	bool errors_marked; /* the kernel tells of errors here */
 	bool errors_impossible; /* and never will */

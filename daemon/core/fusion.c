@@ -277,25 +277,41 @@ static void flags_look(struct fusion *fusion, uint64_t now_us, const struct fusi
 	}
 }
 
+/* What was said before anybody looked: errors before what they led to. */
+static void early_tell(struct fusion *fusion, uint64_t now_us, struct fusion_facts *facts)
+{
+	if (fusion->frozen)
+		fusion_fact_add(facts, EVENT_FROZEN, FUSION_SOURCE_MODULE);
+	if (fusion->settle_us == 0 || now_us < fusion->settle_us)
+		return;
+
+	if (fusion->shutdown)
+		fusion_failure_drop(fusion);
+	fusion_failure_settle(fusion, facts);
+	fusion->settle_us = 0;
+}
+
 size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look,
 		   struct fusion_fact ret[static FUSION_FACTS_MAX])
 {
 	struct fusion_facts facts = { .facts = ret };
-	bool initial;
+	bool is_first, initial;
 
 	assert(fusion);
 	assert(look);
 
 	/* A worker looks at the root, and may answer later than the rest. */
-	initial = !fusion->looked ||
-		  (!fusion->root_seen && look->root_known &&
-		   (root_is_broken(look->root_error) || look->root_error == ESHUTDOWN));
+	is_first = !fusion->looked;
+	initial = is_first || (!fusion->root_seen && look->root_known &&
+			       (root_is_broken(look->root_error) || look->root_error == ESHUTDOWN));
 	fusion->look_owed = fusion->look_wanted = false;
 	flags_look(fusion, now_us, look);
 	root_look(fusion, now_us, look);
 	fusion_ledger_look(fusion, now_us, look, &facts);
 
 	fusion->looked = true;
+	if (is_first)
+		early_tell(fusion, now_us, &facts);
 	if (initial || reason_now(fusion) == READ_ONLY_NO)
 		reason_tell(fusion, initial, &facts);
 	else if (reason_now(fusion) != fusion->reason)
@@ -327,6 +343,8 @@ static void frozen_tell(struct fusion *fusion, bool frozen, const struct fusion_
 		return;
 
 	fusion->frozen = frozen;
+	if (!fusion->looked)
+		return;
 	fact = fusion_fact_add(facts, frozen ? EVENT_FROZEN : EVENT_THAWED, hint->source);
 	fact->pid = hint->pid;
 }

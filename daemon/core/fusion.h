@@ -245,7 +245,9 @@ size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_l
  * fusion_hint() - take in what a source said
  * @ret_look:	whether to look at the filesystem now; may be set together with facts
  *
- * Before the first look, hints are kept in mind and tell nothing but errors.
+ * Before the first look, hints are kept in mind, and nothing is told but errors,
+ * by fusion_tell(). Whoever has nobody to tell until then does not call it: the
+ * look tells them all, and takes back a shutdown that it disproves.
  * In a storm a look is asked for each FUSION_LOOK_US; fusion_wants_look() has
  * the last one.
  *

@@ -747,7 +747,35 @@ static void test_hints_before_first_look(void **state)
 	assert_string_equal(fs_codes(&fs), "corrupted shutdown");
 	assert_int_equal(fusion_error_count(&fs.fusion), 1);
 
+	/* where nobody asked for them until then: all, the cause before the effect */
+	fs_init(&fs, "ext4");
+	for (unsigned int i = 0; i < 100; i++)
+		HINT(&fs, LOOK, KMSG);
+	for (unsigned int i = 0; i < 100; i++)
+		HINT(&fs, CORRUPTED, FANOTIFY, .error = EUCLEAN, .has_inode = true, .inode = 12);
+	HINT(&fs, IO_ERROR, KMSG, .error = EIO);
+	HINT(&fs, FORCED_READ_ONLY, KMSG);
+	HINT(&fs, FROZEN, MODULE);
+	HINT(&fs, THAWED, MODULE);
+	HINT(&fs, FROZEN, MODULE);
+	assert_int_equal(fs.n_told, 0);
+	fs.now_us += 5 * SECOND;
+	fs.look.read_only = true;
+	fs.look.counters.corrupted = 100;
+	fs_look(&fs);
+	assert_string_equal(fs_codes(&fs), "frozen corrupted io-error read-only/error");
+	assert_int_equal(fs.told[1].fact.count, 100);
+	assert_int_equal(fusion_error_count(&fs.fusion), 101);
+	fs_pass(&fs, 100 * SECOND);
+	assert_int_equal(fs.n_told, 4);
+
 	/* Said of what was there before. */
+	fs_init(&fs, "xfs");
+	HINT(&fs, SHUTDOWN, KMSG);
+	fs.now_us += 5 * SECOND;
+	fs_look(&fs);
+	fs_pass(&fs, 100 * SECOND);
+	assert_int_equal(fs.n_told, 0);
 	fs_init(&fs, "xfs");
 	HINT(&fs, SHUTDOWN, KMSG);
 	fs_look(&fs);
