@@ -51,6 +51,11 @@ static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *u
 	return process_target_send(relayed->target, relay_options(relay)->signal, parent, child);
 }
 
+static uint64_t on_now(void *userdata)
+{
+	return now_ns();
+}
+
 static void relayed_answer(struct relayed *relayed, const struct bus_refusal *refusal)
 {
 	struct bus_reply *reply = TAKE_PTR(relayed->reply);
@@ -95,6 +100,7 @@ const struct relay_ops processes_relay_ops = {
 	.ready = on_ready,
 	.check = on_check,
 	.send = on_send,
+	.now_ns = on_now,
 	.ended = on_ended,
 };
 

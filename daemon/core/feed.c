@@ -28,6 +28,13 @@ static int on_relay_send(struct relay *relay, uint32_t parent, uint32_t child, v
 	return feed->ops->relay.send(relay, parent, child, feed->userdata);
 }
 
+static uint64_t on_relay_now(void *userdata)
+{
+	struct feed *feed = userdata;
+
+	return feed->ops->relay.now_ns(feed->userdata);
+}
+
 static void on_relay_ended(struct relay *relay, enum relay_end why, void *userdata)
 {
 	struct feed *feed = userdata;
@@ -40,6 +47,7 @@ static const struct relay_ops relay_ops = {
 	.ready = on_relay_ready,
 	.check = on_relay_check,
 	.send = on_relay_send,
+	.now_ns = on_relay_now,
 	.ended = on_relay_ended,
 };
 
@@ -49,7 +57,7 @@ int feed_new(struct feed **ret, const struct feed_ops *ops, void *userdata)
 	int r;
 
 	assert(ret && ops);
-	assert(ops->relay.check && ops->relay.send && ops->relay.ended);
+	assert(ops->relay.check && ops->relay.send && ops->relay.now_ns && ops->relay.ended);
 
 	feed = calloc(1, sizeof(*feed));
 	if (!feed)
@@ -327,6 +335,7 @@ bool feed_round_end(struct feed *feed, bool empty)
 	assert(feed);
 
 	feed->round_ended = empty;
+	relays_batch_end(feed->relays);
 	if (empty && feed->n_ended > 0 && !feed_is_holding(feed)) {
 		for (process = process_table_next(feed->table, NULL); process; process = next) {
 			next = process_table_next(feed->table, process);

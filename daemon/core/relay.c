@@ -16,6 +16,11 @@ struct relay {
 	void *userdata;
 	bool ready;
 	uint64_t batch; /* in which it was checked */
+	uint64_t checked_ns;
+	unsigned int n_unchecked; /* signals since */
+	/* To be checked by the end of the batch, and whether a loss is the reason. */
+	bool marked, marked_lost;
+	bool lost_checked; /* in this batch, for a loss */
 	uint64_t lost, sent;
 	LIST_ENTRY(relay) all, bucket;
 };
@@ -27,7 +32,7 @@ struct relays {
 	void *userdata;
 	struct relay_list all;
 	struct relay_list buckets[BUCKETS]; /* by pid */
-	size_t n_relays, n_all, n_waiting;
+	size_t n_relays, n_all, n_waiting, n_marked;
 	uint64_t batch;
 };
 
@@ -58,6 +63,8 @@ static void end(struct relay *relay, enum relay_end why)
 		relays->n_all--;
 	if (!relay->ready)
 		relays->n_waiting--;
+	if (relay->marked)
+		relays->n_marked--;
 	relays->ops->ended(relay, why, relays->userdata);
 	free(relay);
 }
@@ -204,13 +211,28 @@ void relays_batch(struct relays *relays)
 	relays->batch++;
 }
 
+static void mark(struct relay *relay, bool lost)
+{
+	if (!relay->marked)
+		relay->relays->n_marked++;
+	relay->marked = true;
+	relay->marked_lost |= lost;
+}
+
 /* Return: false where it has ended. */
-static bool check(struct relay *relay, bool lost)
+static bool check(struct relay *relay, uint64_t now_ns)
 {
 	struct relays *relays = relay->relays;
+	bool lost = relay->marked_lost;
 	enum relay_end why;
 
+	if (relay->marked)
+		relays->n_marked--;
+	relay->marked = relay->marked_lost = false;
+	relay->lost_checked = lost || (relay->lost_checked && relay->batch == relays->batch);
 	relay->batch = relays->batch;
+	relay->checked_ns = now_ns;
+	relay->n_unchecked = 0;
 	if (relays->ops->check(relay, lost, &why, relays->userdata))
 		return true;
 
@@ -218,15 +240,50 @@ static bool check(struct relay *relay, bool lost)
 	return false;
 }
 
+/* After the first loss at once; the others of a batch are looked at with the rest. */
+static bool must_check(const struct relay *relay, uint64_t now_ns)
+{
+	const struct relays *relays = relay->relays;
+
+	if (relay->batch != relays->batch || relay->n_unchecked >= RELAY_CHECK_SIGNALS)
+		return true;
+	if (relay->marked_lost && !relay->lost_checked)
+		return true;
+
+	return now_ns - relay->checked_ns >= RELAY_CHECK_NS * (1 + relays->n_relays / 16);
+}
+
+void relays_batch_end(struct relays *relays)
+{
+	struct relay *relay, *next;
+	uint64_t now_ns;
+
+	assert(relays);
+
+	if (relays->n_marked == 0)
+		return;
+
+	now_ns = relays->ops->now_ns(relays->userdata);
+	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
+		next = LIST_NEXT(relay, all);
+		if (relay->marked)
+			(void)check(relay, now_ns);
+	}
+}
+
 static void send(struct relay *relay, const struct wire_proc_event *event)
 {
 	struct relays *relays = relay->relays;
+	uint64_t now_ns;
 	int r;
 
 	if (event->monotonic_ns < relay->options.since_ns)
 		return;
-	if (relay->batch != relays->batch && !check(relay, false))
+	now_ns = relays->ops->now_ns(relays->userdata);
+	if (must_check(relay, now_ns) && !check(relay, now_ns))
 		return;
+
+	relay->n_unchecked++;
 
 	r = relays->ops->send(relay, event->parent_tgid, event->tgid, relays->userdata);
 	if (r == 0)
@@ -250,7 +307,7 @@ static void note_target(struct relays *relays, const struct wire_proc_event *eve
 	else if (event->kind == WIRE_PROC_UID)
 		end(relay, RELAY_UIDS_CHANGED);
 	else if (event->kind == WIRE_PROC_EXIT)
-		check(relay, false);
+		mark(relay, false);
 }
 
 void relays_note(struct relays *relays, const struct wire_proc_event *event)
@@ -293,14 +350,13 @@ void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
 
 void relays_note_lost(struct relays *relays, uint64_t count)
 {
-	struct relay *relay, *next;
+	struct relay *relay;
 
 	assert(relays);
 
-	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
-		next = LIST_NEXT(relay, all);
-		relay->lost += count;
-		check(relay, true);
+	LIST_FOREACH(relay, &relays->all, all) {
+		relay->lost += relay->options.all && count > 0 ? count : 1;
+		mark(relay, true);
 	}
 }
 

@@ -14,8 +14,9 @@
  * registrant. Threads are not relayed.
  *
  * A registration ends when its process ends, executes, or changes a uid.
- * Before the first signal of each batch the sender looks at the four uids
- * under its pidfd, so that a lag of the events cannot help anybody.
+ * Before the first signal of each batch, and within one after RELAY_CHECK_SIGNALS
+ * signals or RELAY_CHECK_NS, the sender looks at the four uids under its pidfd,
+ * so that a lag of the events cannot help anybody.
  */
 
 #include <stdbool.h>
@@ -29,6 +30,10 @@
 #define RELAY_SIGNAL_MIN 34 /* 32 and 33 are glibc's own */
 #define RELAY_SIGNAL_MAX 64
 #define RELAYS_MAX 256 /* of all users together */
+
+/* A check holds for so many signals, and so long; a look for each of many relays takes longer. */
+#define RELAY_CHECK_SIGNALS 64
+#define RELAY_CHECK_NS 1000000ULL /* for each 16 relays begun */
 
 struct relay_uids {
 	uint32_t real, effective, saved, filesystem;
@@ -60,14 +65,15 @@ struct relay_ops {
 	/* What happens from here on is relayed; of its user alone: the scan is done. May be NULL. */
 	void (*ready)(struct relay *relay, void *userdata);
 	/*
-	 * When a thread of it has ended; once a batch, before its first signal, and after a loss of events
-	 * (@lost: its exec may have been among them): is it the process that was
-	 * registered, with the same uids? Return: true to go on, else
-	 * false with *ret_why.
+	 * Is it the process that was registered, with the same uids? Asked before signals, see
+	 * above; and once a batch where a thread of it has ended, or events were lost (@lost:
+	 * its exec may have been among them). Return: true to go on, else false with *ret_why.
 	 */
 	bool (*check)(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata);
 	/* Return: 0, RELAY_E_LOST (EAGAIN: its queue is full; counted), RELAY_E_GONE (the relay ends). */
 	int (*send)(struct relay *relay, uint32_t parent, uint32_t child, void *userdata);
+	/* CLOCK_MONOTONIC as of now, of which a batch takes some. */
+	uint64_t (*now_ns)(void *userdata);
 	/* It ends: the last that is told of it; freed after. Once. */
 	void (*ended)(struct relay *relay, enum relay_end why, void *userdata);
 };
@@ -97,7 +103,12 @@ struct relay *relays_find(const struct relays *relays, uint32_t pid);
 struct relay *relays_next(const struct relays *relays, const struct relay *relay); /* NULL: first */
 const struct relay_options *relay_options(const struct relay *relay);
 void *relay_userdata(const struct relay *relay);
-/** relay_lost() - signals not queued and forks that the source lost */
+/**
+ * relay_lost() - signals not queued and forks that are not known
+ *
+ * At least so many: a loss of events counts one, and only with ->all as many as
+ * it were, since these are of all users; one of an unknown number counts one.
+ */
 uint64_t relay_lost(const struct relay *relay);
 uint64_t relay_sent(const struct relay *relay);
 bool relays_want_scan(const struct relays *relays); /* one waits for its user's processes */
@@ -106,6 +117,8 @@ bool relays_want_scan(const struct relays *relays); /* one waits for its user's 
 
 /** relays_batch() - a batch of events begins */
 void relays_batch(struct relays *relays);
+/** relays_batch_end() - it ends: checks those that something happened to */
+void relays_batch_end(struct relays *relays);
 /**
  * relays_note() - each event, as it comes: may end a registration, and goes to relays to all
  */
@@ -113,6 +126,7 @@ void relays_note(struct relays *relays, const struct wire_proc_event *event);
 /** relays_note_own() - a process of the table forked one: for the relays of its user alone */
 void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
 		     const struct process *parent);
+/** relays_note_lost() - @count 0: unknown */
 void relays_note_lost(struct relays *relays, uint64_t count);
 /** relays_want_uid() - some relay is for the forks of this user alone */
 bool relays_want_uid(const struct relays *relays, uint32_t uid);

@@ -51,6 +51,11 @@ static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *u
 	return (int)(child % 4) == 3 ? RELAY_E_LOST : 0;
 }
 
+static uint64_t on_now(void *userdata)
+{
+	return 0;
+}
+
 static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 {
 }
@@ -67,7 +72,7 @@ static bool on_identify(uint32_t pid, struct process_identity *ret, void *userda
 
 static const struct feed_ops ops = {
 	.group = { on_ready, on_event, on_lost, on_empty },
-	.relay = { .check = on_check, .send = on_send, .ended = on_ended },
+	.relay = { .check = on_check, .send = on_send, .now_ns = on_now, .ended = on_ended },
 	.policy = { on_warn },
 	.identify = on_identify,
 };

@@ -95,6 +95,11 @@ static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 	assert_int_equal(why, RELAY_STOPPED);
 }
 
+static uint64_t on_now(void *userdata)
+{
+	return 0;
+}
+
 static void on_warn(const struct process_warning *warning, void *userdata)
 {
 	fail();
@@ -107,7 +112,7 @@ static bool on_identify(uint32_t pid, struct process_identity *ret, void *userda
 
 static const struct feed_ops ops = {
 	.group = { on_ready, on_event, on_lost, on_empty },
-	.relay = { on_relay_ready, on_check, on_send, on_ended },
+	.relay = { on_relay_ready, on_check, on_send, on_now, on_ended },
 	.policy = { on_warn },
 	.identify = on_identify,
 };

@@ -17,6 +17,7 @@ struct world {
 	struct relays *relays;
 	bool same; /* the process is the one that was registered */
 	int answer; /* of sending */
+	uint64_t now_ns;
 	unsigned int n_ready, n_checks, n_lost_checks, n_sent, n_ended;
 	uint32_t parent, child;
 	enum relay_end why;
@@ -48,6 +49,11 @@ static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *u
 	return w->answer;
 }
 
+static uint64_t on_now(void *userdata)
+{
+	return ((struct world *)userdata)->now_ns;
+}
+
 static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 {
 	struct world *w = userdata;
@@ -56,7 +62,7 @@ static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 	w->why = why;
 }
 
-static const struct relay_ops ops = { on_ready, on_check, on_send, on_ended };
+static const struct relay_ops ops = { on_ready, on_check, on_send, on_now, on_ended };
 
 static int setup(void **state)
 {
@@ -197,11 +203,13 @@ static void test_full_queue(void **state)
 	assert_int_equal(relay_lost(relay), 2);
 	assert_int_equal(relay_sent(relay), 0);
 	relays_note_lost(w->relays, 5);
-	assert_int_equal(relay_lost(relay), 7);
-	assert_int_equal(w->n_lost_checks, 1);
+	relays_note_lost(w->relays, 0);
+	assert_int_equal(relay_lost(relay), 8);
+	assert_int_equal(w->n_lost_checks, 0);
 
 	w->answer = RELAY_E_GONE;
 	fork_at(w, 102, 7, 10);
+	assert_int_equal(w->n_lost_checks, 1);
 	assert_int_equal(w->n_ended, 1);
 	assert_int_equal(w->why, RELAY_EXITED);
 	assert_null(relays_find(w->relays, 50));
@@ -229,6 +237,7 @@ static void test_ends(void **state)
 	assert_int_equal(w->n_ended, 2);
 	w->same = false;
 	note(w, WIRE_PROC_EXIT, 101, 52, 52);
+	relays_batch_end(w->relays);
 	assert_int_equal(w->n_ended, 3);
 
 	/* seen before the signal, or after a loss */
@@ -239,7 +248,73 @@ static void test_ends(void **state)
 	assert_null(relays_next(w->relays, NULL));
 	add(w, 50, true);
 	relays_note_lost(w->relays, 0);
+	relays_batch_end(w->relays);
 	assert_int_equal(w->n_ended, 6);
+}
+
+/* However much happens within a batch, looks are few; and none where nothing did. */
+static void test_check_once(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 50, true);
+	relays_batch(w->relays);
+	for (uint32_t tid = 100; tid < 1100; tid++) {
+		note(w, WIRE_PROC_EXIT, 100, tid, 50);
+		relays_note_lost(w->relays, 1);
+	}
+	assert_int_equal(w->n_checks, 0);
+	relays_batch_end(w->relays);
+	assert_int_equal(w->n_checks, 1);
+	assert_int_equal(w->n_lost_checks, 1);
+
+	/* a signal after a loss waits for a look, the first time */
+	relays_batch(w->relays);
+	for (uint32_t i = 0; i < 10; i++) {
+		relays_note_lost(w->relays, 1);
+		fork_at(w, 101, 7, 8);
+	}
+	assert_int_equal(w->n_sent, 10);
+	assert_int_equal(w->n_lost_checks, 2);
+	relays_batch_end(w->relays);
+	assert_int_equal(w->n_lost_checks, 3);
+	relays_batch_end(w->relays);
+	assert_int_equal(w->n_checks, 3);
+}
+
+/* One batch may be long, in signals and in time. */
+static void test_check_again(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 50, true);
+	relays_batch(w->relays);
+	for (unsigned int i = 0; i < RELAY_CHECK_SIGNALS; i++)
+		fork_at(w, 100, 7, 8);
+	assert_int_equal(w->n_checks, 1);
+	fork_at(w, 100, 7, 8);
+	assert_int_equal(w->n_checks, 2);
+	w->now_ns += RELAY_CHECK_NS - 1;
+	fork_at(w, 100, 7, 8);
+	assert_int_equal(w->n_checks, 2);
+	w->now_ns++;
+	w->same = false;
+	fork_at(w, 100, 7, 8);
+	assert_int_equal(w->n_checks, 3);
+	assert_int_equal(w->n_ended, 1);
+	assert_int_equal(w->n_sent, RELAY_CHECK_SIGNALS + 2);
+}
+
+/* How much all users together lost is not each one's to know. */
+static void test_lost_of_one(void **state)
+{
+	struct world *w = *state;
+	struct relay *own = add(w, 50, false), *all = add(w, 51, true);
+
+	relays_note_lost(w->relays, 1000);
+	relays_note_lost(w->relays, 0);
+	assert_int_equal(relay_lost(own), 2);
+	assert_int_equal(relay_lost(all), 1001);
 }
 
 int main(void)
@@ -250,6 +325,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_check_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_check_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_of_one, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
