@@ -200,8 +200,8 @@ static void look_usage(struct monitor *monitor, struct fusion_look *look)
 	look->mixed_left_known =
 		btrfs_mixed_left(monitor->btrfs_uuid, usage_bytes(usage), &look->mixed_left) == 0;
 	look->data_left_known = btrfs_data_left(monitor->btrfs_uuid, &look->data_left) == 0;
-	look->metadata_left_known =
-		btrfs_metadata_left(monitor->btrfs_uuid, &look->metadata_left) == 0;
+	look->metadata_left_known = btrfs_metadata_left(monitor->btrfs_uuid, usage_bytes(usage),
+							&look->metadata_left) == 0;
 	monitor->metadata_left_known = look->metadata_left_known;
 	monitor->metadata_left = look->metadata_left;
 }

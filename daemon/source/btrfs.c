@@ -330,7 +330,29 @@ static int allocation_load(const char *uuid, const char *kind, struct allocation
 	return 0;
 }
 
-int btrfs_metadata_left(const char *uuid, uint64_t *ret)
+/*
+ * What no block group has of the size that the filesystem was given, which may be
+ * less than its devices. f_blocks is that, by the copies of data; with several
+ * numbers of them it cannot be told from it.
+ */
+static uint64_t unallocated_within(const char *uuid, uint64_t size, uint64_t unallocated)
+{
+	static const char *const kinds[] = { "data", "metadata", "system" };
+	uint64_t within, total, on_disk;
+
+	if (allocation_read_kind(uuid, "data", "total_bytes", &total) < 0 ||
+	    allocation_read_kind(uuid, "data", "disk_total", &on_disk) < 0 || total == 0 ||
+	    on_disk % total != 0 || __builtin_mul_overflow(size, on_disk / total, &within))
+		return unallocated;
+
+	within = left_of(within, DEVICE_RESERVED);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (allocation_read_kind(uuid, kinds[i], "disk_total", &on_disk) == 0)
+			within = left_of(within, on_disk);
+	return within < unallocated ? within : unallocated;
+}
+
+int btrfs_metadata_left(const char *uuid, uint64_t size, uint64_t *ret)
 {
 	struct allocation metadata;
 	uint64_t unallocated;
@@ -347,7 +369,7 @@ int btrfs_metadata_left(const char *uuid, uint64_t *ret)
 	if (r < 0)
 		return r;
 
-	*ret = metadata.left + unallocated / metadata.copies;
+	*ret = metadata.left + unallocated_within(uuid, size, unallocated) / metadata.copies;
 	return 0;
 }
 

@@ -82,6 +82,7 @@ int btrfs_data_left(const char *uuid, uint64_t *ret);
 
 /**
  * btrfs_metadata_left() - bytes that metadata could still take
+ * @size:	bytes of f_blocks
  *
  * Of its block groups without the global reserve, as btrfs_statfs() of the kernel
  * reckons it, and of what no block group has. Below 4 MiB no file can be created,
@@ -90,11 +91,11 @@ int btrfs_data_left(const char *uuid, uint64_t *ret);
  *
  * Return: as btrfs_data_left().
  */
-int btrfs_metadata_left(const char *uuid, uint64_t *ret);
+int btrfs_metadata_left(const char *uuid, uint64_t size, uint64_t *ret);
 
 /**
  * btrfs_mixed_left() - the same of a filesystem that keeps data and metadata together
- * @size:	bytes of f_blocks
+ * @size:	likewise
  *
  * Its f_bavail never is 0: the global reserve shows as available.
  *

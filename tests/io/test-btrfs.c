@@ -87,7 +87,7 @@ static void test_mixed(void **state)
 	/* It does not fill its device, whose end is out of reach. */
 	btrfs_make("--mixed -b 128M $a", uuid);
 	assert_int_equal(btrfs_data_left(uuid, &left), -ENOENT);
-	assert_int_equal(btrfs_metadata_left(uuid, &left), -ENOENT);
+	assert_int_equal(btrfs_metadata_left(uuid, 128 << 20, &left), -ENOENT);
 	assert_int_equal(left, 7);
 	assert_return_code(btrfs_mixed_left(uuid, 128 << 20, &fresh), 0);
 	assert_in_range(fresh, 64 << 20, 128 << 20);
@@ -115,7 +115,53 @@ static void test_apart(void **state)
 	btrfs_make("$a", uuid);
 	assert_int_equal(btrfs_mixed_left(uuid, 128 << 20, &left), -ENOENT);
 	assert_int_equal(left, 7);
-	assert_return_code(btrfs_metadata_left(uuid, &left), 0);
+	assert_return_code(btrfs_metadata_left(uuid, 256 << 20, &left), 0);
+}
+
+/* The end of a device that the filesystem was not given is nobody's. */
+static void test_smaller_than_device(void **state)
+{
+	char uuid[BTRFS_UUID_SIZE];
+	uint64_t left, devices;
+	struct statfs sfs;
+
+	btrfs_make("-b 128M $a", uuid);
+	assert_return_code(statfs(WHERE, &sfs), errno);
+	assert_int_equal(sfs.f_blocks * (uint64_t)sfs.f_bsize, 128 << 20);
+	assert_return_code(btrfs_metadata_left(uuid, UINT64_MAX, &devices), 0);
+	assert_return_code(btrfs_metadata_left(uuid, 128 << 20, &left), 0);
+	print_message("%lu left, %lu with all of the device\n", (unsigned long)left,
+		      (unsigned long)devices);
+	assert_true(left > 4 << 20);
+	/* a device's rest of 128 MiB, twice on disk, less what it keeps for itself */
+	assert_in_range(devices - left, 60 << 20, 128 << 20);
+}
+
+/* And where it has all of them, that takes nothing away, whatever f_blocks is divided by. */
+static void test_all_of_devices(void **state)
+{
+	static const char *const kinds[] = {
+		"-d single -m dup $a",	     "-d dup -m dup $a",	"-d single -m single $a",
+		"-d raid1 -m raid1 $a $b",   "-d raid0 -m raid1 $a $b", "-d single -m raid1 $a $b",
+		"-d single -m single $a $b",
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		char uuid[BTRFS_UUID_SIZE];
+		uint64_t left, devices;
+		struct statfs sfs;
+
+		btrfs_make(kinds[i], uuid);
+		assert_return_code(statfs(WHERE, &sfs), errno);
+		assert_return_code(btrfs_metadata_left(uuid, UINT64_MAX, &devices), 0);
+		assert_return_code(
+			btrfs_metadata_left(uuid, sfs.f_blocks * (uint64_t)sfs.f_bsize, &left), 0);
+		if (left != devices)
+			print_error("%s: %lu, %lu\n", kinds[i], (unsigned long)left,
+				    (unsigned long)devices);
+		assert_true(left == devices);
+		teardown(NULL);
+	}
 }
 
 static void survives(const char *mkfs, bool expected)
@@ -145,6 +191,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_apart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_smaller_than_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_of_devices, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_survives, setup, teardown),
 	};
 

@@ -27,6 +27,7 @@
 
 /* What creating one file reserves at most, more or less. */
 #define METADATA_FULL (4ULL << 20)
+#define BTRFS_SIZE (128ULL << 20)
 
 static void test_attribute(void **state)
 {
@@ -277,7 +278,7 @@ static void test_btrfs_left(void **state)
 	print_message("data full: %lu available, %lu left\n", (unsigned long)left,
 		      (unsigned long)full);
 	assert_true(full < 1 << 20);
-	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	assert_return_code(btrfs_metadata_left(uuid, BTRFS_SIZE, &metadata), 0);
 	print_message("data full: metadata has %lu left\n", (unsigned long)metadata);
 	assert_true(metadata > METADATA_FULL);
 	assert_return_code(umount2("/mnt/left", 0), errno);
@@ -286,7 +287,7 @@ static void test_btrfs_left(void **state)
 
 	/* Most is data's, so that it takes not too many files. */
 	btrfs_mount("/mnt/left", uuid);
-	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	assert_return_code(btrfs_metadata_left(uuid, BTRFS_SIZE, &metadata), 0);
 	assert_in_range(metadata, 32 << 20, 64 << 20);
 	assert_int_equal(system("fallocate -l 40M /mnt/left/data"), 0);
 	n = fill_metadata("/mnt/left");
@@ -295,14 +296,14 @@ static void test_btrfs_left(void **state)
 	print_message("metadata full after %u files: %lu available, %lu left\n", n,
 		      (unsigned long)fresh, (unsigned long)left);
 	assert_true(left > 1 << 20);
-	assert_return_code(btrfs_metadata_left(uuid, &metadata), 0);
+	assert_return_code(btrfs_metadata_left(uuid, BTRFS_SIZE, &metadata), 0);
 	print_message("metadata full: it has %lu left\n", (unsigned long)metadata);
 	assert_true(metadata < METADATA_FULL);
 	assert_return_code(umount2("/mnt/left", 0), errno);
 	assert_return_code(unlink("/mnt/left.img"), errno);
 	assert_int_equal(btrfs_data_left("../x", &left), -EINVAL);
-	assert_int_equal(btrfs_metadata_left("../x", &metadata), -EINVAL);
-	assert_int_equal(btrfs_metadata_left(uuid, &metadata), -ENOENT);
+	assert_int_equal(btrfs_metadata_left("../x", BTRFS_SIZE, &metadata), -EINVAL);
+	assert_int_equal(btrfs_metadata_left(uuid, BTRFS_SIZE, &metadata), -ENOENT);
 }
 
 int main(void)
