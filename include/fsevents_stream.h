@@ -196,7 +196,7 @@ struct fsevents_group_event {
 /* Events that are missing here. */
 struct fsevents_group_lost {
 	struct fsevents_record record;
-	__u64 count; /* 0: nobody knows how many */
+	__u64 count; /* 0: it is not known how many, or not to be told */
 };
 
 /* The last process has ended; the last record. */

@@ -201,11 +201,13 @@ void groups_note_lost(struct groups *groups, uint64_t count)
 	assert(groups);
 
 	LIST_FOREACH(group, &groups->all, all) {
+		uint64_t told = group->options.owner == 0 ? count : 0;
+
 		if (group->state != GROUP_LIVE)
 			continue;
-		group->totals.lost += count;
+		group->totals.lost += told;
 		group->totals.incomplete = true;
-		groups->ops->lost(group, count, groups->userdata);
+		groups->ops->lost(group, told, groups->userdata);
 	}
 }
 

@@ -58,7 +58,7 @@ struct group_totals {
 	uint64_t user_us, system_us, read_bytes, write_bytes; /* of processes that have ended */
 	uint64_t peak_rss_kib; /* the largest single process, as ru_maxrss */
 	uint64_t
-		lost; /* events that the source lost while the group followed, whosever they were */
+		lost; /* of a group of root: events that the source lost while it followed, whosever they were */
 	bool incomplete;
 	bool accounting;
 };
@@ -84,7 +84,9 @@ struct group_ops {
 	/* @seq: 1, 2, 3 ... without a gap */
 	void (*event)(struct group *group, uint64_t seq, const struct group_event *event,
 		      void *userdata);
-	/* @count: events, 0: unknown how many. Members are right again by the time of the next ->event(). */
+	/*
+	 * @count: events, of all users and so for root alone; 0: unknown how many. Members are right again by the time of the next ->event().
+	 */
 	void (*lost)(struct group *group, uint64_t count, void *userdata);
 	/*
 	 * The last member has ended, and with accounting its record is in the

@@ -20,6 +20,12 @@ static const struct group_options user_group = {
 	.events = GROUP_EVENTS_ALL,
 };
 
+static const struct group_options root_group = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.events = GROUP_EVENTS_ALL,
+};
+
 static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint64_t start_ticks)
 {
 	return (struct process_scan_entry){ .pid = pid,
@@ -36,7 +42,7 @@ static void test_loss(void **state)
 						entry_of(13, 12, 101) };
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &root_group);
 	hand_fork(&f, LEADER, 11, 11);
 	hand_fork(&f, LEADER, 12, 12);
 	feed_lost(f.feed, 2);
@@ -55,6 +61,21 @@ static void test_loss(void **state)
 	assert_true(totals_of(&f).incomplete);
 	expect(&f, 2, GROUP_FORK, 13, 14, 0);
 	expect(&f, 3, GROUP_EXIT, 14, 13, 0x500);
+	fixture_deinit(&f);
+}
+
+/* The events are of all users, and so is how many: not for one of them to know. */
+static void test_loss_of_user(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, &user_group);
+	feed_lost(f.feed, 1000);
+	scan(&f, &leader_entry, 1);
+	assert_int_equal(f.n_lost, 1);
+	assert_int_equal(f.lost, 0);
+	assert_int_equal(totals_of(&f).lost, 0);
+	assert_true(totals_of(&f).incomplete);
 	fixture_deinit(&f);
 }
 
@@ -97,7 +118,7 @@ static void test_loss_during_scan(void **state)
 {
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &root_group);
 	feed_lost(f.feed, 3);
 	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
 	assert_int_equal(feed_scan_begin(f.feed), 0);
@@ -150,7 +171,7 @@ static void test_waiting_bound(void **state)
 	struct feed_statistics statistics;
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &root_group);
 	feed_lost(f.feed, 1);
 	for (uint32_t i = 0; i <= FEED_WAITING_MAX; i++)
 		hand_exec(&f, LEADER);
@@ -352,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_all_gone),
 		cmocka_unit_test(test_loss_during_scan),
 		cmocka_unit_test(test_group_during_scan),
+		cmocka_unit_test(test_loss_of_user),
 		cmocka_unit_test(test_waiting_bound),
 		cmocka_unit_test(test_rules_by_command),
 		cmocka_unit_test(test_rules_by_user),
