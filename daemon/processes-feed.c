@@ -53,6 +53,14 @@ void processes_disarm(sd_event_source *source)
 	assert(r >= 0);
 }
 
+uint64_t processes_ticks(const struct processes *processes, uint64_t monotonic_us)
+{
+	const struct feed_clock *clock = &processes->clock;
+	int64_t boot_us = (int64_t)monotonic_us + clock->boot_minus_monotonic_ns / 1000;
+
+	return boot_us < 0 ? 0 : (uint64_t)boot_us * clock->ticks_per_second / 1000000;
+}
+
 /*
  * Scans
  */
@@ -180,11 +188,11 @@ static void on_begin(void *userdata)
 {
 	struct processes *processes = userdata;
 	int64_t monotonic_ns = clock_ns(CLOCK_MONOTONIC);
-	const struct feed_clock clock = {
+
+	processes->clock = (struct feed_clock){
 		.boot_minus_monotonic_ns = clock_ns(CLOCK_BOOTTIME) - monotonic_ns,
 		.ticks_per_second = (uint32_t)sysconf(_SC_CLK_TCK),
 	};
-
 	processes->busy++;
 	processes->realtime_minus_monotonic_us =
 		(uint64_t)((clock_ns(CLOCK_REALTIME) - monotonic_ns) / 1000);
@@ -192,7 +200,7 @@ static void on_begin(void *userdata)
 		processes->scan = SCAN_CATCHING_UP;
 
 	read_records(processes);
-	feed_round_begin(processes->feed, &clock);
+	feed_round_begin(processes->feed, &processes->clock);
 }
 
 static void on_event(const struct wire_proc_event *event, void *userdata)

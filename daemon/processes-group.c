@@ -18,8 +18,6 @@
 /* About a packet full: a stream takes so many at once, whatever the latency. */
 #define STREAM_ITEMS (GROUP_STREAM_PACKET / 64)
 
-#define FILE_MAX 4096
-
 struct tracked *tracked_find(struct processes *processes, uint64_t id)
 {
 	struct tracked *tracked;
@@ -66,6 +64,44 @@ static void on_ready(struct group *group, bool found, void *userdata)
 	tracked->found = found;
 }
 
+/* Of one that is in several groups it is read once. */
+static const struct process_program *read_program(struct processes *processes,
+						  const struct group_event *event)
+{
+	if (processes->program_pid != event->pid || processes->program_us != event->monotonic_us) {
+		processes->program_pid = event->pid;
+		processes->program_us = event->monotonic_us;
+		processes->program_error = process_read_program(event->pid, &processes->program);
+	}
+	return processes->program_error < 0 ? NULL : &processes->program;
+}
+
+/*
+ * A moment late: who has ended or executed again by now has no name, or the
+ * later one. Another's name is not told: who has the pid by now, or became
+ * somebody else by what it executed.
+ */
+static const struct process_program *find_program(struct tracked *tracked,
+						  const struct group_event *event)
+{
+	struct processes *processes = tracked->processes;
+	const struct process_program *program;
+
+	if (event->kind != GROUP_EXEC || !event->own)
+		return NULL;
+	/* What is lost anyway needs no name. */
+	if (!process_queue_takes(processes->quota, tracked->uid, 0))
+		return NULL;
+	program = read_program(processes, event);
+	if (!program || program->start_ticks > processes_ticks(processes, event->monotonic_us))
+		return NULL;
+	for (size_t i = 0; i < 4 && tracked->uid != 0; i++)
+		if (program->uids[i] != tracked->uid)
+			return NULL;
+
+	return program;
+}
+
 static void on_event(struct group *group, uint64_t seq, const struct group_event *event,
 		     void *userdata)
 {
@@ -76,15 +112,11 @@ static void on_event(struct group *group, uint64_t seq, const struct group_event
 		.realtime_us = event->monotonic_us + processes->realtime_minus_monotonic_us,
 		.event = *event,
 	};
-	char file[FILE_MAX];
-	int n = 0;
+	const struct process_program *program = find_program(tracked, event);
 
-	/* A moment late: who has ended or executed again by now has no name, or the later one. */
-	if (event->kind == GROUP_EXEC && event->own)
-		n = process_read_file(event->pid, file, sizeof(file));
-
-	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item, file,
-			       n > 0 ? (size_t)n : 0) == PROCESS_QUEUE_E_DROPPED) {
+	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item,
+			       program ? program->file : NULL,
+			       program ? program->n_file : 0) == PROCESS_QUEUE_E_DROPPED) {
 		tracked->dropped++;
 		processes->dropped++;
 	} else if (tracked->stream && tracked->queue.n_items % STREAM_ITEMS == 0) {

@@ -82,6 +82,7 @@ struct processes {
 	int error, accounting_error; /* why it is not, the last time it was tried */
 	const char *off; /* why it is never to be; NULL: it is */
 	uint64_t realtime_minus_monotonic_us; /* as of this batch */
+	struct feed_clock clock; /* likewise */
 	char source_text[96], accounting_text[96];
 
 	sd_event_source *review; /* what is needed may have changed */
@@ -105,6 +106,10 @@ struct processes {
 	STAILQ_HEAD(, members_question) questions; /* of ListMembers */
 	sd_event_source *members; /* enabled while there are some */
 
+	struct process_program program; /* as read for the last exec that was told */
+	uint32_t program_pid; /* whose; 0: nobody's */
+	uint64_t program_us; /* when it executed it */
+	int program_error; /* it could not be read */
 	struct process_identity_buffer identity;
 	uint64_t last_warning;
 	uint64_t dropped; /* of all groups that are gone, too */
@@ -114,6 +119,9 @@ struct processes {
 void processes_review_later(struct processes *processes);
 /** processes_flush_later() - some queue has something */
 void processes_flush_later(struct processes *processes);
+
+/* CLOCK_MONOTONIC, in the unit of field 22 of proc_pid_stat(5). */
+uint64_t processes_ticks(const struct processes *processes, uint64_t monotonic_us);
 
 void processes_arm(sd_event_source *timer, uint64_t us); /* from now */
 void processes_disarm(sd_event_source *source);

@@ -43,7 +43,6 @@ int process_queue_push(struct process_queue *queue, struct quota *quota, uid_t u
 
 	size = sizeof(*copy) + n_file + 1;
 	copy = malloc(size);
-	/* A charge must not move: it is made where it stays. */
 	if (copy)
 		copy->charge = charge;
 	if (!copy || quota_charge(quota, &copy->charge, uid, QUOTA_QUEUE_BYTES, size) != 0) {
@@ -63,6 +62,19 @@ int process_queue_push(struct process_queue *queue, struct quota *quota, uid_t u
 	STAILQ_INSERT_TAIL(&queue->items, copy, next);
 	queue->n_items++;
 	return 0;
+}
+
+bool process_queue_takes(struct quota *quota, uid_t uid, size_t n_file)
+{
+	struct quota_charge charge = {};
+	bool takes;
+
+	assert(quota);
+
+	takes = quota_charge(quota, &charge, uid, QUOTA_QUEUE_BYTES,
+			     sizeof(struct process_item) + n_file + 1) == 0;
+	quota_release(&charge);
+	return takes;
 }
 
 void process_queue_push_lost(struct process_queue *queue, uint64_t count)

@@ -56,6 +56,8 @@ enum {
  */
 int process_queue_push(struct process_queue *queue, struct quota *quota, uid_t uid,
 		       const struct process_item *item, const char *file, size_t n_file);
+/** process_queue_takes() - whether one with a name of @n_file bytes has room now */
+bool process_queue_takes(struct quota *quota, uid_t uid, size_t n_file);
 /** process_queue_push_lost() - @count 0: unknown */
 void process_queue_push_lost(struct process_queue *queue, uint64_t count);
 /** process_queue_pop() - the first item, and its charge */

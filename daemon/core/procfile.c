@@ -142,9 +142,9 @@ static bool find_line(const char *text, size_t n_text, const char *name, struct 
 	return false;
 }
 
-int procfile_decode_status(const char *text, size_t n_text, struct procfile_status *ret)
+int procfile_decode_uids(const char *text, size_t n_text, uint32_t ret[static 4])
 {
-	struct procfile_status status = {};
+	uint32_t uids[4];
 	struct cursor cursor;
 
 	assert(text && ret);
@@ -152,8 +152,22 @@ int procfile_decode_status(const char *text, size_t n_text, struct procfile_stat
 	if (!find_line(text, n_text, "Uid:", &cursor))
 		return -EBADMSG;
 	for (unsigned int i = 0; i < 4; i++)
-		if (!take_u32(&cursor, &status.uids[i]))
+		if (!take_u32(&cursor, &uids[i]))
 			return -EBADMSG;
+
+	memcpy(ret, uids, sizeof(uids));
+	return 0;
+}
+
+int procfile_decode_status(const char *text, size_t n_text, struct procfile_status *ret)
+{
+	struct procfile_status status = {};
+	struct cursor cursor;
+
+	assert(text && ret);
+
+	if (procfile_decode_uids(text, n_text, status.uids) < 0)
+		return -EBADMSG;
 	if (!find_line(text, n_text, "SigBlk:", &cursor) ||
 	    !take_number(&cursor, 16, &status.blocked))
 		return -EBADMSG;

@@ -37,5 +37,8 @@ struct procfile_status {
 /** procfile_decode_stat() - Return: 0, or -EBADMSG with @ret untouched */
 int procfile_decode_stat(const char *text, size_t n_text, struct procfile_stat *ret);
 
+/** procfile_decode_uids() - of the beginning of "status", where they stand; Return: as the others */
+int procfile_decode_uids(const char *text, size_t n_text, uint32_t ret[static 4]);
+
 /** procfile_decode_status() - Return: 0, or -EBADMSG with @ret untouched */
 int procfile_decode_status(const char *text, size_t n_text, struct procfile_status *ret);

@@ -41,6 +41,8 @@ DEFINE_FREEP(process_scanner, process_scanner_free)
 int process_read_stat(uint32_t pid, struct procfile_stat *ret);
 int process_read_status(uint32_t pid, struct procfile_status *ret);
 
+int process_read_uids(uint32_t pid, uint32_t ret[static 4]); /* as procfile_status has them */
+
 /**
  * process_read_waits() - its leader is in sigwaitinfo(2) or the like
  *
@@ -58,5 +60,14 @@ struct process_identity_buffer {
 /** process_read_identity() - what cannot be read stays NULL; strings are in @buffer */
 int process_read_identity(uint32_t pid, struct process_identity_buffer *buffer,
 			  struct process_identity *ret);
+/* What a process executes, and whose it was right after that. */
+struct process_program {
+	uint32_t uids[4];
+	uint64_t start_ticks;
+	size_t n_file;
+	char file[4096]; /* bytes */
+};
+/** process_read_program() - all of one process; @ret is of no use unless 0 */
+int process_read_program(uint32_t pid, struct process_program *ret);
 /** process_read_file() - where /proc/PID/exe points to, bytes; cut at @n_ret; Return: length or a negative errno */
 int process_read_file(uint32_t pid, char *ret, size_t n_ret);

@@ -85,6 +85,16 @@ static int read_status_at(int directory, struct procfile_status *ret)
 	return n < 0 ? (int)n : procfile_decode_status(large, (size_t)n, ret);
 }
 
+/* They stand before the groups, of which there may be many. */
+static int read_uids_at(int directory, uint32_t ret[static 4])
+{
+	char text[PROCFILE_MAX];
+	ssize_t n;
+
+	n = read_at(directory, "status", text, sizeof(text));
+	return n < 0 ? (int)n : procfile_decode_uids(text, (size_t)n, ret);
+}
+
 bool procfs_parse_pid(const char *name, uint32_t *ret)
 {
 	uint64_t value = 0;
@@ -168,8 +178,8 @@ static uint64_t now_ns(void)
 int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct process_scan_entry *ret)
 {
 	_cleanup_close_ int directory = open_process(pid);
-	struct procfile_status status;
 	struct procfile_stat stat;
+	uint32_t uids[4];
 	uint64_t read_ns = now_ns();
 	ssize_t n = 0;
 	int r;
@@ -182,7 +192,7 @@ int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct proce
 	r = read_stat_at(directory, &stat);
 	if (r < 0)
 		return r;
-	r = read_status_at(directory, &status);
+	r = read_uids_at(directory, uids);
 	if (r < 0)
 		return r;
 	/* That there are others is no reason to fail: they are counted, if not named. */
@@ -194,9 +204,8 @@ int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct proce
 		.parent = stat.parent,
 		.start_ticks = stat.start_ticks,
 		.read_ns = read_ns,
-		.uid = status.uids[0],
-		.uid_mixed = status.uids[1] != status.uids[0] || status.uids[2] != status.uids[0] ||
-			     status.uids[3] != status.uids[0],
+		.uid = uids[0],
+		.uid_mixed = uids[1] != uids[0] || uids[2] != uids[0] || uids[3] != uids[0],
 		.zombie = stat.state == 'Z' || stat.state == 'X',
 		.tids = n > 0 ? threads->tids : NULL,
 		.n_tids = n > 0 ? (size_t)n : 0,
@@ -221,6 +230,15 @@ int process_read_status(uint32_t pid, struct procfile_status *ret)
 	assert(ret);
 
 	return directory < 0 ? directory : read_status_at(directory, ret);
+}
+
+int process_read_uids(uint32_t pid, uint32_t ret[static 4])
+{
+	_cleanup_close_ int directory = open_process(pid);
+
+	assert(ret);
+
+	return directory < 0 ? directory : read_uids_at(directory, ret);
 }
 
 bool process_read_waits(uint32_t pid)
@@ -250,12 +268,39 @@ int process_read_file(uint32_t pid, char *ret, size_t n_ret)
 	return directory < 0 ? directory : (int)read_file_at(directory, ret, n_ret);
 }
 
+int process_read_program(uint32_t pid, struct process_program *ret)
+{
+	_cleanup_close_ int directory = open_process(pid);
+	struct procfile_stat stat;
+	ssize_t n;
+	int r;
+
+	assert(ret);
+
+	if (directory < 0)
+		return directory;
+	n = read_file_at(directory, ret->file, sizeof(ret->file));
+	if (n < 0)
+		return (int)n;
+
+	/* Behind the name: who was the user's while it was read may be nobody's any more. */
+	r = read_uids_at(directory, ret->uids);
+	if (r >= 0)
+		r = read_stat_at(directory, &stat);
+	if (r < 0)
+		return r;
+
+	ret->start_ticks = stat.start_ticks;
+	ret->n_file = (size_t)n;
+	return 0;
+}
+
 int process_read_identity(uint32_t pid, struct process_identity_buffer *buffer,
 			  struct process_identity *ret)
 {
 	_cleanup_close_ int directory = open_process(pid);
 	struct process_identity identity = {};
-	struct procfile_status status;
+	uint32_t uids[4];
 	char cgroup[CGROUP_MAX];
 	ssize_t n;
 
@@ -285,9 +330,9 @@ int process_read_identity(uint32_t pid, struct process_identity_buffer *buffer,
 	if (n > 0 && process_unit_of(cgroup, (size_t)n, buffer->unit, sizeof(buffer->unit)) == 0)
 		identity.unit = buffer->unit;
 
-	if (read_status_at(directory, &status) == 0) {
+	if (read_uids_at(directory, uids) == 0) {
 		identity.uid_known = true;
-		identity.uid = status.uids[0];
+		identity.uid = uids[0];
 	}
 
 	*ret = identity;

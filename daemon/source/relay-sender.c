@@ -115,21 +115,21 @@ uint64_t process_target_start_ticks(const struct process_target *target)
 
 int process_target_uids(const struct process_target *target, struct relay_uids *ret)
 {
-	struct procfile_status status;
+	uint32_t uids[4];
 	int r;
 
 	assert(target);
 	assert(ret);
 
-	r = process_read_status(target->pid, &status);
+	r = process_read_uids(target->pid, uids);
 	if (r < 0 || has_ended(target))
 		return -ESRCH;
 
 	*ret = (struct relay_uids){
-		.real = status.uids[0],
-		.effective = status.uids[1],
-		.saved = status.uids[2],
-		.filesystem = status.uids[3],
+		.real = uids[0],
+		.effective = uids[1],
+		.saved = uids[2],
+		.filesystem = uids[3],
 	};
 	return 0;
 }

@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct procfile_status status;
 	struct procfile_stat stat;
+	uint32_t uids[4] = {};
 	char *copy = malloc(size ? size : 1), unit[256];
 	int r;
 
@@ -27,6 +28,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(r == -EBADMSG || (r == 0 && stat.pid > 0));
 	r = procfile_decode_status(copy, size, &status);
 	assert(r == -EBADMSG || r == 0);
+	/* Wherever both have an answer it is the same one. */
+	assert(procfile_decode_uids(copy, size, uids) == 0 || r == -EBADMSG);
+	assert(r < 0 || memcmp(uids, status.uids, sizeof(uids)) == 0);
 	r = process_unit_of(copy, size, unit, sizeof(unit));
 	assert(r == -ENOENT || (r == 0 && strlen(unit) > 0 && *unit != '/'));
 	free(copy);

@@ -196,7 +196,9 @@ static void test_one(void **state)
 	struct process_identity identity;
 	struct procfile_status status;
 	struct procfile_stat stat;
+	struct process_program program;
 	char file[4096], own[4096];
+	uint32_t uids[4];
 	struct child user;
 	ssize_t n;
 
@@ -220,8 +222,20 @@ static void test_one(void **state)
 	assert_memory_equal(identity.file, own, (size_t)n);
 	assert_int_equal(process_read_file((uint32_t)user.pid, file, 4), 4);
 
+	/* Whose it is is told as it is: not the name's matter. */
+	assert_int_equal(process_read_program((uint32_t)user.pid, &program), 0);
+	assert_int_equal(program.n_file, n);
+	assert_memory_equal(program.file, own, (size_t)n);
+	assert_memory_equal(program.uids, status.uids, sizeof(status.uids));
+	assert_int_equal(program.uids[1], USER);
+	assert_int_equal(program.start_ticks, stat.start_ticks);
+	assert_int_equal(process_read_uids((uint32_t)user.pid, uids), 0);
+	assert_memory_equal(uids, status.uids, sizeof(uids));
+
 	kill(user.pid, SIGKILL);
 	assert_int_equal(child_wait(&user), SIGKILL);
+	assert_int_equal(process_read_program((uint32_t)user.pid, &program), -ESRCH);
+	assert_int_equal(process_read_uids((uint32_t)user.pid, uids), -ESRCH);
 	assert_int_equal(process_read_stat((uint32_t)user.pid, &stat), -ESRCH);
 	assert_int_equal(process_read_status((uint32_t)user.pid, &status), -ESRCH);
 	assert_int_equal(process_read_identity((uint32_t)user.pid, &buffer, &identity), -ESRCH);
