@@ -138,6 +138,10 @@ static int relayed_add(struct relayed *relayed, int32_t signal, bool all,
 	r = process_target_uids(relayed->target, &options.uids);
 	if (r < 0)
 		return r;
+	/* Whoever asked was told to be its owner, a moment before. */
+	if (!all && !uids_equal(&options.uids, &(struct relay_uids){ sender->uid, sender->uid,
+								     sender->uid, sender->uid }))
+		return -EPERM;
 	return relay_add(feed_relays(relayed->processes->feed), &options, relayed, &relayed->relay);
 }
 
@@ -155,6 +159,9 @@ static int refuse_relay(int error, struct bus_refusal *refusal)
 	case -ENOSPC:
 		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					"There are too many relays of all users together");
+	case -EPERM:
+		return processes_refuse(refusal, SD_BUS_ERROR_ACCESS_DENIED,
+					"The process is not what it was");
 	case -ESRCH:
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"The process has ended");

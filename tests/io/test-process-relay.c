@@ -202,6 +202,10 @@ static void test_relay_limit(void **state)
 	assert_false(world_relay(&world, child.pid, 65, true, USER));
 	assert_false(world_relay(&world, child.pid, SIGNAL + 1, true, USER));
 	assert_int_equal(quota_total(world.quota, QUOTA_RELAYS), 0);
+	/* Of another's process without a right to all: it was the user's when that was asked. */
+	assert_false(world_relay(&world, child.pid, SIGNAL, false, USER + 1));
+	assert_string_equal(world.refusal.name, SD_BUS_ERROR_ACCESS_DENIED);
+	assert_int_equal(quota_total(world.quota, QUOTA_RELAYS), 0);
 	assert_true(world_relay(&world, child.pid, SIGNAL, true, USER));
 	/* In its own place there is room. */
 	assert_true(world_relay(&world, child.pid, SIGNAL, true, USER));
