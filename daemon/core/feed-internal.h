@@ -52,6 +52,8 @@ void feed_apply(struct feed *feed, const struct wire_proc_event *event);
 void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
 /** feed_release() - what waits is applied to the table as it is */
 void feed_release(struct feed *feed);
+/** feed_set_relayed() - what has no room for it is told to the relays of its user */
+void feed_set_relayed(struct feed *feed, struct process *process, bool relayed);
 /** feed_settle() - no more records come for a process that has ended: it goes */
 void feed_settle(struct feed *feed, struct process *process, bool missing);
 /** feed_purge() - processes that nobody follows any more */

@@ -29,7 +29,7 @@ void feed_purge(struct feed *feed)
 		next = process_table_next(feed->table, process);
 		if (process->relayed && (!process->uid_known || process->uid_mixed ||
 					 !relays_want_uid(feed->relays, process->uid)))
-			process->relayed = false;
+			process_table_set_relayed(feed->table, process, false);
 		if (!process_is_followed(process))
 			remove_process(feed, process);
 	}
@@ -56,6 +56,12 @@ static void end(struct feed *feed, struct process *process, uint64_t monotonic_u
 	process_policy_note(feed->policy, &change, monotonic_us);
 	if (!groups_account(process) || process->n_records >= process->n_exits)
 		feed_settle(feed, process, false);
+}
+
+void feed_set_relayed(struct feed *feed, struct process *process, bool relayed)
+{
+	if (!process_table_set_relayed(feed->table, process, relayed))
+		relays_note_full(feed->relays, process->uid);
 }
 
 /* What it is called and where it belongs may be others' from now on. */
@@ -100,9 +106,9 @@ static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 		process->threads_missing = true;
 	}
 	if (process && event->tid == event->tgid)
-		process->relayed = wanted;
+		feed_set_relayed(feed, process, wanted);
 	else if (process && process->uid_mixed)
-		process->relayed = false;
+		feed_set_relayed(feed, process, false);
 	identify(feed, event, process);
 }
 
@@ -121,7 +127,8 @@ static void note(struct feed *feed, const struct wire_proc_event *event,
 
 	switch (change->kind) {
 	case PROCESS_FORKED:
-		process->relayed |= change->parent->relayed;
+		if (change->parent->relayed)
+			feed_set_relayed(feed, process, true);
 		groups_note(feed->groups, change, monotonic_us);
 		process_policy_note(feed->policy, change, monotonic_us);
 		relays_note_own(feed->relays, event, change->parent);
@@ -147,6 +154,8 @@ static void note(struct feed *feed, const struct wire_proc_event *event,
 	case PROCESS_FULL:
 		groups_note(feed->groups, change, monotonic_us);
 		relays_note_own(feed->relays, event, change->parent);
+		if (change->parent->relayed)
+			relays_note_full(feed->relays, change->parent->uid);
 		break;
 	case PROCESS_NONE:
 		if (event->kind == WIRE_PROC_EXEC && process_policy_wants_identity(feed->policy))

@@ -79,7 +79,7 @@ static void on_found(struct process *process, struct process *parent, void *user
 		process->rules = process_scan_find(feed->scan, process->pid)->rules;
 	if (process->uid_known && !process->uid_mixed &&
 	    relays_want_uid(feed->relays, process->uid))
-		process->relayed = true;
+		feed_set_relayed(feed, process, true);
 }
 
 static bool on_wanted(const struct process_scan_entry *entry, void *userdata)
@@ -102,6 +102,8 @@ static void on_full(const struct process_scan_entry *entry, struct process *pare
 	struct feed *feed = userdata;
 
 	groups_full(feed->groups, parent, entry->pid);
+	if (!entry->uid_mixed)
+		relays_note_full(feed->relays, entry->uid);
 }
 
 static const struct process_scan_ops scan_ops = {

@@ -59,11 +59,13 @@ struct process_thread *thread_index_find(const struct thread_index *index, uint3
 	return NULL;
 }
 
-int thread_index_add(struct thread_index *index, struct process *process, uint32_t tid)
+int thread_index_add(struct thread_index *index, struct process_owners *owners,
+		     struct process *process, uint32_t tid)
 {
 	struct process_thread *thread = thread_index_find(index, tid);
+	int r;
 
-	assert(process);
+	assert(owners && process);
 
 	if (thread && thread->process == process)
 		return 0;
@@ -72,8 +74,7 @@ int thread_index_add(struct thread_index *index, struct process *process, uint32
 	if (index->n_threads >= PROCESS_TABLE_MAX)
 		return -ENOSPC;
 	if (index->n_threads >= index->n_buckets) {
-		int r = grow(index);
-
+		r = grow(index);
 		if (r < 0)
 			return r;
 	}
@@ -81,11 +82,15 @@ int thread_index_add(struct thread_index *index, struct process *process, uint32
 	thread = calloc(1, sizeof(*thread));
 	if (!thread)
 		return -ENOMEM;
+	r = process_charge_thread(owners, process);
+	if (r < 0) {
+		free(thread);
+		return r;
+	}
 	thread->tid = tid;
 	thread->process = process;
 	LIST_INSERT_HEAD(bucket_of(index, tid), thread, bucket);
 	LIST_INSERT_HEAD(&process->threads, thread, siblings);
-	process->n_threads++;
 	index->n_threads++;
 	return 0;
 }
@@ -94,7 +99,7 @@ void thread_index_remove(struct thread_index *index, struct process_thread *thre
 {
 	assert(index && thread);
 
-	thread->process->n_threads--;
+	process_release_thread(thread->process);
 	index->n_threads--;
 	LIST_REMOVE(thread, siblings);
 	LIST_REMOVE(thread, bucket);

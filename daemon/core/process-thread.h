@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/core/process-owner.h"
 #include "daemon/core/process.h"
 
 struct process_thread {
@@ -30,8 +31,9 @@ struct thread_index {
 /** thread_index_deinit() - there must be no thread any more */
 void thread_index_deinit(struct thread_index *index);
 struct process_thread *thread_index_find(const struct thread_index *index, uint32_t tid);
-/** thread_index_add() - Return: 0 (also where it is known), -ENOSPC at PROCESS_TABLE_MAX, -ENOMEM */
-int thread_index_add(struct thread_index *index, struct process *process, uint32_t tid);
+/** thread_index_add() - Return: 0 (also where it is known), -ENOSPC at PROCESS_TABLE_MAX or PROCESS_OWNER_MAX, -ENOMEM */
+int thread_index_add(struct thread_index *index, struct process_owners *owners,
+		     struct process *process, uint32_t tid);
 void thread_index_remove(struct thread_index *index, struct process_thread *thread);
 /** thread_index_clear() - all threads of a process */
 void thread_index_clear(struct thread_index *index, struct process *process);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/core/index.h"
+#include "daemon/core/process-owner.h"
 #include "daemon/core/process-thread.h"
 #include "daemon/core/process.h"
 
@@ -18,6 +19,7 @@ struct process_table {
 	size_t n_buckets; /* a power of two, or 0 */
 	size_t n_processes;
 	struct thread_index threads;
+	struct process_owners owners;
 };
 
 static struct process_list *bucket_of(const struct process_table *table, uint32_t pid)
@@ -179,6 +181,7 @@ void process_table_remove(struct process_table *table, struct process *process)
 	assert(!process->groups);
 
 	thread_index_clear(&table->threads, process);
+	process_release_relayed(process);
 	LIST_REMOVE(process, all);
 	LIST_REMOVE(process, bucket);
 	free(process);
@@ -193,6 +196,17 @@ void process_table_remove(struct process_table *table, struct process *process)
 	table->n_buckets = 0;
 }
 
+bool process_table_set_relayed(struct process_table *table, struct process *process, bool relayed)
+{
+	assert(table && process);
+
+	if (relayed)
+		return process_charge_relayed(&table->owners, process) == 0;
+
+	process_release_relayed(process);
+	return true;
+}
+
 void process_table_set_threads(struct process_table *table, struct process *process,
 			       const uint32_t *tids, size_t n_tids)
 {
@@ -203,7 +217,7 @@ void process_table_set_threads(struct process_table *table, struct process *proc
 	process->threads_missing = false;
 	for (size_t i = 0; i < n_tids; i++)
 		if (tids[i] != process->pid &&
-		    thread_index_add(&table->threads, process, tids[i]) < 0)
+		    thread_index_add(&table->threads, &table->owners, process, tids[i]) < 0)
 			process->threads_missing = true;
 }
 
@@ -277,7 +291,7 @@ static void apply_thread(struct process_table *table, const struct wire_proc_eve
 	struct process *process = find(table, event->tgid);
 
 	if (process && !is_reflected(process, event) &&
-	    thread_index_add(&table->threads, process, event->tid) < 0)
+	    thread_index_add(&table->threads, &table->owners, process, event->tid) < 0)
 		process->threads_missing = true;
 }
 

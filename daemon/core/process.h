@@ -25,10 +25,14 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/core/wire-proc.h"
 
-/* Entries and threads besides leaders, each; past it a child is not entered: PROCESS_FULL. */
+/*
+ * Entries and threads besides leaders, each; past it a child is not entered: PROCESS_FULL.
+ * Of one user's there is a bound besides: process-owner.h.
+ */
 #define PROCESS_TABLE_MAX 65536U
 
 struct group_set; /* group-set.h */
+struct process_owner; /* process-owner.h */
 struct process_thread;
 
 struct process {
@@ -46,7 +50,8 @@ struct process {
 	/* The reasons why it is here. */
 	struct group_set *groups; /* NULL: none; owned by the groups */
 	uint64_t rules; /* bits of policy rules that match it */
-	bool relayed; /* forks of its user are relayed */
+	bool relayed; /* forks of its user are relayed: process_table_set_relayed() */
+	struct process_owner *owner; /* charged for it and for threads; NULL: nobody */
 
 	/* For the policy: who is to blame for its being there, and as of when. */
 	uint32_t culprit;
@@ -126,6 +131,9 @@ size_t process_table_threads(const struct process_table *table); /* besides lead
 int process_table_add(struct process_table *table, uint32_t pid, struct process **ret);
 /** process_table_remove() - and free; its groups must have been given back */
 void process_table_remove(struct process_table *table, struct process *process);
+
+/** process_table_set_relayed() - Return: false where it is to be and its user has no more room */
+bool process_table_set_relayed(struct process_table *table, struct process *process, bool relayed);
 
 /** process_table_set_threads() - all there are now, the leader among them or not; past a bound ->threads_missing */
 void process_table_set_threads(struct process_table *table, struct process *process,

@@ -360,6 +360,17 @@ void relays_note_lost(struct relays *relays, uint64_t count)
 	}
 }
 
+void relays_note_full(struct relays *relays, uint32_t uid)
+{
+	struct relay *relay;
+
+	assert(relays);
+
+	LIST_FOREACH(relay, &relays->all, all)
+		if (!relay->options.all && relay->options.owner == uid)
+			relay->lost++;
+}
+
 void relays_ready(struct relays *relays)
 {
 	struct relay *relay;

@@ -128,6 +128,8 @@ void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
 		     const struct process *parent);
 /** relays_note_lost() - @count 0: unknown */
 void relays_note_lost(struct relays *relays, uint64_t count);
+/** relays_note_full() - a process of this user has no room: its forks are not known */
+void relays_note_full(struct relays *relays, uint32_t uid);
 /** relays_want_uid() - some relay is for the forks of this user alone */
 bool relays_want_uid(const struct relays *relays, uint32_t uid);
 /** relays_want_table() - some relay is for the forks of one user alone */

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/core/process-owner.h"
 #include "tests/unit/feed-fixture.h"
 
 static const struct group_options user_group = {
@@ -288,6 +289,73 @@ static void test_own_relay(void **state)
 	fixture_deinit(&f);
 }
 
+/* More than one user may have: what is missed is told; another's have room still. */
+static void test_relayed_bound(void **state)
+{
+	const struct relay_options options[] = {
+		{ .pid = 20, .signal = 40, .owner = USER },
+		{ .pid = 21, .signal = 40, .owner = USER + 1 },
+	};
+	struct process_scan_entry entries[] = { entry_of(20, 1, 60), entry_of(21, 1, 60) };
+	struct relay *relays[2];
+	struct fixture f;
+
+	fixture_init(&f, NULL);
+	entries[1].uid = USER + 1;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(relay_add(feed_relays(f.feed), &options[i], NULL, &relays[i]), 0);
+	scan(&f, entries, 2);
+	for (uint32_t i = 1; i <= PROCESS_OWNER_MAX; i++)
+		hand_fork(&f, 20, 100 + i, 100 + i);
+	assert_int_equal(relay_sent(relays[0]), PROCESS_OWNER_MAX);
+	assert_int_equal(relay_lost(relays[0]), 1);
+	assert_int_equal(followed(&f), PROCESS_OWNER_MAX + 1);
+	hand_fork(&f, 21, 22, 22);
+	hand_fork(&f, 22, 23, 23);
+	assert_int_equal(relay_sent(relays[1]), 2);
+	assert_int_equal(relay_lost(relays[1]), 0);
+	/* one that ends makes room */
+	hand_exit(&f, 101, 101, 0);
+	hand_fork(&f, 20, 50000, 50000);
+	assert_int_equal(relay_lost(relays[0]), 1);
+	relay_stop(relays[0]);
+	relay_stop(relays[1]);
+	feed_stopped(f.feed);
+	assert_int_equal(followed(&f), 0);
+	fixture_deinit(&f);
+}
+
+static size_t threads(const struct fixture *f)
+{
+	struct feed_statistics statistics;
+
+	feed_statistics(f->feed, &statistics);
+	return statistics.threads;
+}
+
+static void test_threads_bound(void **state)
+{
+	const struct process_rule rule = { .name = "all", .exits = PROCESS_EXITS_SIGNAL };
+	struct process_scan_entry entries[] = { entry_of(20, 1, 60), entry_of(21, 1, 60) };
+	struct fixture f;
+
+	fixture_init(&f, NULL);
+	entries[1].uid = USER + 1;
+	assert_int_equal(feed_set_rules(f.feed, &rule, 1), 0);
+	scan(&f, entries, 2);
+	for (uint32_t i = 0; i <= PROCESS_OWNER_MAX; i++)
+		hand_fork(&f, 20, 100 + i, 20);
+	assert_int_equal(threads(&f), PROCESS_OWNER_MAX);
+	hand_fork(&f, 21, 22, 21);
+	assert_int_equal(threads(&f), PROCESS_OWNER_MAX + 1);
+	hand_exit(&f, 100, 20, 0);
+	hand_fork(&f, 20, 50000, 20);
+	assert_int_equal(threads(&f), PROCESS_OWNER_MAX + 1);
+	assert_int_equal(feed_set_rules(f.feed, NULL, 0), 0);
+	assert_int_equal(threads(&f), 0);
+	fixture_deinit(&f);
+}
+
 static double seconds(void)
 {
 	struct timespec now;
@@ -379,6 +447,8 @@ int main(void)
 		cmocka_unit_test(test_rules_by_user),
 		cmocka_unit_test(test_own_relay),
 		cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_relayed_bound),
+		cmocka_unit_test(test_threads_bound),
 		cmocka_unit_test(test_storm),
 	};
 
