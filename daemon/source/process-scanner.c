@@ -25,6 +25,8 @@ struct process_scanner {
 	unsigned int n_passes; /* done */
 	bool incomplete;
 	struct procfs_threads threads;
+	struct process_scan_entry entry; /* while there is more of it */
+	bool more;
 };
 
 static uint64_t now_us(void)
@@ -35,17 +37,14 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static int scanner_entry(struct process_scanner *scanner, uint32_t pid)
+/* @r: as procfs_begin_entry() said; a process of many threads takes several steps. */
+static void scanner_take(struct process_scanner *scanner, int r)
 {
-	struct process_scan_entry entry;
-	int r;
-
-	r = procfs_read_entry(pid, &scanner->threads, &entry);
-	if (r < 0)
-		return r;
-
-	scanner->ops->entry(&entry, scanner->userdata);
-	return 0;
+	scanner->more = r == PROCFS_E_MORE;
+	if (r < 0 && r != -ESRCH)
+		scanner->incomplete = true;
+	if (r == 0)
+		scanner->ops->entry(&scanner->entry, scanner->userdata);
 }
 
 static void scanner_end(struct process_scanner *scanner)
@@ -61,7 +60,11 @@ static bool scanner_step(struct process_scanner *scanner)
 {
 	struct dirent *dirent;
 	uint32_t pid;
-	int r;
+
+	if (scanner->more) {
+		scanner_take(scanner, procfs_continue_entry(&scanner->threads, &scanner->entry));
+		return true;
+	}
 
 	errno = 0;
 	dirent = readdir(scanner->proc);
@@ -69,12 +72,8 @@ static bool scanner_step(struct process_scanner *scanner)
 		scanner->incomplete |= errno != 0;
 		return false;
 	}
-	if (!procfs_parse_pid(dirent->d_name, &pid))
-		return true;
-
-	r = scanner_entry(scanner, pid);
-	if (r < 0 && r != -ESRCH)
-		scanner->incomplete = true;
+	if (procfs_parse_pid(dirent->d_name, &pid))
+		scanner_take(scanner, procfs_begin_entry(pid, &scanner->threads, &scanner->entry));
 	return true;
 }
 
@@ -141,6 +140,7 @@ int process_scanner_start(struct process_scanner *scanner)
 
 	scanner->n_passes = 0;
 	scanner->incomplete = false;
+	scanner->more = false;
 	return sd_event_source_set_enabled(scanner->slice, SD_EVENT_ON) < 0 ? -EINVAL : 0;
 }
 

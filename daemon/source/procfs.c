@@ -17,6 +17,9 @@
 /* The line of a control group of one hierarchy; several where version 1 is in use. */
 #define CGROUP_MAX 8192
 
+/* Threads of one process that are read at once. */
+#define THREADS_STEP 256
+
 /* What a file of a process that is going says. */
 static int gone(int error)
 {
@@ -113,10 +116,12 @@ bool procfs_parse_pid(const char *name, uint32_t *ret)
 	return true;
 }
 
-static int threads_push(struct procfs_threads *threads, size_t n, uint32_t tid)
+static int threads_push(struct procfs_threads *threads, uint32_t tid)
 {
-	if (n == threads->n_allocated) {
-		size_t n_allocated = n ? 2 * n : 64;
+	if (threads->n >= PROCFS_THREADS_MAX)
+		return -ENOSPC;
+	if (threads->n == threads->n_allocated) {
+		size_t n_allocated = threads->n ? 2 * threads->n : 64;
 		uint32_t *tids = reallocarray(threads->tids, n_allocated, sizeof(*tids));
 
 		if (!tids)
@@ -125,46 +130,35 @@ static int threads_push(struct procfs_threads *threads, size_t n, uint32_t tid)
 		threads->n_allocated = n_allocated;
 	}
 
-	threads->tids[n] = tid;
+	threads->tids[threads->n++] = tid;
 	return 0;
+}
+
+static void threads_close(struct procfs_threads *threads)
+{
+	if (threads->task)
+		closedir(threads->task);
+	threads->task = NULL;
 }
 
 void procfs_threads_deinit(struct procfs_threads *threads)
 {
+	threads_close(threads);
 	free(threads->tids);
 	*threads = (struct procfs_threads){};
 }
 
-/* Return: how many, or a negative errno. */
-static ssize_t read_threads_at(int directory, struct procfs_threads *threads)
+static int threads_open(struct procfs_threads *threads, int directory)
 {
-	int fd = openat(directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *dirent;
-	ssize_t n = 0;
-	DIR *task;
+	_cleanup_close_ int fd = openat(directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return gone(errno);
-	task = fdopendir(fd);
-	if (!task) {
-		close(fd);
+	threads->task = fdopendir(fd);
+	if (!threads->task)
 		return -ENOMEM;
-	}
-
-	while ((dirent = readdir(task))) {
-		uint32_t tid;
-
-		if (!procfs_parse_pid(dirent->d_name, &tid))
-			continue;
-		if (n >= (ssize_t)PROCFS_THREADS_MAX || threads_push(threads, (size_t)n, tid) < 0) {
-			n = -ENOMEM;
-			break;
-		}
-		n++;
-	}
-
-	closedir(task);
-	return n;
+	(void)TAKE_FD(fd);
+	return 0;
 }
 
 static uint64_t now_ns(void)
@@ -175,18 +169,19 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct process_scan_entry *ret)
+int procfs_begin_entry(uint32_t pid, struct procfs_threads *threads, struct process_scan_entry *ret)
 {
 	_cleanup_close_ int directory = open_process(pid);
 	struct procfile_stat stat;
 	uint32_t uids[4];
 	uint64_t read_ns = now_ns();
-	ssize_t n = 0;
 	int r;
 
 	assert(threads);
 	assert(ret);
 
+	threads_close(threads);
+	threads->n = 0;
 	if (directory < 0)
 		return directory;
 	r = read_stat_at(directory, &stat);
@@ -195,10 +190,6 @@ int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct proce
 	r = read_uids_at(directory, uids);
 	if (r < 0)
 		return r;
-	/* That there are others is no reason to fail: they are counted, if not named. */
-	if (stat.n_threads > 1)
-		n = read_threads_at(directory, threads);
-
 	*ret = (struct process_scan_entry){
 		.pid = pid,
 		.parent = stat.parent,
@@ -207,11 +198,35 @@ int procfs_read_entry(uint32_t pid, struct procfs_threads *threads, struct proce
 		.uid = uids[0],
 		.uid_mixed = uids[1] != uids[0] || uids[2] != uids[0] || uids[3] != uids[0],
 		.zombie = stat.state == 'Z' || stat.state == 'X',
-		.tids = n > 0 ? threads->tids : NULL,
-		.n_tids = n > 0 ? (size_t)n : 0,
 		.n_threads = stat.n_threads,
 	};
+	/* That they cannot be read is no reason to fail: they are counted, if not named. */
+	if (stat.n_threads > 1 && threads_open(threads, directory) == 0)
+		return PROCFS_E_MORE;
 	return 0;
+}
+
+int procfs_continue_entry(struct procfs_threads *threads, struct process_scan_entry *ret)
+{
+	assert(threads && threads->task);
+	assert(ret);
+
+	for (unsigned int i = 0; i < THREADS_STEP; i++) {
+		const struct dirent *dirent = readdir(threads->task);
+		uint32_t tid;
+
+		if (!dirent) {
+			threads_close(threads);
+			ret->n_tids = threads->n;
+			ret->tids = threads->n > 0 ? threads->tids : NULL;
+			return 0;
+		}
+		if (procfs_parse_pid(dirent->d_name, &tid) && threads_push(threads, tid) < 0) {
+			threads_close(threads);
+			return 0;
+		}
+	}
+	return PROCFS_E_MORE;
 }
 
 int process_read_stat(uint32_t pid, struct procfile_stat *ret)
