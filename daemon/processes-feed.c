@@ -19,6 +19,10 @@
 #define SCAN_PAUSE_MIN_US 20000
 #define SCAN_PAUSE_MAX_US 2000000
 
+/* From the end of one to the next: so many times as long as it took, up to a bound. */
+#define SCAN_REST 2
+#define SCAN_REST_MAX_US 1000000
+
 /* A subscription that only the policy wants is tried again. */
 #define RETRY_US 60000000
 
@@ -65,11 +69,25 @@ uint64_t processes_ticks(const struct processes *processes, uint64_t monotonic_u
  * Scans
  */
 
+/* Whatever became of it: somebody may begin and release groups without end. */
+static void scan_account(struct processes *processes)
+{
+	uint64_t now = now_us(), took_us, pause_us;
+
+	if (processes->scan == SCAN_NONE)
+		return;
+
+	processes->scan = SCAN_NONE;
+	took_us = now - processes->scan_began_us;
+	pause_us = SCAN_REST * took_us;
+	processes->scan_next_us = now + (pause_us < SCAN_REST_MAX_US ? pause_us : SCAN_REST_MAX_US);
+}
+
 static void scan_stop(struct processes *processes)
 {
 	process_scanner_stop(processes->scanner);
 	processes_disarm(processes->rescan);
-	processes->scan = SCAN_NONE;
+	scan_account(processes);
 }
 
 static void scan_start(struct processes *processes)
@@ -87,12 +105,26 @@ static void scan_start(struct processes *processes)
 		return;
 	}
 	processes->scan = SCAN_READING;
+	processes->scan_began_us = now_us();
 }
 
-/* At once the first time, then with pauses until one succeeds. */
+static uint64_t scan_wait_us(const struct processes *processes)
+{
+	uint64_t now = now_us(), rest_us = 0;
+
+	if (processes->scan_next_us > now)
+		rest_us = processes->scan_next_us - now;
+	return rest_us > processes->scan_pause_us ? rest_us : processes->scan_pause_us;
+}
+
+/*
+ * At once the first time, then with pauses until one succeeds. All that wait
+ * are served by one, and events go on between two.
+ */
 static void scan_review(struct processes *processes)
 {
 	int armed = SD_EVENT_OFF;
+	uint64_t wait_us;
 
 	if (!feed_wants_scan(processes->feed))
 		return;
@@ -104,10 +136,11 @@ static void scan_review(struct processes *processes)
 	(void)sd_event_source_get_enabled(processes->rescan, &armed);
 	if (armed != SD_EVENT_OFF)
 		return;
-	if (processes->scan_pause_us == 0)
+	wait_us = scan_wait_us(processes);
+	if (wait_us == 0)
 		scan_start(processes);
 	else
-		processes_arm(processes->rescan, processes->scan_pause_us);
+		processes_arm(processes->rescan, wait_us);
 
 	processes->scan_pause_us =
 		processes->scan_pause_us ? 2 * processes->scan_pause_us : SCAN_PAUSE_MIN_US;
@@ -145,7 +178,7 @@ const struct process_scanner_ops processes_scanner_ops = {
 
 static void scan_apply(struct processes *processes)
 {
-	processes->scan = SCAN_NONE;
+	scan_account(processes);
 	if (feed_scan_apply(processes->feed) == 0)
 		processes->scan_pause_us = 0;
 }

@@ -91,7 +91,9 @@ struct processes {
 	sd_event_source *flush; /* queues have something */
 
 	enum scan_state scan;
-	uint64_t scan_pause_us; /* before the next one */
+	uint64_t scan_pause_us; /* before the next one, where they do not succeed */
+	uint64_t scan_began_us; /* the one under way */
+	uint64_t scan_next_us; /* none begins before */
 
 	struct wire_taskstats *records; /* of this batch */
 	size_t n_records, n_records_allocated;

@@ -431,6 +431,29 @@ static void test_stop_with_questions_open(void **state)
 	assert_int_equal(world.n_answers, 2);
 }
 
+/* Groups that come and go do not keep it reading /proc, whatever becomes of each. */
+static void test_scans_rest(void **state)
+{
+	struct processes *processes;
+	struct child child;
+	uint64_t next_us = 0;
+
+	world_start(&world, 0, "");
+	processes = world.processes;
+	child_start(&child, run_double_fork, NULL);
+	for (unsigned int i = 0; i < 5; i++) {
+		assert_true(world_track(&world, child.pid, &all_events, 0));
+		assert_true(processes->scan_began_us >= next_us);
+		next_us = processes->scan_next_us;
+		assert_true(next_us > processes->scan_began_us);
+		processes_bus_ops.group_release(world.group.id, processes);
+		loop_until(world.loop, world_is_idle, &world);
+	}
+	child_go(&child);
+	assert_int_equal(child_wait(&child), 5 << 8);
+	world_stop(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_overrun),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_scans_rest),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_members_are_answered),
 		cmocka_unit_test(test_stop_with_questions_open),
