@@ -4,7 +4,7 @@
 import errno
 import os
 
-from faults import damage_btrfs, lose_data, lose_everything, read_error
+from faults import damage_btrfs, lose_data, lose_everything, read_error, remount
 from rows import Expect, overwrite_aloud
 
 FAILED = {"ReadOnly": False, "ReadOnlyReason": "", "State": "error"}
@@ -18,6 +18,20 @@ def test_damaged_data(rows, loopfs):
     table.add("checksum", disk, lambda: read_error(disk.path("damaged"))[1],
               Expect("corrupted", sources={"kmsg", "btrfs"}, inode=inode),
               LastEvent="corrupted", ErrorCount=1, **FAILED)
+    table.run_all().check()
+
+
+def test_repaired_at_once(rows, loopfs):
+    """Whoever reads of damage and remounts it has not had it forced: the kernel would have said so."""
+    disk = loopfs("btrfs")
+    damage_btrfs(disk)
+    table = rows()
+    table.add("checksum", disk, lambda: read_error(disk.path("damaged"))[1], Expect("corrupted"))
+    table.run_all().check()
+    table.rows.clear()
+    table.add("ro", disk, lambda: remount(disk, "ro"),
+              Expect("read-only", severity="notice", reason="admin"),
+              ReadOnly=True, ReadOnlyReason="admin", LastEvent="read-only", ErrorCount=1)
     table.run_all().check()
 
 
