@@ -113,10 +113,22 @@ static const struct process_scan_ops scan_ops = {
 	.full = on_full,
 };
 
+/* What waits; Return: whether somebody is there of whom neither it nor the scan told the parents. */
+static bool release(struct feed *feed, struct process_scan *scan)
+{
+	for (size_t i = 0; i < feed->n_events; i++) {
+		process_scan_note(scan, feed->table, &feed->events[i]);
+		feed_apply(feed, &feed->events[i]);
+	}
+	feed->n_events = 0;
+	feed_release(feed);
+	return process_scan_is_doubtful(scan);
+}
+
 int feed_scan_apply(struct feed *feed)
 {
-	struct process_scan *scan;
-	bool lossless, complete;
+	_cleanup_(process_scan_freep) struct process_scan *scan = NULL;
+	bool lossless, complete, doubtful;
 	int r;
 
 	assert(feed);
@@ -138,10 +150,9 @@ int feed_scan_apply(struct feed *feed)
 	feed->scan = NULL;
 	feed->broken = false;
 	feed->rules_changed &= !feed->scan_matches;
-	process_scan_free(scan);
-	feed_release(feed);
+	doubtful = release(feed, scan);
 	process_scan_sweep(feed->table, &scan_ops, feed);
-	groups_ready(feed->groups, complete);
+	groups_ready(feed->groups, complete, doubtful);
 	relays_ready(feed->relays);
 	feed_purge(feed);
 	return 0;

@@ -6,6 +6,8 @@
 #include "daemon/core/group-set.h"
 #include "daemon/core/group.h"
 
+#define GROUP_DOUBTFUL_MAX 3 /* scans */
+
 enum group_state {
 	GROUP_WAITING, /* for a scan */
 	GROUP_LIVE,
@@ -27,6 +29,7 @@ struct group {
 	enum group_state state;
 	bool found; /* the leader was */
 	uint64_t scan; /* the last one begun before it, which may have missed its leader */
+	unsigned int n_doubtful; /* scans that may have missed a member */
 	struct group_totals totals;
 	uint64_t next_seq;
 	size_t n_unsettled; /* ended members whose records may come */

@@ -289,7 +289,23 @@ void groups_full(struct groups *groups, const struct process *parent, uint32_t p
 			group->totals.incomplete = true;
 }
 
-void groups_ready(struct groups *groups, bool complete)
+/* Return: whether another scan may tell what this one did not. */
+static bool waits_on(struct group *group, const struct groups *groups, bool doubtful)
+{
+	if (!group->found)
+		return group->scan == groups->scan;
+	if (!doubtful)
+		return false;
+	if (group->n_doubtful < GROUP_DOUBTFUL_MAX) {
+		group->n_doubtful++;
+		return true;
+	}
+
+	group->totals.incomplete = true;
+	return false;
+}
+
+void groups_ready(struct groups *groups, bool complete, bool doubtful)
 {
 	struct group *group;
 
@@ -298,7 +314,7 @@ void groups_ready(struct groups *groups, bool complete)
 	LIST_FOREACH(group, &groups->all, all) {
 		if (!complete && group->state != GROUP_OVER)
 			group->totals.incomplete = true;
-		if (group->state != GROUP_WAITING || (!group->found && group->scan == groups->scan))
+		if (group->state != GROUP_WAITING || waits_on(group, groups, doubtful))
 			continue;
 
 		groups->n_waiting--;

@@ -150,11 +150,13 @@ void groups_full(struct groups *groups, const struct process *parent, uint32_t p
 /**
  * groups_ready() - the scan has ended: groups that waited for it begin
  * @complete:	it could read all
+ * @doubtful:	it may have missed a member: process_scan_is_doubtful()
  *
  * Who is younger than the scan was perhaps not there when it was read: where its
- * leader was not found, it waits for the next one.
+ * leader was not found, it waits for the next one. After a doubtful one it does too,
+ * GROUP_DOUBTFUL_MAX times; then it begins all the same, incomplete.
  */
-void groups_ready(struct groups *groups, bool complete);
+void groups_ready(struct groups *groups, bool complete, bool doubtful);
 /** groups_record() - an exit record of one of @process's threads */
 void groups_record(struct process *process, const struct wire_taskstats *record);
 /** groups_account() - some group of this process waits for its records */

@@ -20,6 +20,7 @@ struct item {
 	uint32_t former_parent; /* as the first pass saw it, 0: the same */
 	size_t first_tid;
 	enum visit visit;
+	uint32_t n_doubtful; /* threads, where nobody knows whose descendant it is */
 };
 
 struct process_scan {
@@ -28,6 +29,7 @@ struct process_scan {
 	struct index index;
 	uint32_t *tids;
 	size_t n_tids, n_tids_allocated;
+	size_t n_doubtful; /* items */
 };
 
 int process_scan_new(struct process_scan **ret)
@@ -192,6 +194,11 @@ static bool is_same(const struct process *process, const struct process_scan_ent
 	return process->born_ticks == 0 || entry->start_ticks <= process->born_ticks + 1;
 }
 
+static bool has_ended(const struct process_scan_entry *entry)
+{
+	return entry->zombie && entry->n_threads <= 1;
+}
+
 static void set_threads(const struct application *a, const struct item *item,
 			struct process *process)
 {
@@ -276,8 +283,8 @@ static int visit(const struct application *a, const struct item *item)
 	struct process *former, *process;
 	int r;
 
-	/* It has ended; if events do not tell, the sweep will. */
-	if (entry->zombie && entry->n_threads <= 1)
+	/* If events do not tell, the sweep will. */
+	if (has_ended(entry))
 		return 0;
 
 	former = find_parent(a, item->former_parent);
@@ -360,6 +367,74 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 		if (!lossless && !process->scanned && !process->ended)
 			process->unseen = true;
 	return 0;
+}
+
+static void set_doubtful(struct process_scan *scan, struct item *item, uint32_t n_threads)
+{
+	scan->n_doubtful += (n_threads > 0) - (item->n_doubtful > 0);
+	item->n_doubtful = n_threads;
+}
+
+static bool is_doubtful(const struct process_scan *scan, const struct process_table *table,
+			uint32_t pid)
+{
+	const struct item *item;
+
+	if (process_table_find(table, pid))
+		return false;
+
+	item = find_item(scan, pid);
+	return !item || item->n_doubtful > 0 || has_ended(&item->entry);
+}
+
+/* From here on it is known, as one that was read is. */
+static void note_fork(struct process_scan *scan, const struct process_table *table,
+		      const struct wire_proc_event *event)
+{
+	const struct process_scan_entry entry = { .pid = event->tgid };
+	bool doubtful = !process_table_find(table, event->tgid) &&
+			is_doubtful(scan, table, event->parent_tgid);
+	struct item *item = find_item(scan, event->tgid);
+
+	if (!item && process_scan_add(scan, &entry) < 0) {
+		/* for good: what becomes of it cannot be told */
+		scan->n_doubtful += doubtful;
+		return;
+	}
+	if (!item)
+		item = find_item(scan, event->tgid);
+	item->entry.zombie = false;
+	set_doubtful(scan, item, doubtful);
+}
+
+void process_scan_note(struct process_scan *scan, const struct process_table *table,
+		       const struct wire_proc_event *event)
+{
+	struct item *item;
+
+	assert(scan && table && event);
+
+	if (event->kind == WIRE_PROC_FORK && event->tid == event->tgid) {
+		note_fork(scan, table, event);
+		return;
+	}
+
+	item = find_item(scan, event->tgid);
+	if (!item || item->n_doubtful == 0)
+		return;
+	if (event->kind == WIRE_PROC_FORK)
+		item->n_doubtful++;
+	else if (event->kind == WIRE_PROC_EXEC)
+		item->n_doubtful = 1;
+	else if (event->kind == WIRE_PROC_EXIT)
+		set_doubtful(scan, item, item->n_doubtful - 1);
+}
+
+bool process_scan_is_doubtful(const struct process_scan *scan)
+{
+	assert(scan);
+
+	return scan->n_doubtful > 0;
 }
 
 void process_scan_sweep(struct process_table *table, const struct process_scan_ops *ops,

@@ -81,6 +81,19 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 		       const struct process_scan_ops *ops, void *userdata);
 
 /**
+ * process_scan_note() - an event that came since the scan began, before it is applied to @table
+ *
+ * After process_scan_apply(), for each in its order. Who was made by a process
+ * that the scan never read, or only as it had ended, and whose own fork came
+ * before the scan, may be anybody's descendant: another scan will find it
+ * below whoever is its parent by then.
+ */
+void process_scan_note(struct process_scan *scan, const struct process_table *table,
+		       const struct wire_proc_event *event);
+/** process_scan_is_doubtful() - such a one lives, or a child of one */
+bool process_scan_is_doubtful(const struct process_scan *scan);
+
+/**
  * process_scan_sweep() - after the events that came since were applied
  *
  * Who is still ->unseen is ->gone(); ->scanned is cleared of all others.

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/feed-fixture.h"
+
+static const struct group_options user_group = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.owner = USER,
+	.events = GROUP_EVENTS_ALL,
+};
+
+static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint64_t start_ticks)
+{
+	return (struct process_scan_entry){ .pid = pid,
+					    .parent = parent,
+					    .start_ticks = start_ticks,
+					    .uid = USER,
+					    .n_threads = 1 };
+}
+
+/* Begins a scan for a new group that shows the leader; events are to wait then. */
+static void begin_scan(struct fixture *f)
+{
+	fixture_init(f, NULL);
+	assert_int_equal(group_new(&f->group, feed_groups(f->feed), &user_group, f), 0);
+	assert_int_equal(feed_scan_begin(f->feed), 0);
+	assert_int_equal(feed_scan_add(f->feed, &leader_entry), 0);
+}
+
+static void end_scan(struct fixture *f)
+{
+	feed_scan_end(f->feed, true);
+	turn(f);
+	assert_int_equal(feed_scan_apply(f->feed), 0);
+}
+
+/* 12 ended before it was read; its child 13 is found by the next scan, below the leader. */
+static void test_unread_forker(void **state)
+{
+	struct process_scan_entry entries[] = { leader_entry, entry_of(13, LEADER, 200) };
+	struct fixture f;
+
+	begin_scan(&f);
+	hand_fork(&f, 12, 13, 13);
+	hand_exit(&f, 12, 12, 0);
+	end_scan(&f);
+	assert_false(group_is_ready(f.group));
+	assert_true(feed_wants_events(f.feed) && feed_wants_scan(f.feed));
+	hand_fork(&f, LEADER, 14, 14);
+	scan(&f, entries, 2);
+	assert_true(group_is_ready(f.group));
+	assert_false(feed_wants_scan(f.feed));
+	assert_int_equal(totals_of(&f).live, 3);
+	assert_int_equal(totals_of(&f).forks, 0);
+	assert_false(totals_of(&f).incomplete);
+	fixture_deinit(&f);
+}
+
+/* Read, but as a zombie, which is in no table. */
+static void test_forker_read_late(void **state)
+{
+	struct process_scan_entry zombie = entry_of(12, LEADER, 100);
+	struct fixture f;
+
+	zombie.zombie = true;
+	begin_scan(&f);
+	assert_int_equal(feed_scan_add(f.feed, &zombie), 0);
+	hand_fork(&f, 12, 13, 13);
+	end_scan(&f);
+	assert_false(group_is_ready(f.group));
+	fixture_deinit(&f);
+}
+
+/* What strangers do is in no doubt: who was read outside, who came of them, and who is gone. */
+static void test_forkers_outside(void **state)
+{
+	const struct process_scan_entry stranger = entry_of(20, 1, 30);
+	struct fixture f;
+
+	begin_scan(&f);
+	assert_int_equal(feed_scan_add(f.feed, &stranger), 0);
+	hand_fork(&f, 20, 21, 21);
+	hand_fork(&f, 21, 22, 22);
+	/* of one that nobody read: a child with a thread, its child, and all end */
+	hand_fork(&f, 12, 13, 13);
+	hand_fork(&f, 13, 15, 13);
+	hand_fork(&f, 13, 14, 14);
+	hand_exit(&f, 13, 13, 0);
+	hand_exit(&f, 14, 14, 0);
+	hand_exit(&f, 15, 13, 0);
+	/* whose pid a stranger's child has next */
+	hand_fork(&f, 20, 13, 13);
+	hand_fork(&f, 13, 14, 14);
+	end_scan(&f);
+	assert_true(group_is_ready(f.group));
+	assert_int_equal(totals_of(&f).live, 1);
+	assert_false(totals_of(&f).incomplete);
+	fixture_deinit(&f);
+}
+
+/* Of one that nobody read a thread lives, or a grandchild: doubtful each time, then it is told. */
+static void test_doubtful_for_good(void **state)
+{
+	struct fixture f;
+
+	begin_scan(&f);
+	for (uint32_t i = 0; i < 4; i++) {
+		const uint32_t pid = 100 + 10 * i;
+
+		assert_int_equal(f.n_ready, 0);
+		if (i > 0) {
+			assert_true(feed_wants_scan(f.feed));
+			assert_int_equal(feed_scan_begin(f.feed), 0);
+			assert_int_equal(feed_scan_add(f.feed, &leader_entry), 0);
+		}
+		hand_fork(&f, pid, pid + 1, pid + 1);
+		if (i % 2)
+			hand_fork(&f, pid + 1, pid + 2, pid + 2);
+		else
+			hand_fork(&f, pid + 1, pid + 2, pid + 1);
+		hand_exit(&f, pid + 1, pid + 1, 0);
+		end_scan(&f);
+	}
+	assert_int_equal(f.n_ready, 1);
+	assert_int_equal(f.n_found, 1);
+	assert_true(totals_of(&f).incomplete);
+	assert_false(feed_wants_scan(f.feed));
+	fixture_deinit(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unread_forker),
+		cmocka_unit_test(test_forker_read_late),
+		cmocka_unit_test(test_forkers_outside),
+		cmocka_unit_test(test_doubtful_for_good),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
