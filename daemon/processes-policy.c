@@ -16,6 +16,17 @@ bool processes_identify(uint32_t pid, struct process_identity *ret, void *userda
 	return process_read_identity(pid, &processes->identity, ret) == 0;
 }
 
+/* One that has ended is nobody any more, or another by now. */
+static bool identify_culprit(struct processes *processes, const struct process_warning *warning,
+			     struct process_identity *ret)
+{
+	struct procfile_stat stat;
+
+	return processes_identify(warning->pid, ret, processes) &&
+	       process_read_stat(warning->pid, &stat) == 0 &&
+	       process_warning_is_of(warning, stat.start_ticks, ret);
+}
+
 static void on_warn(const struct process_warning *warning, void *userdata)
 {
 	struct processes *processes = userdata;
@@ -37,9 +48,8 @@ static void on_warn(const struct process_warning *warning, void *userdata)
 	char comm[4 * sizeof(processes->identity.comm) + 1];
 	char unit[4 * sizeof(processes->identity.unit) + 1];
 
-	/* One that has ended is nobody any more, or another by now. */
 	if (warning->code == PROCESS_WARNING_FORK_RATE &&
-	    processes_identify(warning->pid, &identity, processes)) {
+	    identify_culprit(processes, warning, &identity)) {
 		if (identity.comm) {
 			(void)escape(comm, sizeof(comm), identity.comm, strlen(identity.comm), 0);
 			told.comm = comm;

@@ -87,6 +87,7 @@ static void identify(struct feed *feed, const struct wire_proc_event *event,
 	if (!process && rules && process_table_add(feed->table, event->tgid, &process) == 0) {
 		process->uid_known = identity.uid_known;
 		process->uid = identity.uid;
+		process->born_ticks = ticks_of(feed, event->monotonic_ns);
 		process->threads_missing = event->kind != WIRE_PROC_EXEC;
 	}
 	if (process)
@@ -102,6 +103,7 @@ static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 	if (!process && wanted && process_table_add(feed->table, event->tgid, &process) == 0) {
 		process->uid = event->ruid;
 		process->uid_known = true;
+		process->born_ticks = ticks_of(feed, event->monotonic_ns);
 		/* It was somebody else's, whose threads are not known. */
 		process->threads_missing = true;
 	}

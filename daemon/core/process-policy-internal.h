@@ -15,7 +15,7 @@
 #define BURST 4
 
 struct suspect {
-	uint32_t pid;
+	struct process_culprit who;
 	uint64_t n_forks;
 };
 

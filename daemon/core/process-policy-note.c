@@ -65,8 +65,26 @@ static uint64_t count_fork(struct rule *rule, uint64_t now_us)
 	return sum;
 }
 
+static struct process_culprit culprit_of(const struct process *process)
+{
+	return (struct process_culprit){
+		.pid = process->pid,
+		.uid = process->uid,
+		.uid_known = process->uid_known && !process->uid_mixed,
+		.start_ticks = process->start_ticks,
+		.born_ticks = process->born_ticks,
+	};
+}
+
+/* A scan, or a look, may have told the start meanwhile. */
+static bool is_same(const struct process_culprit *a, const struct process_culprit *b)
+{
+	return a->pid == b->pid && a->born_ticks == b->born_ticks &&
+	       (a->start_ticks == b->start_ticks || a->start_ticks == 0 || b->start_ticks == 0);
+}
+
 /* The least suspected gives way to a new one, which takes over its count: the most is never missed. */
-static void suspect(struct rule *rule, uint32_t pid, uint64_t now_us)
+static void suspect(struct rule *rule, const struct process_culprit *who, uint64_t now_us)
 {
 	struct suspect *least = &rule->suspects[0];
 
@@ -78,7 +96,8 @@ static void suspect(struct rule *rule, uint32_t pid, uint64_t now_us)
 	for (unsigned int i = 0; i < SUSPECTS; i++) {
 		struct suspect *s = &rule->suspects[i];
 
-		if (s->pid == pid) {
+		if (is_same(&s->who, who)) {
+			s->who = *who;
 			s->n_forks++;
 			return;
 		}
@@ -86,7 +105,7 @@ static void suspect(struct rule *rule, uint32_t pid, uint64_t now_us)
 			least = s;
 	}
 
-	least->pid = pid;
+	least->who = *who;
 	least->n_forks++;
 }
 
@@ -105,10 +124,10 @@ static void note_fork(struct process_policy *policy, const struct process_change
 		      uint64_t now_us)
 {
 	struct process *parent = change->parent, *child = change->process;
-	bool blamed = parent->culprit && now_us - parent->culprit_us < SECOND_US;
+	bool blamed = parent->culprit.pid && now_us - parent->culprit_us < SECOND_US;
 
 	child->rules |= parent->rules;
-	child->culprit = blamed ? parent->culprit : parent->pid;
+	child->culprit = blamed ? parent->culprit : culprit_of(parent);
 	child->culprit_us = now_us;
 
 	for (size_t i = 0; i < policy->n_rules; i++) {
@@ -119,7 +138,7 @@ static void note_fork(struct process_policy *policy, const struct process_change
 		if (!(parent->rules & 1ULL << i) || rule->rule.fork_rate == 0)
 			continue;
 		forks = count_fork(rule, now_us);
-		suspect(rule, child->culprit, now_us);
+		suspect(rule, &child->culprit, now_us);
 		if (forks <= rule->rule.fork_rate || rule->slot < rule->warned_slot)
 			continue;
 
@@ -128,9 +147,11 @@ static void note_fork(struct process_policy *policy, const struct process_change
 		warn(policy, rule,
 		     &(struct process_warning){
 			     .code = PROCESS_WARNING_FORK_RATE,
-			     .pid = culprit->pid,
-			     .uid_known = parent->uid_known && !parent->uid_mixed,
-			     .uid = parent->uid,
+			     .pid = culprit->who.pid,
+			     .uid_known = culprit->who.uid_known,
+			     .uid = culprit->who.uid,
+			     .start_ticks = culprit->who.start_ticks,
+			     .born_ticks = culprit->who.born_ticks,
 			     .monotonic_us = now_us,
 			     .rate = forks,
 			     .limit = rule->rule.fork_rate,
@@ -159,10 +180,25 @@ static void note_end(struct process_policy *policy, const struct process *proces
 			     .pid = process->pid,
 			     .uid_known = process->uid_known && !process->uid_mixed,
 			     .uid = process->uid,
+			     .start_ticks = process->start_ticks,
+			     .born_ticks = process->born_ticks,
 			     .monotonic_us = now_us,
 			     .status = process->status,
 		     });
 	}
+}
+
+bool process_warning_is_of(const struct process_warning *warning, uint64_t start_ticks,
+			   const struct process_identity *identity)
+{
+	assert(warning && identity);
+
+	if (!warning->uid_known || !identity->uid_known || identity->uid != warning->uid)
+		return false;
+	if (warning->start_ticks)
+		return start_ticks == warning->start_ticks;
+
+	return start_ticks <= warning->born_ticks + 1;
 }
 
 void process_policy_note(struct process_policy *policy, const struct process_change *change,

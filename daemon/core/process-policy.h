@@ -76,14 +76,22 @@ struct process_warning {
 	enum event_severity severity; /* SEVERITY_WARNING */
 	const char *rule; /* name; borrowed for the call */
 	uint32_t pid; /* the culprit, or who ended */
-	bool uid_known; /* of who forked last, or ended */
-	uint32_t uid;
+	bool uid_known;
+	uint32_t uid; /* of it, as it was when it was seen last */
+	uint64_t start_ticks, born_ticks; /* as of struct process */
 	uint64_t monotonic_us;
 	uint32_t status; /* of an exit: as of waitpid(2) */
 	uint64_t rate, limit; /* of forks, a second */
 	uint64_t culprit_forks; /* of these, by the culprit and its offspring */
 	uint64_t suppressed; /* of this rule and code since the last that was told */
 };
+
+/**
+ * process_warning_is_of() - whether what was read of the pid is of the one that is warned of
+ * @start_ticks:	read after @identity: who had the pid then had it before
+ */
+bool process_warning_is_of(const struct process_warning *warning, uint64_t start_ticks,
+			   const struct process_identity *identity);
 
 const char *process_warning_name(enum process_warning_code code);
 

@@ -35,12 +35,20 @@ struct group_set; /* group-set.h */
 struct process_owner; /* process-owner.h */
 struct process_thread;
 
+/* A process as it was when it was seen, which may have ended since. */
+struct process_culprit {
+	uint32_t pid; /* 0: none */
+	uint32_t uid;
+	bool uid_known; /* and all its uids are equal */
+	uint64_t start_ticks, born_ticks; /* as of struct process */
+};
+
 struct process {
 	uint32_t pid; /* tgid */
 	uint32_t parent; /* pid as the fork or the scan told; 0: not known */
 	uint64_t start_ticks; /* field 22 of proc_pid_stat(5); 0: only ->born_ticks is known */
 	uint64_t
-		born_ticks; /* when its fork was told, in the same unit; not before its start; 0: not known */
+		born_ticks; /* when its fork, or else its exec or change of uid, was told, in the same unit; not before its start; 0: not known */
 	bool start_read; /* ->start_ticks was looked for, found or not */
 	uint32_t uid; /* all its uids, where they are equal */
 	bool uid_known;
@@ -54,7 +62,7 @@ struct process {
 	struct process_owner *owner; /* charged for it and for threads; NULL: nobody */
 
 	/* For the policy: who is to blame for its being there, and as of when. */
-	uint32_t culprit;
+	struct process_culprit culprit;
 	uint64_t culprit_us;
 
 	/* Of its threads. */

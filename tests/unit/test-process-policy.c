@@ -187,6 +187,42 @@ static void test_fork_rate(void **state)
 }
 
 /* A bomb's leaves fork twice each: the root is to blame, among many that fork a little. */
+/* The root of a bomb is one user's, the leaf that forks last another's, who then has its pid. */
+static void test_whose(void **state)
+{
+	const struct process_rule rule = { .name = "bomb", .fork_rate = 5 };
+	struct process root = {
+		.pid = 5, .rules = 1, .uid_known = true, .uid = 1000, .born_ticks = 70
+	};
+	const struct process_identity mine = { .uid_known = true, .uid = 1000 };
+	const struct process_identity others = { .uid_known = true };
+	struct process_warning warning;
+	struct world *w = *state;
+
+	assert_int_equal(process_policy_set_rules(w->policy, &rule, 1), 0);
+	for (uint32_t i = 0; w->n_warnings == 0 && i < 10; i++) {
+		struct process leaf = fork_at(w, 100 * SECOND, &root, 100 + i);
+
+		/* a program of root */
+		leaf.uid_known = true;
+		leaf.uid = 0;
+		fork_at(w, 100 * SECOND, &leaf, 200 + i);
+	}
+	assert_int_equal(w->n_warnings, 1);
+	warning = w->last;
+	assert_int_equal(warning.pid, 5);
+	assert_true(warning.uid_known);
+	assert_int_equal(warning.uid, 1000);
+	assert_true(process_warning_is_of(&warning, 71, &mine));
+	assert_false(process_warning_is_of(&warning, 72, &mine));
+	assert_false(process_warning_is_of(&warning, 70, &others));
+	warning.start_ticks = 69;
+	assert_true(process_warning_is_of(&warning, 69, &mine));
+	assert_false(process_warning_is_of(&warning, 70, &mine));
+	warning.uid_known = false;
+	assert_false(process_warning_is_of(&warning, 69, &mine));
+}
+
 static void test_culprit(void **state)
 {
 	const struct process_rule rule = { .name = "bomb", .fork_rate = 250 };
@@ -277,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_units),
 		cmocka_unit_test_setup_teardown(test_fork_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_culprit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whose, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_suppressed, setup, teardown),
 	};
