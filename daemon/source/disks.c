@@ -25,6 +25,8 @@ struct disks {
 	char *sysfs;
 	struct disk disks[DISKS_MAX];
 	size_t n_disks;
+	uint64_t read_us; /* when one was read last */
+	size_t n_read; /* devices on those that were read then */
 };
 
 /* One reading; the first device is the disk itself. */
@@ -56,13 +58,21 @@ static bool is_same(const struct device_number *a, const struct device_number *b
 	return a->major == b->major && a->minor == b->minor;
 }
 
-static void walk_add(struct walk *walk, const struct disk_device *device)
+/* What is stacked on several devices is found from each of them. */
+static bool walk_has(const struct walk *walk, const struct disk_device *device)
 {
 	for (size_t i = 0; i < walk->n_devices; i++)
 		if (is_same(&walk->devices[i].number, &device->number) &&
 		    walk->devices[i].start == device->start &&
 		    walk->devices[i].size == device->size)
-			return;
+			return true;
+	return false;
+}
+
+static void walk_add(struct walk *walk, const struct disk_device *device)
+{
+	if (!device->is_partition && walk_has(walk, device))
+		return;
 
 	if (walk->n_devices > DISKS_DEVICES || device->depth > DISKS_DEPTH) {
 		walk->has_more = true;
@@ -204,7 +214,12 @@ static bool disk_is_due(const struct disk *disk, uint64_t now_us)
 	return age_us >= DISKS_KEPT_US || (disk->is_stale && age_us >= DISKS_PAUSE_US);
 }
 
-/* Return: its place, or one for it; NULL: all are taken by what was read just now. */
+static bool disks_are_enough(const struct disks *disks, uint64_t now_us)
+{
+	return disks->read_us == now_us && disks->n_read >= DISKS_AT_ONCE;
+}
+
+/* Return: its place, or one for it; NULL: all are taken by what was read just now, or it is not its turn. */
 static struct disk *disk_find(struct disks *disks, uint64_t now_us, struct device_number number)
 {
 	struct disk *oldest = &disks->disks[0];
@@ -216,20 +231,22 @@ static struct disk *disk_find(struct disks *disks, uint64_t now_us, struct devic
 			oldest = &disks->disks[i];
 	}
 
+	if (disks_are_enough(disks, now_us))
+		return NULL;
 	if (disks->n_disks < DISKS_MAX)
 		oldest = &disks->disks[disks->n_disks++];
 	else if (now_us - oldest->read_us < DISKS_PAUSE_US)
 		return NULL;
 
-	oldest->number = number;
-	oldest->is_stale = true;
-	oldest->read_us = 0;
+	free(oldest->devices);
+	*oldest = (struct disk){ .number = number, .is_stale = true };
 	return oldest;
 }
 
 int disks_find(struct disks *disks, uint64_t now_us, struct device_number number,
 	       struct disk_device **ret, size_t *n_ret)
 {
+	bool due, put_off;
 	struct disk *disk;
 
 	assert(disks);
@@ -237,14 +254,19 @@ int disks_find(struct disks *disks, uint64_t now_us, struct device_number number
 	assert(n_ret);
 
 	disk = disk_find(disks, now_us, number);
-	if (disk && (disk->read_us == 0 || disk_is_due(disk, now_us))) {
+	due = disk && (disk->read_us == 0 || disk_is_due(disk, now_us));
+	put_off = due && disks_are_enough(disks, now_us);
+	if (due && !put_off) {
 		disk->read_us = now_us;
 		disk_read(disk, disks->sysfs);
+		disks->n_read = disks->read_us == now_us ? disks->n_read : 0;
+		disks->n_read += 1 + disk->n_devices;
+		disks->read_us = now_us;
 	}
 
 	*ret = disk ? disk->devices : NULL;
 	*n_ret = disk ? disk->n_devices : 0;
-	return !disk || disk->has_more ? DISKS_MORE : 0;
+	return !disk || disk->has_more || put_off ? DISKS_MORE : 0;
 }
 
 void disks_changed(struct disks *disks)

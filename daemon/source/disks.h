@@ -8,7 +8,8 @@
  * md), as sysfs has them: a failed request is told of the disk as a whole, and
  * a filesystem is on something above it. What was found is kept for
  * DISKS_KEPT_US, so that a storm of messages reads sysfs no more often than that;
- * when devices change it is read anew, but not within DISKS_PAUSE_US.
+ * when devices change it is read anew, but not within DISKS_PAUSE_US. Hundreds of
+ * partitions take milliseconds: after DISKS_AT_ONCE in one wake-up no other disk is read.
  */
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@
 /* Disks that are kept in mind, devices on one of them, and how they may be stacked. */
 #define DISKS_MAX 32
 #define DISKS_DEVICES 256
+#define DISKS_AT_ONCE 64
 #define DISKS_DEPTH 8
 
 struct disk_device {
@@ -52,6 +54,8 @@ enum disks_outcome {
 
 /**
  * disks_find() - all that lies on a device, without itself
+ * @now_us:	the same in all calls of one wake-up: what would have to be read after
+ *		enough is as it was known before, and DISKS_MORE says so
  * @ret:	valid until the next call; each once for each place it lies on
  *
  * Return: 0 or DISKS_MORE.

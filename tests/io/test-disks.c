@@ -297,6 +297,41 @@ static void test_many_disks(void **state)
 				 0);
 }
 
+/* A second disk with much on it waits for another wake-up; many small ones do not. */
+static void test_at_once(void **state)
+{
+	const struct device_number sdb = { 8, 512 };
+	struct disk_device *found;
+	char path[64], number[32];
+	size_t n_found;
+
+	device_make("sda", "8:0");
+	device_make("sdb", "8:512");
+	for (unsigned int i = 0; i < DISKS_AT_ONCE; i++) {
+		snprintf(path, sizeof(path), "sda/sda%u", i);
+		snprintf(number, sizeof(number), "8:%u", i + 1);
+		partition_make(path, number, "1\n", "1\n");
+	}
+	partition_make("sdb/sdb1", "8:513", "1\n", "1\n");
+
+	assert_int_equal(disks_find(*state, NOW_US, sda, &found, &n_found), 0);
+	assert_int_equal(n_found, DISKS_AT_ONCE);
+	assert_int_equal(disks_find(*state, NOW_US, sdb, &found, &n_found), DISKS_MORE);
+	assert_int_equal(n_found, 0);
+	/* What was read just now is known. */
+	assert_int_equal(disks_find(*state, NOW_US, sda, &found, &n_found), 0);
+	assert_int_equal(n_found, DISKS_AT_ONCE);
+
+	assert_int_equal(disks_find(*state, NOW_US + 1, sdb, &found, &n_found), 0);
+	assert_int_equal(n_found, 1);
+
+	/* Due again: the former reading holds until its turn. */
+	assert_int_equal(disks_find(*state, NOW_US + DISKS_KEPT_US + 1, sda, &found, &n_found), 0);
+	assert_int_equal(disks_find(*state, NOW_US + DISKS_KEPT_US + 1, sdb, &found, &n_found),
+			 DISKS_MORE);
+	assert_int_equal(n_found, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_storm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_disks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_at_once, setup, teardown),
 	};
 
 	harness_enter();
