@@ -3,16 +3,21 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/health-device.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/source/disks.h"
 
+/* Between two looks of all btrfs for what concerns a device of nobody's. */
+#define DEVICE_MEMBERS_PAUSE_US 1000000ULL
+
 struct health_device {
 	struct manager *manager;
 	struct disks *disks;
 	uint64_t all_us; /* when all were asked to look */
+	uint64_t members_us; /* when those were whose devices may be others now */
 };
 
 /* Return: whether a filesystem lies on it: btrfs has an anonymous number and several devices. */
@@ -61,6 +66,20 @@ void health_device_look_at_all(struct health_device *devices)
 			monitor_look_soon(sb->userdata, true);
 }
 
+/* It may be one of a btrfs since then: each look reads the members anew, and what they count. */
+static void members_look(struct health_device *devices)
+{
+	uint64_t now_us = manager_now(devices->manager);
+	struct superblock *sb = NULL;
+
+	if (devices->members_us != 0 && now_us < devices->members_us + DEVICE_MEMBERS_PAUSE_US)
+		return;
+	devices->members_us = now_us;
+	while ((sb = superblock_table_next(devices->manager->superblocks, sb)))
+		if (sb->userdata && strcmp(sb->type, "btrfs") == 0)
+			monitor_look_soon(sb->userdata, false);
+}
+
 /* What lies there, as a hint or a look; Return: whether anything does. */
 static bool devices_tell(struct health_device *devices, struct disk_device *above, size_t n_above,
 			 const struct kernel_message *message, enum fusion_source source)
@@ -92,6 +111,7 @@ static void above_tell(struct health_device *devices, struct device_number disk,
 	size_t n_above;
 	int r;
 
+	members_look(devices);
 	r = disks_find(devices->disks, now_us, disk, &above, &n_above);
 	if (!devices_tell(devices, above, n_above, message, source) && message) {
 		/* A partition may be there since then: the kernel sends no change of the disk. */

@@ -8,7 +8,8 @@
  * lies on the device itself, as a whole or as one of its members (btrfs), is told.
  * A failed request names the disk and a sector: whoever lies on the partition
  * that has it is told. Everything else that lies on the device, by partitions,
- * device mapper or md, is looked at and hears of nothing else.
+ * device mapper or md, is looked at and hears of nothing else. Where nothing is
+ * known to lie, a btrfs may have got a device: all of them look.
  */
 
 #include <stdint.h>

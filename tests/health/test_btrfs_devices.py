@@ -138,3 +138,23 @@ def test_found_out_late(rows, pool):
         table.run_all().check()
     finally:
         os.unlink(link)
+
+
+def test_added_and_told(rows, pool):
+    """What the kernel says of a device that was added a moment ago makes all btrfs look."""
+    disk = pool(2)
+    disk.mount_from(disk.nodes[0])
+    # Nothing else looks within the test.
+    table = rows("[daemon]\nre-evaluation = 3600\n[filesystem *]\nthreshold = none\n")
+    event, properties = locked()
+
+    def add():
+        run("btrfs", "device", "add", "-f", disk.nodes[1], disk.where)
+        disk.lock(0)
+        disk.lock(1)
+        with open(f"/sys/class/block/{os.path.basename(disk.nodes[1])}/uevent", "w",
+                  encoding="ascii") as file:
+            file.write("change")
+
+    table.add("its uevent", disk, add, event, **properties)
+    table.run_all().check()
