@@ -783,6 +783,32 @@ static void test_hints_before_first_look(void **state)
 	assert_int_equal(fs.n_told, 0);
 }
 
+/* All that a first look can tell at once has room. */
+static void test_everything_before_first_look(void **state)
+{
+	struct fs fs;
+
+	fs_init(&fs, "ext4");
+	for (int kind = FUSION_HINT_CORRUPTED; kind <= FUSION_HINT_WRITEBACK_ERROR; kind++)
+		for (uint64_t inode = 1; inode <= 2ULL * FUSION_OBJECTS; inode++)
+			fs_hint(&fs, (struct fusion_hint){ .kind = (enum fusion_hint_kind)kind,
+							   .source = FUSION_SOURCE_KMSG,
+							   .has_inode = true,
+							   .inode = inode });
+	HINT(&fs, FROZEN, MODULE);
+	fs.now_us += SECOND;
+	fs.look.counters = (struct fusion_counters){ .corrupted = 100, .last_error = EUCLEAN };
+	fs.look.emergency = true;
+	fs.usage.available = fs.usage.files_available = 0;
+	fs_look(&fs);
+	assert_int_equal(fs.n_told, FUSION_ERROR_KINDS * FUSION_OBJECTS + 3);
+	fs.look.emergency = false;
+	fs_look(&fs);
+	fs_pass(&fs, 100 * SECOND);
+	assert_int_equal(fusion_error_count(&fs.fusion),
+			 100 + FUSION_ERROR_KINDS * 2 * FUSION_OBJECTS);
+}
+
 /* --- frozen */
 
 static void test_frozen(void **state)
@@ -842,6 +868,7 @@ int main(void)
 		cmocka_unit_test(test_found_aborted),
 		cmocka_unit_test(test_found_later),
 		cmocka_unit_test(test_hints_before_first_look),
+		cmocka_unit_test(test_everything_before_first_look),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_names),
 	};
