@@ -27,8 +27,7 @@ void feed_purge(struct feed *feed)
 
 	for (process = process_table_next(feed->table, NULL); process; process = next) {
 		next = process_table_next(feed->table, process);
-		if (process->relayed && (!process->uid_known || process->uid_mixed ||
-					 !relays_want_uid(feed->relays, process->uid)))
+		if (process->relayed && !relays_want_uid(feed->relays, process->uid))
 			process_table_set_relayed(feed->table, process, false);
 		if (!process_is_followed(process))
 			remove_process(feed, process);
@@ -97,20 +96,20 @@ static void identify(struct feed *feed, const struct wire_proc_event *event,
 static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 		       struct process *process)
 {
-	bool wanted = event->tid == event->tgid && event->ruid == event->euid &&
-		      relays_want_uid(feed->relays, event->ruid);
+	/* A setuid program too: it may become its user's again, and not quite. */
+	bool wanted = event->tid == event->tgid && relays_want_uid(feed->relays, event->ruid);
 
 	if (!process && wanted && process_table_add(feed->table, event->tgid, &process) == 0) {
 		process->uid = event->ruid;
 		process->uid_known = true;
+		process->uid_mixed = process->uid_split = process->uid_saved =
+			event->ruid != event->euid;
 		process->born_ticks = ticks_of(feed, event->monotonic_ns);
 		/* It was somebody else's, whose threads are not known. */
 		process->threads_missing = true;
 	}
 	if (process && event->tid == event->tgid)
 		feed_set_relayed(feed, process, wanted);
-	else if (process && process->uid_mixed)
-		feed_set_relayed(feed, process, false);
 	identify(feed, event, process);
 }
 

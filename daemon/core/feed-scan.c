@@ -77,8 +77,7 @@ static void on_found(struct process *process, struct process *parent, void *user
 	groups_found(feed->groups, process, parent);
 	if (feed->scan_matches)
 		process->rules = process_scan_find(feed->scan, process->pid)->rules;
-	if (process->uid_known && !process->uid_mixed &&
-	    relays_want_uid(feed->relays, process->uid))
+	if (process->uid_known && relays_want_uid(feed->relays, process->uid))
 		feed_set_relayed(feed, process, true);
 }
 
@@ -87,7 +86,7 @@ static bool on_wanted(const struct process_scan_entry *entry, void *userdata)
 	struct feed *feed = userdata;
 
 	return groups_wanted(feed->groups, entry->pid, entry->start_ticks) ||
-	       (!entry->uid_mixed && relays_want_uid(feed->relays, entry->uid)) || entry->rules;
+	       relays_want_uid(feed->relays, entry->uid) || entry->rules;
 }
 
 static void on_gone(struct process *process, void *userdata)
@@ -102,8 +101,7 @@ static void on_full(const struct process_scan_entry *entry, struct process *pare
 	struct feed *feed = userdata;
 
 	groups_full(feed->groups, parent, entry->pid);
-	if (!entry->uid_mixed)
-		relays_note_full(feed->relays, entry->uid);
+	relays_note_full(feed->relays, entry->uid);
 }
 
 static const struct process_scan_ops scan_ops = {

@@ -219,7 +219,7 @@ static void set_uid(struct process *process, const struct process_scan_entry *en
 	if (process->uid_known && !same)
 		process->was_other = true;
 	process->uid = entry->uid;
-	process->uid_mixed = entry->uid_mixed;
+	process->uid_mixed = process->uid_split = process->uid_saved = entry->uid_mixed;
 	process->uid_known = true;
 }
 

@@ -245,6 +245,8 @@ static struct process_change add_child(struct process_table *table, struct proce
 	child->uid = parent->uid;
 	child->uid_known = parent->uid_known;
 	child->uid_mixed = parent->uid_mixed;
+	child->uid_split = parent->uid_split;
+	child->uid_saved = parent->uid_saved;
 	return (struct process_change){
 		.kind = PROCESS_FORKED, .process = child, .parent = parent, .pid = pid
 	};
@@ -304,6 +306,8 @@ static void apply_exec(struct process_table *table, struct process *process,
 		process->leader_ended = false;
 		process->threads_missing = false;
 		process->status = 0;
+		if (process->uid_saved && !process->uid_split)
+			process->uid_saved = process->uid_mixed = false;
 	}
 	*ret = (struct process_change){ .kind = PROCESS_EXECED,
 					.process = process,
@@ -323,10 +327,13 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 	if (event->tid == process->pid) {
 		process->uid = event->ruid;
 		process->uid_known = true;
-		process->uid_mixed = event->ruid != event->euid;
+		process->uid_split = event->ruid != event->euid;
+		process->uid_saved |= process->uid_split;
+		process->uid_mixed = process->uid_split || process->uid_saved;
 	} else if (!same) {
 		/* One thread alone has changed: the process has both. */
-		process->uid_mixed = true;
+		process->uid_mixed = process->uid_split = true;
+		process->uid_saved |= event->ruid != event->euid;
 	}
 	*ret = (struct process_change){ .kind = PROCESS_UID,
 					.process = process,

@@ -50,9 +50,11 @@ struct process {
 	uint64_t
 		born_ticks; /* when its fork, or else its exec or change of uid, was told, in the same unit; not before its start; 0: not known */
 	bool start_read; /* ->start_ticks was looked for, found or not */
-	uint32_t uid; /* all its uids, where they are equal */
+	uint32_t uid; /* the real one, and all where they are equal */
 	bool uid_known;
-	bool uid_mixed; /* they are not */
+	bool uid_mixed; /* they are not, or ->uid_saved */
+	bool uid_split; /* real and effective differed when they were told last */
+	bool uid_saved; /* did before: events do not tell the saved one, which an exec makes as the effective one */
 	bool was_other; /* it had other uids at some time: its figures are not one user's */
 
 	/* The reasons why it is here. */

@@ -11,7 +11,9 @@
  *
  * Scope: the forks of all processes for those who may see them (root, holders
  * of the polkit action); else those of processes all of whose uids are that of the
- * registrant. Threads are not relayed.
+ * registrant. Threads are not relayed. A process whose real and effective uid
+ * differed is not taken for the registrant's until it executes: events do not tell
+ * the saved uid, and of one that nobody followed until its uids met they told nothing.
  *
  * A registration ends when its process ends, executes, or changes a uid.
  * Before the first signal of each batch, and within one after RELAY_CHECK_SIGNALS
