@@ -178,6 +178,11 @@ static void group_release(uint64_t id, void *userdata)
 		tracked_release(tracked);
 }
 
+static void room(void *userdata)
+{
+	processes_flush_later(userdata);
+}
+
 const struct bus_process_ops processes_bus_ops = {
 	.target = target,
 	.target_free = target_free,
@@ -192,4 +197,5 @@ const struct bus_process_ops processes_bus_ops = {
 	.group_stream = group_stream,
 	.group_totals = group_totals_of,
 	.group_release = group_release,
+	.room = room,
 };

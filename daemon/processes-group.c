@@ -15,6 +15,9 @@
 /* Signals for one group in one turn of the loop. */
 #define CHANGED_BATCH 8
 
+/* Between two tries for who has not read what was sent. */
+#define BLOCKED_US 1000000
+
 /* About a packet full: a stream takes so many at once, whatever the latency. */
 #define STREAM_ITEMS (GROUP_STREAM_PACKET / 64)
 
@@ -370,26 +373,51 @@ static bool has_something(const struct tracked *tracked)
 	return !process_queue_is_empty(&tracked->queue) || (tracked->over && !tracked->over_told);
 }
 
+/* As much as one turn may send. Return: whether it is stuck, with the rest. */
+static bool flush(struct tracked *tracked)
+{
+	/* A stream ends this itself, when its socket is full. */
+	for (unsigned int i = 0; has_something(tracked); i++) {
+		if (!tracked->stream && i == CHANGED_BATCH)
+			return false;
+		if (flush_one(tracked) < 0)
+			return true;
+	}
+	return false;
+}
+
+/* Room is told of, by the stream or by the bus; but a bus may be clogged by others. */
+static void flush_blocked_later(struct processes *processes)
+{
+	int enabled = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(processes->flush, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		return;
+	processes->flush_blocked = true;
+	processes_arm(processes->flush, BLOCKED_US);
+}
+
 void processes_flush(struct processes *processes)
 {
 	struct tracked *tracked;
-	bool more = false;
+	bool more = false, blocked = false;
 
 	if (!processes->bus)
 		return;
 
 	processes->busy++;
 	LIST_FOREACH(tracked, &processes->tracked, all) {
-		/* A stream ends this itself, when its socket is full. */
-		for (unsigned int i = 0; has_something(tracked); i++)
-			if ((!tracked->stream && i == CHANGED_BATCH) || flush_one(tracked) < 0)
-				break;
-		more |= has_something(tracked);
+		if (flush(tracked))
+			blocked |= !tracked->stream;
+		else
+			more |= has_something(tracked);
 	}
 	processes->busy--;
 
-	/* The next turn, or somebody has not read what was sent. */
 	if (more)
 		processes_flush_later(processes);
+	else if (blocked)
+		flush_blocked_later(processes);
 	processes_settle_groups(processes);
 }

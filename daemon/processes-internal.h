@@ -89,6 +89,7 @@ struct processes {
 	sd_event_source *rescan; /* later, after one that failed */
 	sd_event_source *retry; /* of the subscription, for the policy */
 	sd_event_source *flush; /* queues have something */
+	bool flush_blocked; /* and nobody has room for it */
 
 	enum scan_state scan;
 	uint64_t scan_pause_us; /* before the next one, where they do not succeed */

@@ -40,8 +40,10 @@ void processes_flush_later(struct processes *processes)
 	int enabled = SD_EVENT_OFF;
 
 	(void)sd_event_source_get_enabled(processes->flush, &enabled);
-	if (enabled == SD_EVENT_OFF)
-		processes_arm(processes->flush, PROCESSES_LATENCY_US);
+	if (enabled != SD_EVENT_OFF && !processes->flush_blocked)
+		return;
+	processes->flush_blocked = false;
+	processes_arm(processes->flush, PROCESSES_LATENCY_US);
 }
 
 int processes_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)

@@ -134,6 +134,8 @@ struct bus_process_ops {
 	void (*group_totals)(uint64_t id, struct bus_group_totals *ret, void *userdata);
 	void (*group_release)(uint64_t id,
 			      void *userdata); /* by Release(), or its owner left: gone after */
+	/* Some peer has read what it was sent: what had no room may have some. From the loop; may be NULL. */
+	void (*room)(void *userdata);
 };
 
 /** bus_reply_group() - the answer to ->track(): the object org/fsevents1/group/ID is there from now on, for @owner's eyes */

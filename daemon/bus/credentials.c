@@ -143,6 +143,14 @@ int peer_identify(struct peer *peer)
 				 IDENTIFY_TIMEOUT_US);
 }
 
+static void tell_room(const struct bus *bus)
+{
+	const struct bus_process_ops *process = bus->ops->process;
+
+	if (process && process->room)
+		process->room(bus->ops->process_userdata(bus->userdata));
+}
+
 static int on_pong(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
@@ -154,6 +162,7 @@ static int on_pong(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 	if (sender && strcmp(sender, peer->name) == 0)
 		peer->unproven -= peer->ping_covers;
 	peer->ping_covers = 0;
+	tell_room(peer->peers->bus);
 	return 0;
 }
 
