@@ -331,6 +331,38 @@ static int visit_chain(const struct application *a, size_t first, uint32_t *stac
 	return 0;
 }
 
+static void set_doubtful(struct process_scan *scan, struct item *item, uint32_t n_threads)
+{
+	scan->n_doubtful += (n_threads > 0) - (item->n_doubtful > 0);
+	item->n_doubtful = n_threads;
+}
+
+/* Its parents were read while they lived, up to where all begins; none of them is in the table. */
+static bool is_outside(const struct process_scan *scan, const struct process_table *table,
+		       const struct item *item)
+{
+	/* What was read at different times may go in a circle. */
+	for (size_t n = 0; item && !has_ended(&item->entry) && n <= scan->n_items; n++) {
+		if (item->entry.parent <= 1 || process_table_find(table, item->entry.parent))
+			return true;
+		item = find_item(scan, item->entry.parent);
+	}
+
+	return false;
+}
+
+static void doubt(struct process_scan *scan, const struct process_table *table)
+{
+	for (size_t i = 0; i < scan->n_items; i++) {
+		struct item *item = &scan->items[i];
+		uint32_t n_threads = item->entry.n_threads;
+
+		if (!has_ended(&item->entry) && !process_table_find(table, item->entry.pid) &&
+		    !is_outside(scan, table, item))
+			set_doubtful(scan, item, n_threads > 0 ? n_threads : 1);
+	}
+}
+
 int process_scan_apply(struct process_scan *scan, struct process_table *table, bool lossless,
 		       const struct process_scan_ops *ops, void *userdata)
 {
@@ -366,13 +398,8 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
 	     process = process_table_next(table, process))
 		if (!lossless && !process->scanned && !process->ended)
 			process->unseen = true;
+	doubt(scan, table);
 	return 0;
-}
-
-static void set_doubtful(struct process_scan *scan, struct item *item, uint32_t n_threads)
-{
-	scan->n_doubtful += (n_threads > 0) - (item->n_doubtful > 0);
-	item->n_doubtful = n_threads;
 }
 
 static bool is_doubtful(const struct process_scan *scan, const struct process_table *table,

@@ -85,8 +85,8 @@ int process_scan_apply(struct process_scan *scan, struct process_table *table, b
  *
  * After process_scan_apply(), for each in its order. Who was made by a process
  * that the scan never read, or only as it had ended, and whose own fork came
- * before the scan, may be anybody's descendant: another scan will find it
- * below whoever is its parent by then.
+ * before the scan, may be anybody's descendant, and so may one whose parent was
+ * read like that: another scan will find it below whoever is its parent by then.
  */
 void process_scan_note(struct process_scan *scan, const struct process_table *table,
 		       const struct wire_proc_event *event);

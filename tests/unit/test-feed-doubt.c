@@ -78,6 +78,24 @@ static void test_forker_read_late(void **state)
 	fixture_deinit(&f);
 }
 
+/* It was read below 12 and ended before the second pass, which saw 12 as a zombie. */
+static void test_parent_read_late(void **state)
+{
+	const struct process_scan_entry entry = entry_of(15, 12, 110);
+	struct process_scan_entry zombie = entry_of(12, LEADER, 100);
+	struct fixture f;
+
+	zombie.zombie = true;
+	begin_scan(&f);
+	assert_int_equal(feed_scan_add(f.feed, &entry), 0);
+	assert_int_equal(feed_scan_add(f.feed, &zombie), 0);
+	hand_fork(&f, 15, 16, 16);
+	hand_exit(&f, 15, 15, 0);
+	end_scan(&f);
+	assert_false(group_is_ready(f.group));
+	fixture_deinit(&f);
+}
+
 /* What strangers do is in no doubt: who was read outside, who came of them, and who is gone. */
 static void test_forkers_outside(void **state)
 {
@@ -138,9 +156,8 @@ static void test_doubtful_for_good(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unread_forker),
-		cmocka_unit_test(test_forker_read_late),
-		cmocka_unit_test(test_forkers_outside),
+		cmocka_unit_test(test_unread_forker),	  cmocka_unit_test(test_forker_read_late),
+		cmocka_unit_test(test_parent_read_late),  cmocka_unit_test(test_forkers_outside),
 		cmocka_unit_test(test_doubtful_for_good),
 	};
 
