@@ -104,10 +104,21 @@ const struct relay_ops processes_relay_ops = {
 	.ended = on_ended,
 };
 
+static bool is_of(const struct process_target *target, uid_t uid)
+{
+	const struct relay_uids wanted = { uid, uid, uid, uid };
+	struct relay_uids uids;
+
+	return process_target_uids(target, &uids) == 0 && uids_equal(&uids, &wanted);
+}
+
 /* Not where it would end the process, and never those for whom it has no meaning. */
 static int check_signal(const struct process_target *target, int32_t signal,
-			struct bus_refusal *refusal)
+			const struct bus_sender *sender, struct bus_refusal *refusal)
 {
+	/* A right to relay is none to kill: who has no other is held to what the kernel shows. */
+	bool may_kill = sender->uid == 0 || is_of(target, sender->uid);
+
 	if (signal == 32 || signal == 33)
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"Signal %d belongs to the C library; there are %d to %d",
@@ -116,7 +127,7 @@ static int check_signal(const struct process_target *target, int32_t signal,
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"Signal %d is none of %d to %d", signal, RELAY_SIGNAL_MIN,
 					RELAY_SIGNAL_MAX);
-	if (process_target_pid(target) == 1 || !process_target_takes(target, signal))
+	if (process_target_pid(target) == 1 || !process_target_takes(target, signal, may_kill))
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"Process %u neither catches nor blocks signal %d",
 					process_target_pid(target), signal);
@@ -180,7 +191,7 @@ int relayed_new(struct processes *processes, struct process_target *target,
 	bool replaces;
 	int r;
 
-	if (check_signal(target, request->signal, refusal) < 0)
+	if (check_signal(target, request->signal, sender, refusal) < 0)
 		return -1;
 
 	former = relays_find(feed_relays(processes->feed), process_target_pid(target));

@@ -134,7 +134,7 @@ int process_target_uids(const struct process_target *target, struct relay_uids *
 	return 0;
 }
 
-bool process_target_takes(const struct process_target *target, int signal)
+bool process_target_takes(const struct process_target *target, int signal, bool or_waits)
 {
 	struct procfile_status status;
 	struct procfile_stat stat;
@@ -150,7 +150,7 @@ bool process_target_takes(const struct process_target *target, int signal)
 		if (process_read_status(target->pid, &status) < 0)
 			return false;
 		if (((status.caught | status.blocked) >> (signal - 1) & 1) ||
-		    process_read_waits(target->pid))
+		    (or_waits && process_read_waits(target->pid)))
 			return !has_ended(target);
 	}
 	return false;

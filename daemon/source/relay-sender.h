@@ -37,10 +37,12 @@ int process_target_uids(const struct process_target *target, struct relay_uids *
 /**
  * process_target_takes() - the signal is caught or blocked: it will not end the process
  *
- * Or its leader waits for signals, which ones the kernel does not tell: a
- * receiver does so nearly always. False for kernel threads.
+ * @or_waits:	or its leader waits for signals, which ones the kernel does not tell: a
+ *		receiver does so nearly always. For those who may end it anyway.
+ *
+ * False for kernel threads.
  */
-bool process_target_takes(const struct process_target *target, int signal);
+bool process_target_takes(const struct process_target *target, int signal, bool or_waits);
 /** process_target_executes_same() - the file that it executes is still that of process_target_new() */
 bool process_target_executes_same(const struct process_target *target);
 /** process_target_send() - Return: enum of struct relay_ops ->send(): 0, RELAY_E_LOST, RELAY_E_GONE */

@@ -96,6 +96,7 @@ static int run_limited(int answers, void *ctx)
 static void test_signals(void **state)
 {
 	_cleanup_(process_target_freep) struct process_target *target = NULL;
+	const uint64_t began = now_us();
 	struct report report = {};
 	struct child child;
 	int r;
@@ -107,7 +108,11 @@ static void test_signals(void **state)
 	assert_return_code(process_target_new(&target, (uint32_t)child.pid), 0);
 	assert_int_equal(process_target_pid(target), child.pid);
 	assert_true(process_target_start_ticks(target) > 0);
-	assert_true(process_target_takes(target, SIGNAL));
+	/* Now it waits, and the kernel shows no more that it blocks the signal. */
+	while (process_target_takes(target, SIGNAL, false))
+		assert_true(now_us() < began + PATIENCE_US);
+	while (!process_target_takes(target, SIGNAL, true))
+		assert_true(now_us() < began + PATIENCE_US);
 
 	for (uint32_t i = 0; i < SENT; i++)
 		while ((r = process_target_send(target, SIGNAL, 1000 + i, 500000 + i)) != 0)
@@ -122,7 +127,7 @@ static void test_signals(void **state)
 
 	/* It is not there any more, and nobody who has its pid gets anything. */
 	assert_int_equal(process_target_send(target, SIGNAL, 2, 3), RELAY_E_GONE);
-	assert_false(process_target_takes(target, SIGNAL));
+	assert_false(process_target_takes(target, SIGNAL, true));
 	assert_false(process_target_executes_same(target));
 }
 
@@ -140,8 +145,8 @@ static void test_limit(void **state)
 	child_go(&child);
 	wait_ready(&child);
 	assert_return_code(process_target_new(&target, (uint32_t)child.pid), 0);
-	assert_true(process_target_takes(target, SIGNAL));
-	assert_false(process_target_takes(target, SIGNAL + 1));
+	assert_true(process_target_takes(target, SIGNAL, true));
+	assert_false(process_target_takes(target, SIGNAL + 1, true));
 	for (unsigned int i = 0; i < 3 * LIMIT; i++) {
 		int r = process_target_send(target, SIGNAL, 7, i);
 
