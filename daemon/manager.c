@@ -16,9 +16,6 @@
 #include "daemon/settings.h"
 #include "daemon/starts.h"
 
-/* Of all users together: with the gates far below half of the descriptors. */
-#define MANAGER_STREAMS_MAX 256
-
 uint64_t manager_now(struct manager *manager)
 {
 	uint64_t now = 0;
@@ -134,7 +131,8 @@ static void manager_take_settings(struct manager *manager)
 	quota_set_limit(manager->quota, QUOTA_STREAMS,
 			(struct quota_limit){
 				.per_uid = settings_limits(manager->settings)->streams,
-				.total = MANAGER_STREAMS_MAX,
+				.total = CONFIG_STREAMS_MAX,
+				.reserved = CONFIG_STREAMS_MAX / 4,
 			});
 	r = processes_configure(manager->processes, settings_config(manager->settings));
 	if (r < 0)
@@ -336,7 +334,7 @@ static int manager_copy_options(struct manager *manager, const struct manager_op
 static int manager_build(struct manager *manager)
 {
 	static const struct quota_limit limits[_QUOTA_KIND_N] = {
-		[QUOTA_STREAMS] = { .per_uid = 8, .total = MANAGER_STREAMS_MAX },
+		[QUOTA_STREAMS] = { .per_uid = 8, .total = CONFIG_STREAMS_MAX },
 		[QUOTA_REPLY_BYTES] = { .per_uid = 1 << 20, .total = 64 << 20 },
 	};
 	int r;

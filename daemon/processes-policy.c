@@ -70,12 +70,17 @@ const struct process_policy_ops processes_policy_ops = {
 static void set_limits(struct processes *processes, const struct config_limits *limits)
 {
 	quota_set_limit(processes->quota, QUOTA_GROUPS,
-			(struct quota_limit){ .per_uid = limits->groups, .total = GROUPS_MAX });
+			(struct quota_limit){ .per_uid = limits->groups,
+					      .total = GROUPS_MAX,
+					      .reserved = GROUPS_MAX / 4 });
 	quota_set_limit(processes->quota, QUOTA_RELAYS,
-			(struct quota_limit){ .per_uid = limits->relays, .total = RELAYS_MAX });
+			(struct quota_limit){ .per_uid = limits->relays,
+					      .total = RELAYS_MAX,
+					      .reserved = RELAYS_MAX / 4 });
 	quota_set_limit(processes->quota, QUOTA_QUEUE_BYTES,
 			(struct quota_limit){ .per_uid = limits->queue_bytes,
-					      .total = PROCESSES_QUEUE_BYTES_MAX });
+					      .total = PROCESSES_QUEUE_BYTES_MAX,
+					      .reserved = PROCESSES_QUEUE_BYTES_MAX / 4 });
 }
 
 int processes_configure(struct processes *processes, const struct config *config)

@@ -8,6 +8,8 @@
 
 #include "daemon/core/config-value.h"
 #include "daemon/core/grammar-error.h"
+#include "daemon/core/group.h"
+#include "daemon/core/relay.h"
 #include "daemon/core/span.h"
 
 #define N(_array) (sizeof(_array) / sizeof(*(_array)))
@@ -17,11 +19,8 @@
 #define RE_EVALUATION_MIN 5
 #define RE_EVALUATION_MAX 3600
 #define WATCHES_MAX 65536
-#define GROUPS_MAX 65536
-#define RELAYS_MAX 4096
-#define STREAMS_MAX 1024
 #define QUEUE_BYTES_MIN (UINT64_C(64) << 10)
-#define QUEUE_BYTES_MAX (UINT64_C(256) << 20)
+#define QUEUE_BYTES_MAX (UINT64_C(64) << 20)
 
 static const char *const source_names[] = { "gate", "mount-events", "fs-errors",
 					    "kmsg", "uevents",	    "processes" };
@@ -127,7 +126,7 @@ int value_relays(struct section *section, const char *value, struct grammar_erro
 
 int value_streams(struct section *section, const char *value, struct grammar_error *error)
 {
-	return parse_limit(value, STREAMS_MAX, &section->limits.streams, error);
+	return parse_limit(value, CONFIG_STREAMS_MAX, &section->limits.streams, error);
 }
 
 int value_queue_bytes(struct section *section, const char *value, struct grammar_error *error)

@@ -104,6 +104,9 @@ struct config_daemon {
 	unsigned int re_evaluation; /* seconds between two looks at everything */
 };
 
+/* Streams of all users together: with the gates far below half of the descriptors. */
+#define CONFIG_STREAMS_MAX 256
+
 struct config_limits { /* per user */
 	unsigned int watches, groups, relays, streams;
 	uint64_t queue_bytes;

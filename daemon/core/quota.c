@@ -91,7 +91,8 @@ int quota_charge(struct quota *quota, struct quota_charge *charge, uid_t uid, en
 	limit = &quota->limits[kind];
 	p = quota_find(quota, uid);
 	if (!quota_fits(*p ? (*p)->used[kind] : 0, amount, limit->per_uid) ||
-	    !quota_fits(quota->total[kind], amount, limit->total))
+	    !quota_fits(quota->total[kind], amount,
+			uid == 0 ? limit->total : limit->total - limit->reserved))
 		return QUOTA_E_EXCEEDED;
 
 	user = *p;

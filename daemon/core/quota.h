@@ -44,6 +44,7 @@ struct quota_charge {
 struct quota_limit {
 	uint64_t per_uid;
 	uint64_t total;
+	uint64_t reserved; /* of the total, for uid 0 alone */
 };
 
 /** quota_new() - @limits: by enum quota_kind, copied; Return: 0 or -ENOMEM */

@@ -63,6 +63,26 @@ static void test_total(void **state)
 	quota_free(quota);
 }
 
+/* Others, however many, leave root its part. */
+static void test_reserved(void **state)
+{
+	struct quota_charge charges[4] = {};
+	struct quota *quota;
+
+	assert_int_equal(quota_new(&quota, limits), 0);
+	quota_set_limit(quota, QUOTA_STREAMS,
+			(struct quota_limit){ .per_uid = 4, .total = 8, .reserved = 2 });
+	assert_int_equal(quota_charge(quota, &charges[0], 1, QUOTA_STREAMS, 4), 0);
+	assert_int_equal(quota_charge(quota, &charges[1], 2, QUOTA_STREAMS, 3), QUOTA_E_EXCEEDED);
+	assert_int_equal(quota_charge(quota, &charges[1], 2, QUOTA_STREAMS, 2), 0);
+	assert_int_equal(quota_charge(quota, &charges[2], 3, QUOTA_STREAMS, 1), QUOTA_E_EXCEEDED);
+	assert_int_equal(quota_charge(quota, &charges[3], 0, QUOTA_STREAMS, 3), QUOTA_E_EXCEEDED);
+	assert_int_equal(quota_charge(quota, &charges[3], 0, QUOTA_STREAMS, 2), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		quota_release(&charges[i]);
+	quota_free(quota);
+}
+
 static void test_edges(void **state)
 {
 	struct quota_charge zero = {}, huge = {}, one = {};
@@ -111,9 +131,8 @@ static void test_many_users(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_per_user),
-		cmocka_unit_test(test_total),
-		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_per_user),   cmocka_unit_test(test_total),
+		cmocka_unit_test(test_reserved),   cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_many_users),
 	};
 
