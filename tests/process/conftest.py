@@ -8,6 +8,7 @@ Run by `./dev test process` inside tests/private-namespace --initial-pids.
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.abspath(BUS))
 import service  # noqa: E402
 from followed import Group  # noqa: E402
 from programs import Program, Tree, Witness  # noqa: E402
+from waiting import PATIENCE  # noqa: E402
 
 # PROC_PID_INIT_INO of linux/proc_ns.h, which no other namespace can have.
 INITIAL_NAMESPACE = "pid:[4026531836]"
@@ -49,6 +51,24 @@ def pytest_collection_modifyitems(items):
     if os.readlink("/proc/self/ns/pid") != INITIAL_NAMESPACE:
         for item in items:
             item.add_marker(pytest.mark.skip(reason="needs the initial namespace of processes"))
+
+
+# Seconds for one test: what waits in it has limits of its own, but for a read that nobody thought of.
+CEILING = int(8 * PATIENCE)
+
+
+def _on_alarm(_signal, _frame):
+    raise TimeoutError(f"the test was not over within {CEILING} s")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call():
+    """One that hangs fails alone, and shows where."""
+    before = signal.signal(signal.SIGALRM, _on_alarm)
+    signal.alarm(CEILING)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

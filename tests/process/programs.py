@@ -21,12 +21,12 @@ Usage = namedtuple("Usage", "user system peak")
 
 
 class Program:
-    """A command with lines in and out; as the user @uid if that is given."""
+    """A command with lines in and out; as the user @uid if that is given, with descriptors too."""
 
-    def __init__(self, *command, uid=None, env=None):
+    def __init__(self, *command, uid=None, env=None, fds=()):
         options = {"user": uid, "group": uid, "extra_groups": []} if uid is not None else {}
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True,
+                                        stdout=subprocess.PIPE, text=True, pass_fds=fds,
                                         env={**os.environ, **(env or {})}, **options)
         self.lines = queue.Queue()
         self.thread = threading.Thread(target=self._collect, daemon=True)

@@ -60,7 +60,7 @@ def examples():
 
 
 @pytest.mark.parametrize("reader", examples())
-def test_example_reads_groups(processes, client, reader):
+def test_example_reads_groups(processes, client, start, reader):
     processes("[limits]\nqueue-bytes = 64K\n")
     shell = subprocess.Popen(["sh", "-c", "read _; i=0; while [ $i -lt 3000 ]; do (exit 1); i=$((i + 1)); done; "
                               "exec /bin/true"], stdin=subprocess.PIPE)
@@ -71,14 +71,14 @@ def test_example_reads_groups(processes, client, reader):
         shell.stdin.close()
         wait_for(lambda: client.get("Live", path, INTERFACE) == 0, what="the end of the processes")
         # Nobody has read so far: some of it is lost.
-        with subprocess.Popen([*reader, str(fds[0])], pass_fds=fds, stdout=subprocess.PIPE, text=True) as process:
-            os.close(fds[0])
-            lines = []
-            for line in process.stdout:
-                lines.append(line.split())
-                if lines[-1][0] == "empty":
-                    client.call("Release", path=path, interface=INTERFACE)
-            assert process.wait(PATIENCE) == 0
+        program = start(*reader, fds[0], fds=fds)
+        os.close(fds[0])
+        lines = []
+        while line := program.line():
+            lines.append(line.split())
+            if lines[-1][0] == "empty":
+                client.call("Release", path=path, interface=INTERFACE)
+        assert program.wait() == 0
     finally:
         shell.kill()
         shell.wait(PATIENCE)
