@@ -164,6 +164,7 @@ int tracked_new(struct processes *processes, struct process_target *target,
 		const struct bus_track *track, const struct bus_sender *sender,
 		struct bus_reply *reply, struct bus_refusal *refusal)
 {
+	/* Its start is what tells it from another one of its pid. */
 	_cleanup_(process_target_freep) struct process_target *owned = target;
 	const struct group_options options = {
 		.leader = process_target_pid(target),
@@ -192,7 +193,6 @@ int tracked_new(struct processes *processes, struct process_target *target,
 	tracked->processes = processes;
 	tracked->id = ++processes->last_group;
 	tracked->uid = sender->uid;
-	tracked->target = TAKE_PTR(owned);
 	tracked->reply = reply;
 	tracked->held = track->hold;
 	process_queue_init(&tracked->queue);
@@ -211,7 +211,6 @@ void tracked_free(struct tracked *tracked)
 	tracked_close_stream(tracked);
 	group_free(tracked->group);
 	process_queue_deinit(&tracked->queue);
-	process_target_free(tracked->target);
 	quota_release(&tracked->charge);
 	free(tracked);
 	processes_review_later(processes);
@@ -232,7 +231,6 @@ static void tracked_answer(struct tracked *tracked)
 	struct bus_reply *reply = TAKE_PTR(tracked->reply);
 	struct bus_refusal refusal;
 
-	tracked->target = process_target_free(tracked->target);
 	if (!tracked->found) {
 		(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
 				       "The process has ended");

@@ -34,8 +34,6 @@ struct tracked {
 	uid_t uid;
 	struct group *group;
 	struct quota_charge charge;
-	struct process_target
-		*target; /* keeps its pid from being another's until the group is ready */
 	struct bus_reply *reply; /* until it is answered */
 	struct process_queue queue;
 	uint64_t dropped; /* events for which the queue had no room */
