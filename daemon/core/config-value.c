@@ -140,8 +140,7 @@ int value_queue_bytes(struct section *section, const char *value, struct grammar
 		return r;
 	if (bytes < QUEUE_BYTES_MIN || bytes > QUEUE_BYTES_MAX) {
 		grammar_quote(quoted, value, strlen(value));
-		return grammar_refuse(error, "'%s' is not in range: allowed is 64K to 64M",
-				      quoted);
+		return grammar_refuse(error, "'%s' is not in range: allowed is 64K to 64M", quoted);
 	}
 
 	section->limits.queue_bytes = bytes;
