@@ -19,6 +19,8 @@
 
 /* Between two looks that hints ask for: a storm of them costs no more than this. */
 #define HEALTH_LOOK_PAUSE_US 20000ULL
+/* What the kernel says of an error comes before the flags that it raises for it. */
+#define HEALTH_AGAIN_US 500000ULL
 /* Between two attempts at a mark. */
 #define HEALTH_MARK_PAUSE_US 1000000ULL
 
@@ -109,6 +111,13 @@ void monitor_look_soon(struct monitor *monitor, bool ask_root)
 		monitor->look_us = due;
 		health_wait_next(monitor);
 	}
+}
+
+/* The kernel speaks first and raises its flags then: once more when it must have done so. */
+static void health_look_twice(struct monitor *monitor, bool ask_root)
+{
+	monitor->again_us = manager_now(monitor->manager) + HEALTH_AGAIN_US;
+	monitor_look_soon(monitor, ask_root);
 }
 
 /*
@@ -224,7 +233,7 @@ void monitor_look(struct monitor *monitor, bool with_usage)
 	uint64_t now = manager_now(monitor->manager);
 	size_t n;
 
-	monitor->look_us = UINT64_MAX;
+	monitor->look_us = monitor->again_us > now ? monitor->again_us : UINT64_MAX;
 	monitor->looked_us = now;
 	if (look_flags(monitor, &look)) {
 		look_devices(monitor, &look);
@@ -257,7 +266,7 @@ void monitor_hint(struct monitor *monitor, const struct fusion_hint *hint)
 		return;
 	health_take(monitor, state, facts, n);
 	if (look)
-		monitor_look_soon(monitor, true);
+		health_look_twice(monitor, true);
 	health_wait_next(monitor);
 }
 
@@ -382,7 +391,7 @@ static void health_mark(struct monitor *monitor)
 
 static void on_ext4_error(void *userdata)
 {
-	monitor_look_soon(userdata, false);
+	health_look_twice(userdata, false);
 }
 
 /* Where there is none (ext2 by its own driver), or nothing to follow it with, until the next tick. */

@@ -106,6 +106,7 @@ struct monitor {
 	bool ask_root; /* the next look asks a worker as well */
 	uint64_t look_us; /* when to look; UINT64_MAX: nothing asks for it */
 	uint64_t looked_us;
+	uint64_t again_us; /* look once more then; what has passed is over */
 	bool survives_device; /* btrfs: a write that one device lost is on another */
 
 	/* alarm-health.c */
