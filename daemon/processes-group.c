@@ -167,8 +167,8 @@ int tracked_new(struct processes *processes, struct process_target *target,
 	/* Its start is what tells it from another one of its pid. */
 	_cleanup_(process_target_freep) struct process_target *owned = target;
 	const struct group_options options = {
-		.leader = process_target_pid(target),
-		.start_ticks = process_target_start_ticks(target),
+		.leader = process_target_pid(owned),
+		.start_ticks = process_target_start_ticks(owned),
 		.owner = sender->uid,
 		.events = track->events,
 		.accounting = track->accounting,

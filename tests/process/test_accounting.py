@@ -59,7 +59,8 @@ def check_time(totals, truth, share):
           f"peak {totals['peak-rss']} of {truth.usage.peak} KiB")
     assert off <= allowed, f"{off} us off, {allowed:.0f} allowed"
     # The largest may have grown after it was asked, or its last pages were not counted yet.
-    assert totals["peak-rss"] >= truth.usage.peak * 0.9
+    # Pages are counted for each processor, and added up some dozen at a time.
+    assert totals["peak-rss"] >= truth.usage.peak * 0.9 - 512
     assert totals["incomplete"] is False
 
 
