@@ -64,7 +64,7 @@ FILES = [
     ("[limits x]\n", 1, "[limits x]", "takes no name"),
     ("[limits]\nwatches\n", 2, "[limits]", "key = value"),
     ("[limits]\nwatches = many\n", 2, "[limits] watches", "0 to 65536"),
-    ("[limits]\n# fine\nstreams = 1025\n", 3, "[limits] streams", "0 to 1024"),
+    ("[limits]\n# fine\nstreams = 257\n", 3, "[limits] streams", "0 to 256"),
     ("[limits]\nqueue-bytes = 1MB\n", 2, "[limits] queue-bytes", "K, M, G or T"),
     ("[limits]\nstreams = 1\nstreams = 2\n", 3, "[limits] streams", "given again"),
     ("[daemon]\nhistory-size = 5\n", 2, "[daemon] history-size", "256 to 65536"),
