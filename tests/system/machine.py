@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 import time
 
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "libmnl0", "mount",
-            "util-linux", "procps", "e2fsprogs", "libglib2.0-bin")
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "libmnl0",
+            "libnl-genl-3-200", "mount", "util-linux", "procps", "e2fsprogs", "libglib2.0-bin")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
