@@ -15,14 +15,14 @@
 #include "daemon/source/statmount.h"
 
 /* From the first sign of a change to the reading: a mount seldom comes alone. */
-#define DELAY_US 20000
+#define DELAY_US 10000
 
 /*
  * Between readings, however often the table changes: a large one costs more to
  * read, and a storm of mounts is then read in larger batches, so that a mount
  * costs the same beside many as beside few.
  */
-#define INTERVAL_US 50000
+#define INTERVAL_US 25000
 #define INTERVAL_MAX_US 500000
 #define INTERVAL_SHARE 25 /* at most one part of the time is spent on reading */
 

@@ -9,8 +9,8 @@
  * superblock_table_update(); adds unique mount ids by listmount and
  * statmount. Touches no mount.
  *
- * Reads late and in batches: 20 ms after the first sign, and never twice
- * within 50 ms, however often mounts come and go. A reading during which the
+ * Reads late and in batches: 10 ms after the first sign, and never twice
+ * within 25 ms, however often mounts come and go. A reading during which the
  * table of the kernel changed is not taken in but repeated, since it may lack
  * a mount that was there all the time; only where none succeeds for a second
  * the last one is taken as it is.

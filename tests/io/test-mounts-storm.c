@@ -77,7 +77,7 @@ static void test_storm(void **state)
 		      (unsigned long long)statistics.unsteady,
 		      (unsigned long long)statistics.wakeups,
 		      (unsigned long long)statistics.listings, world->n_added);
-	assert_true(statistics.readings <= took / 50000 + 5);
+	assert_true(statistics.readings <= took / 25000 + 5);
 	assert_true(statistics.wakeups <= 2 * statistics.readings + 5);
 }
 
