@@ -51,7 +51,8 @@ enum fsevents_kind {
 	FSEVENTS_KIND_AMEND = 3, /* struct fsevents_amend and details */
 	FSEVENTS_KIND_LOST = 4, /* struct fsevents_lost */
 
-	FSEVENTS_KIND_WATCH = 64, /* first of watches */
+	FSEVENTS_KIND_WATCH = 64, /* struct fsevents_change, a name and a former name */
+	FSEVENTS_KIND_WATCH_LOST = 65, /* struct fsevents_watch_lost and a name */
 	FSEVENTS_KIND_GROUP = 128, /* struct fsevents_group_event and a file name */
 	FSEVENTS_KIND_GROUP_LOST = 129, /* struct fsevents_group_lost */
 	FSEVENTS_KIND_GROUP_EMPTY = 130, /* struct fsevents_group_empty */
@@ -174,6 +175,53 @@ struct fsevents_detail {
 
 /* Given only to root and to holders of org.fsevents1.read-details. */
 #define FSEVENTS_DETAIL_PRIVATE 1
+
+/*
+ * fsevents_change.mask, and of Changed on the bus; unknown bits may come.
+ *
+ * One record may have several bits: they have no order among each other. Of
+ * CREATE, DELETE and MOVE at most one is set: where a name was made and removed
+ * in a row too quick to tell apart, it is the last state, with MERGED.
+ */
+#define FSEVENTS_ACCESS 0x00000001U
+#define FSEVENTS_MODIFY 0x00000002U
+#define FSEVENTS_ATTRIB 0x00000004U /* mode, owner, times, links, attributes */
+#define FSEVENTS_CLOSE_WRITE 0x00000008U /* what was open for writing was closed */
+#define FSEVENTS_OPEN 0x00000020U
+#define FSEVENTS_CREATE 0x00000100U /* also what was moved or linked in */
+#define FSEVENTS_DELETE 0x00000200U /* also what was moved out */
+#define FSEVENTS_DELETE_SELF 0x00000400U /* what is watched itself; the name is empty */
+#define FSEVENTS_MOVE_SELF 0x00000800U
+#define FSEVENTS_MOUNT 0x00001000U /* a filesystem was mounted here; empty name: the watched one is back */
+#define FSEVENTS_UNMOUNT 0x00002000U /* likewise */
+#define FSEVENTS_MOVE 0x00010000U /* from the former name to the name */
+#define FSEVENTS_MERGED 0x20000000U /* more happened than the bits can say */
+#define FSEVENTS_DIRECTORY 0x40000000U /* it is one */
+
+/*
+ * A change below a watch. Numbers rise by one from record to record; after a
+ * loss of a known count they have a gap of that count.
+ */
+struct fsevents_change {
+	struct fsevents_record record;
+	__u64 seq;
+	__u64 realtime_usec; /* CLOCK_REALTIME when it was read from the kernel; order is by seq */
+	__u64 inode; /* 0: not known */
+	__u64 cookie; /* not 0: equal in the two records of an exchange */
+	__u32 mask; /* FSEVENTS_... */
+	__u32 pid; /* whose process did it, for its own user and root; 0: not known or not to be told */
+	__u16 n_name; /* bytes after the fixed part, no NUL: relative to what is watched, empty: that itself */
+	__u16 n_former; /* bytes right after these: the name before a MOVE */
+	__u32 reserved;
+};
+
+/* Changes that are missing here. Look through the directory named and all below it. */
+struct fsevents_watch_lost {
+	struct fsevents_record record;
+	__u64 count; /* 0: it is not known how many */
+	__u32 n_under; /* bytes after the fixed part: relative to what is watched, none: all of it */
+	__u32 reserved;
+};
 
 /* fsevents_group_event.event; unknown ones may come */
 #define FSEVENTS_GROUP_FORK 1

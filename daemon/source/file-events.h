@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * File events by fanotify
+ *
+ * One group for each member, which is one superblock in one of two ways: all
+ * of it (a filesystem mark: names only, for recursive watches), or single
+ * inodes (inode marks, directories with their children). Marks are set by
+ * workers and hold no filesystem busy; closing the group takes them away.
+ *
+ * Read late and in batches: who wakes for each event makes the watched process
+ * pay. The first sign starts a pause, then all is read. The kernel's queue is
+ * never unlimited; an overflow is told in its place. What the daemon's own
+ * processes did is dropped here and counted.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/core/superblock.h"
+#include "daemon/core/wire-file.h"
+#include "daemon/worker/pool.h"
+
+/* With gates and errors together below fs.fanotify.max_user_groups (128). */
+#define FILE_EVENTS_GROUPS_MAX 64
+
+#define FILE_EVENTS_PAUSE_MIN_US 1000
+#define FILE_EVENTS_PAUSE_MAX_US 20000 /* at 100,000 events a second an eighth of the queue */
+#define FILE_EVENTS_BATCH 4096 /* in one turn of the loop */
+
+struct file_events;
+struct file_events_member;
+
+struct file_events_ops {
+	/* A batch begins, then events and overflows in order, then it ends. */
+	void (*begin)(void *userdata);
+	void (*event)(const struct file_event *event, void *userdata);
+	/* @empty: the queue was read to its end */
+	void (*end)(bool empty, void *userdata);
+	/*
+	 * The mark of the whole filesystem (then @root is its root directory) or of an inode:
+	 * 0, or why not, as in gate.h. Once for each that was asked for.
+	 */
+	void (*marked)(int error, const struct handle_view *handle, const struct handle_view *root,
+		       void *userdata);
+};
+
+/** file_events_new() - opens nothing yet; all members must be freed before it */
+int file_events_new(struct file_events **ret, sd_event *loop, struct pool *pool);
+struct file_events *file_events_free(struct file_events *events);
+DEFINE_FREEP(file_events, file_events_free)
+
+/**
+ * file_events_member_new() - a group
+ *
+ * Return: 0, -EUSERS (FILE_EVENTS_GROUPS_MAX), -EOPNOTSUPP (not in this kernel, or
+ * not allowed), or another negative errno.
+ */
+int file_events_member_new(struct file_events_member **ret, struct file_events *events,
+			   const struct file_events_ops *ops, void *userdata);
+/** file_events_member_free() - also with marks under way and from within a callback */
+struct file_events_member *file_events_member_free(struct file_events_member *member);
+DEFINE_FREEP(file_events_member, file_events_member_free)
+
+struct file_events_mark {
+	const struct mount *mount; /* to reach it by */
+	const char *btrfs_source; /* NULL: no btrfs */
+	enum pool_lane lane;
+	uint64_t lane_key;
+	uid_t owner_uid;
+	struct handle_view handle; /* n 0: the whole filesystem */
+	uint64_t mask; /* FAN_...; added to what is marked already */
+};
+
+/** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS or -ENOMEM */
+int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark);
+/** file_events_member_unmark() - of an inode: take the mask away; nobody is told */
+int file_events_member_unmark(struct file_events_member *member,
+			      const struct file_events_mark *mark);
+
+/** file_events_member_set_pause() - from the first sign to the reading; brought into the bounds above */
+void file_events_member_set_pause(struct file_events_member *member, uint64_t pause_us);
+
+/**
+ * file_events_member_read() - read what is there now, all of it
+ *
+ * For who learnt something of the filesystem otherwise and must know all
+ * that happened before. Not from within a batch.
+ */
+void file_events_member_read(struct file_events_member *member);
+
+struct file_events_statistics {
+	unsigned int groups;
+	uint64_t batches, events, overflows;
+	uint64_t own; /* caused by the daemon's processes */
+	uint64_t malformed;
+};
+void file_events_statistics(const struct file_events *events, struct file_events_statistics *ret);

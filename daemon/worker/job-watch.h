@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What a watch needs of the filesystem
+ *
+ * JOB_WATCH_FIND: which object a caller means, by path (walked as the caller,
+ * from PID 1's root, symbolic links followed, those of procfs refused), or by
+ * inode number (for administrators).
+ * JOB_WATCH_MARK: marks of a fanotify group that is passed along.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/core/handle.h"
+#include "daemon/worker/job-lookup.h"
+
+#define WATCH_PATH_MAX 4096
+
+struct watch_find_request {
+	/* By path, as this user ... */
+	const char *path; /* absolute, bytes; NULL: by inode */
+	struct lookup_credential credential;
+	/* ... or by inode on this mount. */
+	const char *where;
+	uint64_t mount_id;
+	bool mount_id_is_unique;
+	uint64_t inode;
+	uint64_t subvolume; /* btrfs: its tree; 0: that of the mount */
+};
+
+struct watch_find_reply {
+	/*
+	 * 0; -ENOENT: none, or the caller may not know; -EACCES: it is reached
+	 * but may not be read or listed; -EOPNOTSUPP: neither directory nor
+	 * regular file, procfs, without handles, idmapped mount.
+	 */
+	int error;
+	bool is_directory;
+	uint32_t mnt_id; /* as in mountinfo */
+	uint64_t mount_id_unique; /* 0: the kernel has none */
+	uint32_t dev_major, dev_minor; /* st_dev: not the superblock's on btrfs */
+	uint64_t inode;
+	struct handle handle;
+	size_t n_path;
+	char path[WATCH_PATH_MAX]; /* as /proc/self/fd has it, NUL-terminated */
+};
+
+int watch_find_request_encode(const struct watch_find_request *request, void **ret, size_t *ret_n);
+int watch_find_reply_decode(const void *reply, size_t n_reply, struct watch_find_reply *ret);
+int watch_find_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n);
+
+struct watch_mark_request {
+	const char *where;
+	uint64_t mount_id;
+	bool mount_id_is_unique;
+	/*
+	 * The filesystem as a whole (n 0), or this inode. btrfs refuses the
+	 * first below a subvolume (-EXDEV): then the top level is mounted for the
+	 * moment, attached nowhere, marked, and dropped.
+	 */
+	struct handle_view handle;
+	bool remove; /* of the inode: take ->mask away */
+	uint64_t mask; /* FAN_... */
+	const char *btrfs_source; /* a device of it; NULL: no btrfs */
+};
+
+struct watch_mark_reply {
+	int error; /* as in struct mark_reply */
+	struct handle root; /* of the filesystem as a whole: its root directory */
+};
+
+int watch_mark_request_encode(const struct watch_mark_request *request, void **ret, size_t *ret_n);
+int watch_mark_reply_decode(const void *reply, size_t n_reply, struct watch_mark_reply *ret);
+int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n);
