@@ -37,6 +37,8 @@ struct bus_watch_request {
 	uint64_t inode; /* WatchInode */
 
 	uint32_t mnt_id; /* with ->handle */
+	const char *
+		shown; /* likewise: what /proc/self/fd calls it, for property Path; NULL: not known */
 	uint32_t major, minor; /* with ->inode */
 	uint64_t subvolume; /* likewise; 0: not given */
 
@@ -44,6 +46,7 @@ struct bus_watch_request {
 	bool recursive, cross_mounts, hold;
 	uint64_t latency_us;
 
+	pid_t pid; /* of the caller as the bus gave it; 0: not known */
 	/* As the bus gave them; none where it has no group ids. */
 	const gid_t *groups;
 	size_t n_groups;
