@@ -19,7 +19,7 @@
 #define BLOCKED_US 1000000
 
 /* About a packet full: a stream takes so many at once, whatever the latency. */
-#define STREAM_ITEMS (GROUP_STREAM_PACKET / 64)
+#define STREAM_ITEMS (PACKET_STREAM_PACKET / 64)
 
 struct tracked *tracked_find(struct processes *processes, uint64_t id)
 {

@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 
 #include "daemon/core/feed.h"
-#include "daemon/output/group-stream.h"
+#include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
 #include "daemon/processes-queue.h"
 #include "daemon/processes.h"
@@ -37,7 +37,7 @@ struct tracked {
 	struct bus_reply *reply; /* until it is answered */
 	struct process_queue queue;
 	uint64_t dropped; /* events for which the queue had no room */
-	struct group_stream *stream; /* NULL: none */
+	struct packet_stream *stream; /* NULL: none */
 	struct quota_charge stream_charge;
 	bool streamed; /* it has or had one: nothing goes to the bus any more */
 	bool held; /* until Start() or OpenStream() */

@@ -9,9 +9,9 @@
 #include "daemon/names.h"
 #include "daemon/processes-internal.h"
 
-static_assert(GROUP_STREAM_PACKET >= GROUP_RECORD_MAX + 2 * 16, "room for any one record");
+static_assert(PACKET_STREAM_PACKET >= GROUP_RECORD_MAX + 2 * 16, "room for any one record");
 
-static void on_writable(struct group_stream *stream, void *userdata)
+static void on_writable(struct packet_stream *stream, void *userdata)
 {
 	struct tracked *tracked = userdata;
 
@@ -19,14 +19,14 @@ static void on_writable(struct group_stream *stream, void *userdata)
 }
 
 /* What is not sent waits for another one. */
-static void on_closed(struct group_stream *stream, void *userdata)
+static void on_closed(struct packet_stream *stream, void *userdata)
 {
 	struct tracked *tracked = userdata;
 
 	tracked_close_stream(tracked);
 }
 
-static const struct group_stream_ops stream_ops = {
+static const struct packet_stream_ops stream_ops = {
 	.writable = on_writable,
 	.closed = on_closed,
 };
@@ -45,8 +45,8 @@ int tracked_open_stream(struct tracked *tracked, int *ret_fd, struct bus_refusal
 		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					"You have too many streams; close one first");
 	if (r == 0)
-		r = group_stream_new(&tracked->stream, ret_fd, processes->loop, &stream_ops,
-				     tracked);
+		r = packet_stream_new(&tracked->stream, ret_fd, processes->loop, &stream_ops,
+				      tracked);
 	if (r < 0) {
 		quota_release(&tracked->stream_charge);
 		return processes_refuse(refusal, SD_BUS_ERROR_FAILED,
@@ -64,9 +64,9 @@ void tracked_close_stream(struct tracked *tracked)
 	if (!tracked->stream)
 		return;
 
-	unread_keep(tracked->processes->unread, group_stream_take_fd(tracked->stream),
+	unread_keep(tracked->processes->unread, packet_stream_take_fd(tracked->stream),
 		    &tracked->stream_charge);
-	tracked->stream = group_stream_free(tracked->stream);
+	tracked->stream = packet_stream_free(tracked->stream);
 }
 
 /* Return: false where it has no room. */
@@ -79,7 +79,7 @@ static bool put_lost(uint8_t *packet, size_t *n, const struct process_loss *lost
 
 		if (i == 0 ? lost->count == 0 : !lost->unknown)
 			continue;
-		one = group_record_put_lost(packet + n_put, GROUP_STREAM_PACKET - n_put,
+		one = group_record_put_lost(packet + n_put, PACKET_STREAM_PACKET - n_put,
 					    i == 0 ? lost->count : 0);
 		if (one == 0)
 			return false;
@@ -95,7 +95,7 @@ static bool put_item(uint8_t *packet, size_t *n, const struct process_item *item
 
 	if (!put_lost(packet, &n_put, &item->lost))
 		return false;
-	one = group_record_put_event(packet + n_put, GROUP_STREAM_PACKET - n_put, &item->event,
+	one = group_record_put_event(packet + n_put, PACKET_STREAM_PACKET - n_put, &item->event,
 				     item->seq, item->realtime_us, item->file);
 	if (one == 0)
 		return false;
@@ -109,12 +109,12 @@ static size_t put_empty(uint8_t *packet, const struct tracked *tracked)
 
 	group_totals(tracked->group, &totals);
 	totals.lost += tracked->dropped;
-	return group_record_put_empty(packet, GROUP_STREAM_PACKET, &totals);
+	return group_record_put_empty(packet, PACKET_STREAM_PACKET, &totals);
 }
 
 int tracked_flush_stream(struct tracked *tracked)
 {
-	_Alignas(8) uint8_t packet[GROUP_STREAM_PACKET];
+	_Alignas(8) uint8_t packet[PACKET_STREAM_PACKET];
 	const struct process_item *item;
 	size_t n = 0, n_items = 0;
 	bool rest = false, over = false;
@@ -134,7 +134,7 @@ int tracked_flush_stream(struct tracked *tracked)
 	if (n == 0)
 		return 0;
 
-	r = group_stream_send(tracked->stream, packet, n);
+	r = packet_stream_send(tracked->stream, packet, n);
 	if (r < 0)
 		return r;
 	while (n_items-- > 0)

@@ -7,20 +7,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/output/group-stream.h"
+#include "daemon/output/packet-stream.h"
 #include "daemon/output/stream.h"
 
 /* As all streams: below the bus. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-struct group_stream {
+struct packet_stream {
 	int fd;
 	sd_event_source *io; /* EPOLLOUT while blocked, else only the hang-up */
-	const struct group_stream_ops *ops;
+	const struct packet_stream_ops *ops;
 	void *userdata;
 };
 
-static void set_blocked(struct group_stream *stream, bool blocked)
+static void set_blocked(struct packet_stream *stream, bool blocked)
 {
 	int r;
 
@@ -30,7 +30,7 @@ static void set_blocked(struct group_stream *stream, bool blocked)
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	struct group_stream *stream = userdata;
+	struct packet_stream *stream = userdata;
 
 	if (revents & (EPOLLHUP | EPOLLERR)) {
 		stream->ops->closed(stream, stream->userdata);
@@ -41,7 +41,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	return 0;
 }
 
-int group_stream_send(struct group_stream *stream, const void *packet, size_t n)
+int packet_stream_send(struct packet_stream *stream, const void *packet, size_t n)
 {
 	assert(stream);
 	assert(packet && n > 0);
@@ -54,10 +54,10 @@ int group_stream_send(struct group_stream *stream, const void *packet, size_t n)
 	return -EAGAIN;
 }
 
-int group_stream_new(struct group_stream **ret, int *ret_fd, sd_event *loop,
-		     const struct group_stream_ops *ops, void *userdata)
+int packet_stream_new(struct packet_stream **ret, int *ret_fd, sd_event *loop,
+		      const struct packet_stream_ops *ops, void *userdata)
 {
-	_cleanup_(group_stream_freep) struct group_stream *stream = NULL;
+	_cleanup_(packet_stream_freep) struct packet_stream *stream = NULL;
 	_cleanup_close_ int client = -1;
 	int r;
 
@@ -86,14 +86,14 @@ int group_stream_new(struct group_stream **ret, int *ret_fd, sd_event *loop,
 	r = sd_event_source_set_exit_on_failure(stream->io, true);
 	if (r < 0)
 		return r;
-	(void)sd_event_source_set_description(stream->io, "group-stream");
+	(void)sd_event_source_set_description(stream->io, "packet-stream");
 
 	*ret_fd = TAKE_FD(client);
 	*ret = TAKE_PTR(stream);
 	return 0;
 }
 
-int group_stream_take_fd(struct group_stream *stream)
+int packet_stream_take_fd(struct packet_stream *stream)
 {
 	assert(stream);
 
@@ -101,7 +101,7 @@ int group_stream_take_fd(struct group_stream *stream)
 	return TAKE_FD(stream->fd);
 }
 
-struct group_stream *group_stream_free(struct group_stream *stream)
+struct packet_stream *packet_stream_free(struct packet_stream *stream)
 {
 	if (!stream)
 		return NULL;
