@@ -22,8 +22,9 @@
 #define QUEUE_BYTES_MIN (UINT64_C(64) << 10)
 #define QUEUE_BYTES_MAX (UINT64_C(64) << 20)
 
-static const char *const source_names[] = { "gate", "mount-events", "fs-errors",
-					    "kmsg", "uevents",	    "processes" };
+static const char *const source_names[] = {
+	"gate", "mount-events", "fs-errors", "kmsg", "uevents", "processes", "watches",
+};
 static const struct grammar_names sources = { "a source", source_names, N(source_names) };
 
 /* In the order of enum config_log_level. */
@@ -53,6 +54,7 @@ int value_sources(struct section *section, const char *value, struct grammar_err
 	section->daemon.source_kmsg = set & 8;
 	section->daemon.source_uevents = set & 16;
 	section->daemon.source_processes = set & 32;
+	section->daemon.source_watches = set & 64;
 	return 0;
 }
 

@@ -58,6 +58,7 @@ static void merge_daemon(struct config_daemon *daemon, const struct section *sec
 		daemon->source_kmsg = section->daemon.source_kmsg;
 		daemon->source_uevents = section->daemon.source_uevents;
 		daemon->source_processes = section->daemon.source_processes;
+		daemon->source_watches = section->daemon.source_watches;
 	}
 	if (section_has(section, KEY_DAEMON_HISTORY_SIZE))
 		daemon->history_size = section->daemon.history_size;

@@ -99,6 +99,7 @@ struct config_daemon {
 	bool source_kmsg;
 	bool source_uevents;
 	bool source_processes;
+	bool source_watches;
 	size_t history_size; /* events kept */
 	enum config_log_level log_level;
 	unsigned int re_evaluation; /* seconds between two looks at everything */

@@ -20,7 +20,8 @@ enum quota_kind {
 	QUOTA_REPLY_BYTES, /* sent to it and not proven read */
 	QUOTA_GROUPS, /* of processes */
 	QUOTA_RELAYS, /* of forks */
-	QUOTA_QUEUE_BYTES, /* of groups: told and not sent yet */
+	QUOTA_QUEUE_BYTES, /* of groups and watches: told and not sent yet */
+	QUOTA_WATCHES, /* of files and directories */
 
 	_QUOTA_KIND_N,
 };

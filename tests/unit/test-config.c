@@ -74,8 +74,10 @@ static void test_values(void **state)
 	assert_int_equal(config_daemon(config)->re_evaluation, 60);
 	config_free(config);
 
-	config = parse_one("[daemon]\nsources = fs-errors\n");
+	config = parse_one("[daemon]\nsources = fs-errors,watches\n");
 	assert_true(config_daemon(config)->source_fs_errors);
+	assert_true(config_daemon(config)->source_watches);
+	assert_false(config_daemon(config)->source_processes);
 	assert_false(config_daemon(config)->source_kmsg);
 	assert_false(config_daemon(config)->source_uevents);
 	config_free(config);
