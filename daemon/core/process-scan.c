@@ -451,8 +451,6 @@ void process_scan_note(struct process_scan *scan, const struct process_table *ta
 		return;
 	if (event->kind == WIRE_PROC_FORK)
 		item->n_doubtful++;
-	else if (event->kind == WIRE_PROC_EXEC)
-		item->n_doubtful = 1;
 	else if (event->kind == WIRE_PROC_EXIT)
 		set_doubtful(scan, item, item->n_doubtful - 1);
 }

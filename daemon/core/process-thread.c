@@ -67,8 +67,11 @@ int thread_index_add(struct thread_index *index, struct process_owners *owners,
 
 	assert(owners && process);
 
-	if (thread && thread->process == process)
+	if (thread && thread->process == process) {
+		process->n_doomed -= thread->doomed;
+		thread->doomed = false;
 		return 0;
+	}
 	if (thread)
 		thread_index_remove(index, thread);
 	if (index->n_threads >= PROCESS_TABLE_MAX)
@@ -99,11 +102,29 @@ void thread_index_remove(struct thread_index *index, struct process_thread *thre
 {
 	assert(index && thread);
 
+	thread->process->n_doomed -= thread->doomed;
 	process_release_thread(thread->process);
 	index->n_threads--;
 	LIST_REMOVE(thread, siblings);
 	LIST_REMOVE(thread, bucket);
 	free(thread);
+}
+
+void thread_index_doom(struct thread_index *index, struct process *process, bool leader)
+{
+	struct process_thread *thread;
+	uint32_t n_late;
+
+	assert(index && process);
+
+	n_late = process->n_late + process->n_threads - process->n_doomed + leader;
+	/* Whoever executed goes on, and nobody says which of them it was. */
+	process->n_late = n_late > 0 ? n_late - 1 : 0;
+	LIST_FOREACH(thread, &process->threads, siblings)
+		thread->doomed = true;
+	process->n_doomed = process->n_threads;
+	if (process->n_late == 0)
+		thread_index_clear(index, process);
 }
 
 void thread_index_clear(struct thread_index *index, struct process *process)
@@ -112,4 +133,5 @@ void thread_index_clear(struct thread_index *index, struct process *process)
 
 	while (!LIST_EMPTY(&process->threads))
 		thread_index_remove(index, LIST_FIRST(&process->threads));
+	process->n_late = 0;
 }

@@ -18,6 +18,7 @@
 struct process_thread {
 	uint32_t tid;
 	struct process *process;
+	bool doomed; /* an exec has ended it, or it is the leader since */
 	LIST_ENTRY(process_thread) siblings, bucket;
 };
 
@@ -35,5 +36,7 @@ struct process_thread *thread_index_find(const struct thread_index *index, uint3
 int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		     struct process *process, uint32_t tid);
 void thread_index_remove(struct thread_index *index, struct process_thread *thread);
-/** thread_index_clear() - all threads of a process */
+/** thread_index_doom() - all threads of a process: an exec has ended them; ->n_late, with @leader for one more */
+void thread_index_doom(struct thread_index *index, struct process *process, bool leader);
+/** thread_index_clear() - all threads of a process, and what is late of them */
 void thread_index_clear(struct thread_index *index, struct process *process);

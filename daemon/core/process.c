@@ -302,7 +302,7 @@ static void apply_exec(struct process_table *table, struct process *process,
 {
 	/* Whoever executed is the leader now, under its tid. */
 	if (!is_reflected(process, event)) {
-		thread_index_clear(&table->threads, process);
+		thread_index_doom(&table->threads, process, !process->leader_ended);
 		process->leader_ended = false;
 		process->threads_missing = false;
 		process->status = 0;
@@ -340,6 +340,35 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 					.pid = process->pid };
 }
 
+/* Return: false where the end of this thread is none of @process's. */
+static bool end_thread(struct process_table *table, struct process *process,
+		       const struct wire_proc_event *event)
+{
+	struct process_thread *thread = thread_index_find(&table->threads, event->tid);
+	bool final = event->tid == process->pid;
+
+	if (final && process->leader_ended && process->n_late > 0) {
+		/* Before, it was the former leader's. */
+		process->n_late--;
+	} else if (final) {
+		process->leader_ended = true;
+	} else if (thread && thread->process == process) {
+		final = process->leader_ended && !thread->doomed;
+		if (thread->doomed && process->n_late > 0)
+			process->n_late--;
+		thread_index_remove(&table->threads, thread);
+	} else {
+		/* One that is not known may be the last one of a process found while it ended. */
+		if (!process->threads_missing && (!process->leader_ended || process->n_threads > 0))
+			return false;
+		final = process->leader_ended;
+	}
+
+	if (final)
+		process->status = event->status;
+	return true;
+}
+
 static void apply_exit(struct process_table *table, struct process *process,
 		       const struct wire_proc_event *event, uint64_t ticks,
 		       struct process_change *ret)
@@ -349,24 +378,12 @@ static void apply_exit(struct process_table *table, struct process *process,
 		process->n_exits += ticks + 1 >= process->start_ticks;
 		return;
 	}
-
-	if (event->tid == process->pid) {
-		process->leader_ended = true;
-	} else {
-		struct process_thread *thread = thread_index_find(&table->threads, event->tid);
-
-		/* One that is not known may be the last one of a process found while it ended. */
-		if (thread && thread->process == process)
-			thread_index_remove(&table->threads, thread);
-		else if (!process->threads_missing &&
-			 (!process->leader_ended || process->n_threads > 0))
-			return;
-	}
+	if (!end_thread(table, process, event))
+		return;
 
 	process->n_exits++;
-	if (event->tid == process->pid || process->leader_ended)
-		process->status = event->status;
-	if (process->leader_ended && process->n_threads == 0)
+	if (process->leader_ended && process->n_late == 0 &&
+	    process->n_threads == process->n_doomed)
 		*ret = end(table, process);
 	else
 		*ret = (struct process_change){ .kind = PROCESS_THREAD_ENDED,

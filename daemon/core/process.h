@@ -11,7 +11,9 @@
  *
  * A process is its set of threads: it ends with the last one, with that
  * one's status; the leader's end before is provisional. An exec leaves one
- * thread, whose tid is the tgid from then on.
+ * thread, whose tid is the tgid from then on. The kernel tells the end of a
+ * thread only after those who wait for it can go on: those of the threads that
+ * an exec ended, the former leader's among them, may come after the exec.
  *
  * Events alone lead it; a scan of /proc adds what was there before, and
  * repairs after a loss (process-scan.h). Pure; who feeds it is feed.h.
@@ -71,6 +73,8 @@ struct process {
 	bool leader_ended;
 	bool threads_missing; /* some could not be entered or read: it may end too early here */
 	uint32_t n_threads; /* besides the leader */
+	uint32_t n_doomed; /* of these, ended by an exec, but for the one that may have executed */
+	uint32_t n_late; /* ends that are still to be told of those who were there at an exec */
 	uint32_t status; /* provisional, then final: as of waitpid(2) */
 	LIST_HEAD(, process_thread) threads;
 

@@ -67,6 +67,8 @@ static uint32_t new_id(struct model *model)
 		uint32_t id = (model->last_pid + n) % (MODEL_PIDS - 20) + 20;
 		bool used = at(model, id)->state != MODEL_NONE;
 
+		for (size_t i = 0; !used && i < model->n_late; i++)
+			used = model->late_events[i].tid == id;
 		/* a record says nothing of which process of that pid it is */
 		for (size_t i = model->n_records_read; !used && i < model->n_records; i++)
 			used = model->records[i].tid == id || model->records[i].tgid == id;
@@ -166,21 +168,38 @@ static void end_process(struct model *model, uint32_t pid, uint32_t status)
 			at(model, i)->parent = MODEL_INIT;
 }
 
-static void end_thread(struct model *model, uint32_t pid, size_t i, uint32_t status)
+void model_hurry(struct model *model)
+{
+	for (size_t i = 0; i < model->n_late; i++)
+		send(model, model->late_events[i]);
+	model->n_late = 0;
+}
+
+static void end_thread(struct model *model, uint32_t pid, size_t i, uint32_t status, bool late)
 {
 	struct model_process *process = at(model, pid);
 	uint32_t tid = process->tids[i], used = model_random(model, 1000);
+	const struct wire_proc_event event = {
+		.kind = WIRE_PROC_EXIT,
+		.tid = tid,
+		.tgid = pid,
+		.parent_tgid = process->parent,
+		.status = status,
+	};
 
 	assert(model->n_records < MODEL_QUEUE);
 	model->records[model->n_records++] =
 		(struct wire_taskstats){ .tid = tid, .tgid = pid, .user_us = used };
 	process->user_us += used;
 	process->tids[i] = process->tids[--process->n_tids];
-	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_EXIT,
-					      .tid = tid,
-					      .tgid = pid,
-					      .parent_tgid = process->parent,
-					      .status = status });
+	/* An end is not told before those of its threads. */
+	if (process->n_tids == 0)
+		model_hurry(model);
+	assert(model->n_late < MODEL_PIDS);
+	if (late)
+		model->late_events[model->n_late++] = event;
+	else
+		send(model, event);
 	if (process->n_tids == 0)
 		end_process(model, pid, status);
 }
@@ -199,7 +218,7 @@ static void end_some(struct model *model, uint32_t pid, bool all)
 
 	do
 		end_thread(model, pid, model_random(model, (uint32_t)process->n_tids),
-			   all || process->n_tids == 1 ? status : 0);
+			   all || process->n_tids == 1 ? status : 0, false);
 	while (all && process->n_tids > 0);
 }
 
@@ -210,7 +229,8 @@ static void exec(struct model *model, uint32_t pid)
 	uint32_t who = process->tids[model_random(model, (uint32_t)process->n_tids)];
 
 	while (process->n_tids > 1)
-		end_thread(model, pid, process->tids[0] == who ? 1 : 0, 0);
+		end_thread(model, pid, process->tids[0] == who ? 1 : 0, 0,
+			   model->late && model_random(model, 2) == 0);
 	process->tids[0] = pid;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_EXEC, .tid = pid, .tgid = pid });
 	if (process->member && process->uid == MODEL_USER)
@@ -252,6 +272,8 @@ void model_step(struct model *model)
 	uint32_t what = model_random(model, 100), pid;
 
 	model->now_ns += (1 + model_random(model, 3)) * MODEL_TICK_NS;
+	if (model->n_late > 0 && model_random(model, 4) == 0)
+		model_hurry(model);
 	pid = pick(model, what < 12 ? MODEL_ZOMBIE : MODEL_LIVES);
 	if (pid == 0)
 		return;

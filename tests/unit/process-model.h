@@ -68,6 +68,9 @@ struct model {
 	struct model_told told[MODEL_QUEUE];
 	size_t n_told;
 	bool losing; /* events are lost now */
+	bool late; /* ends of threads that an exec ended are told after it */
+	struct wire_proc_event late_events[MODEL_PIDS];
+	size_t n_late;
 	bool careful; /* none ends whose descendants only a scan could find */
 	uint64_t user_us; /* of all members that ended */
 	uint64_t user_forks; /* by processes of MODEL_USER, that were not lost */
@@ -84,6 +87,9 @@ void model_step(struct model *model);
 
 /** model_noise() - an event that changes nothing, after which a loss shows */
 void model_noise(struct model *model);
+
+/** model_hurry() - what is late is told now */
+void model_hurry(struct model *model);
 
 /** model_scan_one() - what a look at one pid shows; Return: false where there is none */
 bool model_scan_one(struct model *model, uint32_t pid, struct process_scan_entry *ret);

@@ -177,6 +177,8 @@ static void scan_some(struct world *w, size_t n_max)
 	if (!w->scanning || w->scan_read)
 		return;
 
+	/* Late, it would be the end of a process that the scan had seen alive. */
+	model_hurry(&w->model);
 	for (size_t n = 0; n < n_max && w->scan_pass < 2; n++) {
 		if (model_scan_one(&w->model, w->scan_pid, &entry))
 			assert_int_equal(feed_scan_add(w->feed, &entry), 0);
@@ -212,6 +214,7 @@ static void scan_apply(struct world *w)
 static void settle(struct world *w)
 {
 	w->model.losing = false;
+	model_hurry(&w->model);
 	model_noise(&w->model);
 	do {
 		scan_some(w, SIZE_MAX);
@@ -356,6 +359,7 @@ static void begin(struct world *w, uint64_t seed, bool lossy, bool careful)
 	w->forks_from = UINT64_MAX;
 	model_init(&w->model, seed);
 	w->model.careful = careful;
+	w->model.late = !lossy;
 	assert_int_equal(feed_new(&w->feed, &ops, w), 0);
 	assert_int_equal(group_new(&w->group, feed_groups(w->feed), &options, w), 0);
 	assert_int_equal(group_new(&w->roots, feed_groups(w->feed), &roots, w), 0);

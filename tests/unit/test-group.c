@@ -95,6 +95,55 @@ static void test_exec_of_thread(void **state)
 	fixture_deinit(&f);
 }
 
+/* By the leader, and by a thread: the ends of those that it ended are told in any order. */
+static void test_late_ends(void **state)
+{
+	static const uint32_t late[][4] = {
+		{ 11, 12, LEADER },	{ LEADER, 11, 12 },	{ 11, LEADER, 12 },
+		{ LEADER, 11, LEADER }, { 12, LEADER, LEADER },
+	};
+
+	for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
+		struct fixture f;
+
+		fixture_init(&f, &user_group);
+		hand_fork(&f, LEADER, 11, LEADER);
+		hand_fork(&f, LEADER, 12, LEADER);
+		hand_exec(&f, LEADER);
+		for (size_t k = 0; k < 3; k++) {
+			bool final = late[i][k] == LEADER && (k == 2 || i < 3);
+
+			assert_int_equal(f.n_events, 1);
+			hand_exit(&f, late[i][k], LEADER, final ? 0x700 : 0);
+		}
+		assert_int_equal(f.n_events, 2);
+		expect(&f, 1, GROUP_EXIT, LEADER, 1, 0x700);
+		assert_int_equal(f.n_empty, 1);
+		fixture_deinit(&f);
+	}
+}
+
+/* It executes once more, and makes threads, before the end of the former leader is told. */
+static void test_late_ends_of_two(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, &user_group);
+	hand_fork(&f, LEADER, 11, LEADER);
+	hand_exec(&f, LEADER);
+	hand_fork(&f, LEADER, 12, LEADER);
+	hand_exec(&f, LEADER);
+	hand_exit(&f, LEADER, LEADER, 0);
+	hand_fork(&f, LEADER, 13, LEADER);
+	hand_exit(&f, 12, LEADER, 0);
+	hand_exit(&f, LEADER, LEADER, 0x100);
+	assert_int_equal(f.n_events, 2);
+	hand_exit(&f, 13, LEADER, 0x200);
+	assert_int_equal(f.n_events, 3);
+	expect(&f, 2, GROUP_EXIT, LEADER, 1, 0x200);
+	fixture_deinit(&f);
+}
+
 static void test_setuid(void **state)
 {
 	const struct wire_taskstats records[] = {
@@ -374,6 +423,8 @@ int main(void)
 		cmocka_unit_test(test_double_fork),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_exec_of_thread),
+		cmocka_unit_test(test_late_ends),
+		cmocka_unit_test(test_late_ends_of_two),
 		cmocka_unit_test(test_setuid),
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_records_without_tgid),
