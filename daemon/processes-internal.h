@@ -183,3 +183,4 @@ void processes_fail_relays(struct processes *processes, const struct bus_refusal
 /* Policy. */
 extern const struct process_policy_ops processes_policy_ops;
 bool processes_identify(uint32_t pid, struct process_identity *ret, void *userdata);
+bool processes_read_uids(uint32_t pid, uint32_t ret[static 4], void *userdata);

@@ -16,6 +16,11 @@ bool processes_identify(uint32_t pid, struct process_identity *ret, void *userda
 	return process_read_identity(pid, &processes->identity, ret) == 0;
 }
 
+bool processes_read_uids(uint32_t pid, uint32_t ret[static 4], void *userdata)
+{
+	return process_read_uids(pid, ret) == 0;
+}
+
 /* One that has ended is nobody any more, or another by now. */
 static bool identify_culprit(struct processes *processes, const struct process_warning *warning,
 			     struct process_identity *ret)

@@ -228,6 +228,7 @@ static int add_parts(struct processes *processes, const struct connector_options
 		.relay = processes_relay_ops,
 		.policy = processes_policy_ops,
 		.identify = processes_identify,
+		.read_uids = processes_read_uids,
 	};
 
 	r = feed_new(&processes->feed, &processes->feed_ops, processes);

@@ -93,6 +93,23 @@ static void identify(struct feed *feed, const struct wire_proc_event *event,
 		process->rules = rules;
 }
 
+/* Whoever keeps another saved uid, or had it by now, may be root again at any time. */
+static void look_at_uids(struct feed *feed, struct process *process)
+{
+	uint32_t uids[4];
+
+	if (!feed->ops->read_uids || process->uid_split)
+		return;
+	if (!feed->ops->read_uids(process->pid, uids, feed->userdata)) {
+		process->uid_mixed = process->uid_saved = true;
+		return;
+	}
+
+	process->uid_saved = uids[2] != process->uid || uids[3] != process->uid;
+	process->uid_mixed =
+		process->uid_saved || uids[0] != process->uid || uids[1] != process->uid;
+}
+
 static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 		       struct process *process)
 {
@@ -108,8 +125,10 @@ static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 		/* It was somebody else's, whose threads are not known. */
 		process->threads_missing = true;
 	}
-	if (process && event->tid == event->tgid)
+	if (process && event->tid == event->tgid) {
+		look_at_uids(feed, process);
 		feed_set_relayed(feed, process, wanted);
+	}
 	identify(feed, event, process);
 }
 

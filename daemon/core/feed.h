@@ -63,6 +63,12 @@ struct feed_ops {
 	 * /proc/PID; strings live until the next call. False: it is gone.
 	 */
 	bool (*identify)(uint32_t pid, struct process_identity *ret, void *userdata);
+	/*
+	 * The real, effective, saved and filesystem uid of a process as of now. Asked where
+	 * the first two have met: events do not tell the others. NULL: nobody is asked, and
+	 * uids that differed are trusted after an exec alone. False: it is gone.
+	 */
+	bool (*read_uids)(uint32_t pid, uint32_t ret[static 4], void *userdata);
 };
 
 /* How the clocks stand to each other, as of now. */

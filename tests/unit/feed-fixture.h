@@ -26,6 +26,8 @@ struct fixture {
 	unsigned int n_ready, n_found, n_empty, n_lost, n_warnings, n_identified;
 	uint64_t lost;
 	const char *comm; /* of whoever is asked for; NULL: it is gone */
+	uint32_t saved_uid; /* likewise; all others are of USER */
+	bool uids_gone;
 };
 
 static void on_ready(struct group *group, bool found, void *userdata)
@@ -95,11 +97,21 @@ static bool on_identify(uint32_t pid, struct process_identity *ret, void *userda
 	return f->comm;
 }
 
+static bool on_read_uids(uint32_t pid, uint32_t ret[static 4], void *userdata)
+{
+	const struct fixture *f = userdata;
+
+	for (size_t i = 0; i < 4; i++)
+		ret[i] = i == 2 ? f->saved_uid : USER;
+	return !f->uids_gone;
+}
+
 static const struct feed_ops fixture_ops = {
 	.group = { on_ready, on_event, on_lost, on_empty },
 	.relay = { .check = on_check, .send = on_send, .now_ns = on_now, .ended = on_ended },
 	.policy = { on_warn },
 	.identify = on_identify,
+	.read_uids = on_read_uids,
 };
 
 static inline void turn(struct fixture *f)
@@ -131,7 +143,7 @@ static const struct process_scan_entry leader_entry = {
 
 static inline void fixture_init(struct fixture *f, const struct group_options *options)
 {
-	*f = (struct fixture){ .now_ns = 1000000000 };
+	*f = (struct fixture){ .now_ns = 1000000000, .saved_uid = USER };
 	assert_int_equal(feed_new(&f->feed, &fixture_ops, f), 0);
 	turn(f);
 	if (!options)

@@ -289,35 +289,6 @@ static void test_own_relay(void **state)
 	fixture_deinit(&f);
 }
 
-/* A setuid program that puts its user on and its privileges by: its own again after an exec. */
-static void test_saved_uid(void **state)
-{
-	const struct relay_options options = { .pid = 20, .signal = 40, .owner = USER };
-	const struct process_scan_entry entry = entry_of(20, 1, 60);
-	struct fixture f;
-	struct relay *relay;
-
-	fixture_init(&f, &user_group);
-	assert_int_equal(relay_add(feed_relays(f.feed), &options, NULL, &relay), 0);
-	scan(&f, &entry, 1);
-	hand_fork(&f, 20, 30, 30);
-	assert_int_equal(relay_sent(relay), 1);
-	hand_uid(&f, 30, 30, USER, 0);
-	hand_exec(&f, 30);
-	hand_fork(&f, 30, 31, 31);
-	hand_uid(&f, 30, 30, USER, USER);
-	hand_fork(&f, 30, 32, 32);
-	hand_fork(&f, 32, 33, 33);
-	assert_int_equal(relay_sent(relay), 1);
-	hand_exec(&f, 32);
-	hand_fork(&f, 32, 34, 34);
-	assert_int_equal(relay_sent(relay), 2);
-	hand_fork(&f, 30, 35, 35);
-	assert_int_equal(relay_sent(relay), 2);
-	relay_stop(relay);
-	fixture_deinit(&f);
-}
-
 /* More than one user may have: what is missed is told; another's have room still. */
 static void test_relayed_bound(void **state)
 {
@@ -476,7 +447,6 @@ int main(void)
 		cmocka_unit_test(test_rules_by_user),
 		cmocka_unit_test(test_own_relay),
 		cmocka_unit_test(test_sweep),
-		cmocka_unit_test(test_saved_uid),
 		cmocka_unit_test(test_relayed_bound),
 		cmocka_unit_test(test_threads_bound),
 		cmocka_unit_test(test_storm),
