@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/core/wire-fanotify.h"
+#include "daemon/core/wire-file.h"
 
 /* Type and length of a handle, before its bytes: struct file_handle of the kernel. */
 struct handle_header {
@@ -14,19 +15,8 @@ struct handle_header {
 	int32_t type;
 };
 
-/*
- * Types of handles that begin with the number of the inode (enum fid_type of
- * the kernel's exportfs.h, and XFS_FILEID_TYPE_64FLAG).
- */
-enum handle_type {
-	HANDLE_INO32 = 0x01, /* ext4, f2fs: with the generation */
-	HANDLE_INO32_PARENT = 0x02,
-	HANDLE_BTRFS = 0x4d, /* the object, then its subvolume */
-	HANDLE_BTRFS_PARENT = 0x4e,
-	HANDLE_INO64 = 0x81, /* xfs */
-	HANDLE_INO64_PARENT = 0x82,
-	HANDLE_INVALID = 0xff, /* the superblock as a whole */
-};
+/* FILEID_INVALID of the kernel's exportfs.h: the superblock as a whole. */
+#define HANDLE_INVALID 0xff
 
 /* Records of one event. */
 struct records {
@@ -36,28 +26,13 @@ struct records {
 
 static void decode_inode(struct fanotify_error *error)
 {
-	uint32_t narrow;
+	const struct handle_view handle = {
+		.type = error->handle_type,
+		.n = error->n_handle,
+		.bytes = error->handle,
+	};
 
-	switch (error->handle_type) {
-	case HANDLE_INO32:
-	case HANDLE_INO32_PARENT:
-		/* number and generation: what is longer is another form */
-		if (error->n_handle != (error->handle_type == HANDLE_INO32 ? 8 : 16))
-			return;
-		memcpy(&narrow, error->handle, sizeof(narrow));
-		error->inode = narrow;
-		break;
-	case HANDLE_BTRFS:
-	case HANDLE_BTRFS_PARENT:
-	case HANDLE_INO64:
-	case HANDLE_INO64_PARENT:
-		if (error->n_handle < sizeof(error->inode))
-			return;
-		memcpy(&error->inode, error->handle, sizeof(error->inode));
-		break;
-	default:
-		return;
-	}
+	error->inode = handle_inode(&handle);
 	error->has_inode = error->inode != 0;
 }
 

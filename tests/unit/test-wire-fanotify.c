@@ -141,14 +141,15 @@ static void test_superblock(void **state)
 
 static void test_handles(void **state)
 {
-	static const uint8_t bytes[20] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	static const uint8_t bytes[20] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 };
 	const struct {
 		int type;
 		uint32_t n;
 		uint64_t inode; /* 0: not told */
 	} cases[] = {
 		{ 0x01, 8, 0x04030201 },
-		{ 0x01, 12, 0 }, /* tmpfs: three words of another meaning */
+		{ 0x01, 12, 0x0c0b0a0908070605 }, /* tmpfs: the generation comes first */
+		{ 0x01, 20, 0 },
 		{ 0x02, 16, 0x04030201 },
 		{ 0x81, 12, 0x0807060504030201 },
 		{ 0x81, 4, 0 },
