@@ -155,13 +155,16 @@ static int on_pong(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
 	const char *sender = sd_bus_message_get_sender(answer);
+	uint64_t covers = peer->ping_covers;
 
 	peer->ping = sd_bus_slot_unref(peer->ping);
-
-	/* Whatever it says; but the bus may have spoken in its place. */
-	if (sender && strcmp(sender, peer->name) == 0)
-		peer->unproven -= peer->ping_covers;
 	peer->ping_covers = 0;
+
+	/* Whatever it says; but the bus may have spoken in its place: asked again by who has more for it. */
+	if (!sender || strcmp(sender, peer->name) != 0)
+		return 0;
+
+	peer->unproven -= covers;
 	tell_room(peer->peers->bus);
 	return 0;
 }

@@ -350,12 +350,32 @@ enum pump_verdict peers_incoming(struct peers *peers, struct pump_message *messa
 	return peer_incoming(peer, message);
 }
 
+/* A ping that the bus answered is made good: nothing else is sent to who has no room. */
+static void peers_ping_uid(const struct peers *peers, uid_t uid)
+{
+	for (size_t i = 0; i < peers->n; i++) {
+		struct peer *peer = peers->items[i];
+
+		if (peer->knowledge == PEER_KNOWN && peer->uid == uid && peer->unproven > 0)
+			peer_ping(peer);
+	}
+}
+
 bool peers_may_tell(const struct peers *peers, const char *name)
 {
-	const struct peer *peer = peers_find(peers, name);
+	struct peer *peer = peers_find(peers, name);
 
-	return peer && peer->knowledge == PEER_KNOWN && peer->unproven <= PEER_TOLD_MAX &&
-	       (peer->uid == 0 || peers_unproven(peers, peer->uid) <= PEER_UNPROVEN_MAX);
+	if (!peer || peer->knowledge != PEER_KNOWN)
+		return false;
+	if (peer->unproven > PEER_TOLD_MAX) {
+		peer_ping(peer);
+		return false;
+	}
+	if (peer->uid != 0 && peers_unproven(peers, peer->uid) > PEER_UNPROVEN_MAX) {
+		peers_ping_uid(peers, peer->uid);
+		return false;
+	}
+	return true;
 }
 
 static void peer_charge(struct peer *peer, size_t n, size_t ping_at)

@@ -79,7 +79,7 @@ void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t
 /** peers_find_uid() - Return: true with the uid of a known peer */
 bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret);
 
-/** peers_may_tell() - it has read enough of what it was sent for a further signal to it alone */
+/** peers_may_tell() - it has read enough of what it was sent for a further signal to it alone; else it is asked */
 bool peers_may_tell(const struct peers *peers, const char *name);
 
 /** peers_told() - such a signal was sent, of @n bytes; charged at once, since it is seen only later */
