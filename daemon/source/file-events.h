@@ -68,7 +68,7 @@ DEFINE_FREEP(file_events_member, file_events_member_free)
 
 struct file_events_mark {
 	const struct mount *mount; /* to reach it by */
-	const char *btrfs_source; /* NULL: no btrfs */
+	bool btrfs;
 	enum pool_lane lane;
 	uint64_t lane_key;
 	uid_t owner_uid;

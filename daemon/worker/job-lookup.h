@@ -5,11 +5,16 @@
  * Questions about a mounted filesystem
  *
  * JOB_LOOKUP: a batch of questions by file handle, all on one mount that is
- * opened once, compared and closed at once. No question raises an event on a
- * mark: only O_PATH descriptors, faccessat2() and name_to_handle_at().
+ * opened, compared, and closed within about a millisecond; a long batch opens it
+ * several times. No question raises an event on a mark: only O_PATH
+ * descriptors, faccessat2() and name_to_handle_at(). (Opening the root of
+ * the mount raises OPEN and CLOSE_NOWRITE there, by a process of the daemon.)
  *
  *	LOOKUP_CHAIN	where a directory is: itself, its parent and so on up to the
- *			root of the filesystem, each with handle and name
+ *			root of the mount, each with handle and name. A directory that is
+ *			not below what the mount shows is answered -EXDEV: ask by another mount
+ *			of the superblock, best by one whose root is "/". On btrfs it is looked
+ *			for from the top level instead, and the chain ends there.
  *	LOOKUP_ACCESS	may that user read (list) and search the directory, or read the file?
  *			asked as the user: fsuid, fsgid, groups, no effective capability
  *	LOOKUP_ENTRY	is there such a name in that directory now, and what is it?
@@ -24,7 +29,11 @@
 
 #define LOOKUP_QUESTIONS_MAX 256
 #define LOOKUP_CREDENTIALS_MAX 64
+#define LOOKUP_GROUPS_MAX 1024
 #define LOOKUP_DEPTH_MAX 256 /* deeper: -ELOOP */
+#define LOOKUP_LINKS_MAX 16384 /* different ones in one reply; what does not fit: -ENOBUFS */
+#define LOOKUP_NAME_MAX 255
+#define LOOKUP_REPLY_MAX (8U << 20)
 
 enum lookup_kind {
 	LOOKUP_CHAIN,
@@ -50,6 +59,7 @@ struct lookup_request {
 	const char *where; /* mount point, bytes */
 	uint64_t mount_id;
 	bool mount_id_is_unique;
+	bool btrfs;
 	const struct lookup_credential *credentials;
 	size_t n_credentials;
 	const struct lookup_question *questions;
@@ -64,13 +74,17 @@ struct lookup_link { /* one of a chain */
 
 /* One for each question, in their order. */
 struct lookup_answer {
-	/* 0; -ESTALE: no such inode any more; -ENOENT: no such name; else negative errno */
+	/*
+	 * 0; -ESTALE: no such inode any more; -ENOENT: no such name; -EXDEV as
+	 * above; -ENAMETOOLONG: its path is longer than PATH_MAX; -ENOTDIR; else
+	 * another negative errno
+	 */
 	int error;
 	bool may_read, may_search; /* LOOKUP_ACCESS; of a file: may_search is false */
 	bool is_directory; /* LOOKUP_ENTRY and LOOKUP_ACCESS */
 	struct handle_view target; /* LOOKUP_ENTRY */
 	uint64_t inode; /* LOOKUP_ENTRY */
-	const struct lookup_link *links; /* LOOKUP_CHAIN: itself first */
+	const struct lookup_link *links; /* LOOKUP_CHAIN: itself first; with ->error none */
 	size_t n_links;
 };
 
@@ -83,7 +97,7 @@ struct lookup_reply {
 	struct lookup_link *links; /* all of them; what answers point to */
 };
 
-/** lookup_request_encode() - Return: 0, -E2BIG (past a bound above) or -ENOMEM */
+/** lookup_request_encode() - Return: 0, -E2BIG (past a bound above), -EINVAL (a name with '/' or NUL) or -ENOMEM */
 int lookup_request_encode(const struct lookup_request *request, void **ret, size_t *ret_n);
 
 /**

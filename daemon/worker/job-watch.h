@@ -28,6 +28,7 @@ struct watch_find_request {
 	const char *where;
 	uint64_t mount_id;
 	bool mount_id_is_unique;
+	bool btrfs;
 	uint64_t inode;
 	uint64_t subvolume; /* btrfs: its tree; 0: that of the mount */
 };
@@ -64,8 +65,8 @@ struct watch_mark_request {
 	 */
 	struct handle_view handle;
 	bool remove; /* of the inode: take ->mask away */
-	uint64_t mask; /* FAN_... */
-	const char *btrfs_source; /* a device of it; NULL: no btrfs */
+	uint64_t mask; /* FAN_...; of a file, what only directories can have is left out */
+	bool btrfs;
 };
 
 struct watch_mark_reply {
