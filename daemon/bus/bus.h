@@ -18,6 +18,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/bus/bus-process.h"
+#include "daemon/bus/bus-watch.h"
 #include "daemon/core/cleanup.h"
 #include "daemon/core/event.h"
 #include "daemon/core/filesystem.h"
@@ -88,6 +89,9 @@ struct bus_ops {
 	/* Processes: bus-process.h; NULL: NotSupported. Called with ->process_userdata(). */
 	const struct bus_process_ops *process;
 	void *(*process_userdata)(void *userdata);
+	/* Watches: bus-watch.h; likewise. */
+	const struct bus_watch_ops *watch;
+	void *(*watch_userdata)(void *userdata);
 
 	/* Name owned (true), or the bus is lost (false; a reconnect is under way). */
 	void (*connected)(bool connected, void *userdata);
