@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -87,8 +86,9 @@ int netlink_send(struct netlink *netlink, const void *datagram, size_t n_datagra
 	return mnl_socket_sendto(netlink->socket, datagram, n_datagram) < 0 ? -errno : 0;
 }
 
-static bool sender_is_kernel(struct msghdr *message, const struct sockaddr_nl *sender)
+bool netlink_is_from_kernel(const struct msghdr *message)
 {
+	const struct sockaddr_nl *sender = message->msg_name;
 	struct cmsghdr *control;
 	struct ucred credentials;
 
@@ -96,7 +96,8 @@ static bool sender_is_kernel(struct msghdr *message, const struct sockaddr_nl *s
 	    sender->nl_pid != 0)
 		return false;
 
-	for (control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+	for (control = CMSG_FIRSTHDR(message); control;
+	     control = CMSG_NXTHDR((struct msghdr *)message, control)) {
 		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_CREDENTIALS ||
 		    control->cmsg_len != CMSG_LEN(sizeof(credentials)))
 			continue;
@@ -140,7 +141,7 @@ int netlink_receive(struct netlink *netlink, void *buffer, size_t n_buffer, size
 		return NETLINK_OVERRUN;
 	if (n < 0)
 		return -errno;
-	if (!sender_is_kernel(&message, &sender))
+	if (!netlink_is_from_kernel(&message))
 		return NETLINK_FOREIGN;
 	if (message.msg_flags & MSG_TRUNC)
 		return NETLINK_TRUNCATED;

@@ -10,8 +10,10 @@
  * in a datagram is decoded elsewhere. Never blocks.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "daemon/core/cleanup.h"
 
@@ -52,3 +54,6 @@ enum netlink_outcome {
  * Return: 0 with @ret_n, an outcome, or a negative errno.
  */
 int netlink_receive(struct netlink *netlink, void *buffer, size_t n_buffer, size_t *ret_n);
+
+/** netlink_is_from_kernel() - what recvmsg(2) told of the sender, with a struct sockaddr_nl and credentials */
+bool netlink_is_from_kernel(const struct msghdr *message);

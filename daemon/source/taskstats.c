@@ -12,19 +12,26 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/source/netlink-batch.h"
+#include "daemon/source/netlink.h"
 #include "daemon/source/sysfs.h"
 #include "daemon/source/taskstats.h"
 
 /* All that there may ever be: one that comes later needs no asking then. */
 #define CPUS "/sys/devices/system/cpu/possible"
 
-/* Two records of about 450 bytes each with their attributes. */
-#define DATAGRAM_MAX 8192
+/* Two records of about 600 bytes each with their attributes. */
+#define DATAGRAM_MAX 4096
+
+/* Taken by one call. */
+#define DATAGRAMS 64
 
 struct taskstats_source {
 	uint32_t n_buffer;
 	struct nl_sock *socket; /* NULL: stopped */
+	struct netlink_batch *datagrams; /* likewise */
 	int family;
+	size_t n_taken, at; /* of ->datagrams, and which is next */
 	struct taskstats_statistics statistics;
 };
 
@@ -97,7 +104,18 @@ static int taskstats_set_up(struct taskstats_source *taskstats)
 	if (r < 0)
 		return error_of(r);
 
+	/* As netlink_batch_receive() wants it. */
+	if (nl_socket_set_passcred(taskstats->socket, 1) < 0)
+		return -EIO;
 	return nl_socket_set_nonblocking(taskstats->socket) < 0 ? -EIO : 0;
+}
+
+static void taskstats_close(struct taskstats_source *taskstats)
+{
+	nl_socket_free(taskstats->socket);
+	taskstats->socket = NULL;
+	taskstats->datagrams = netlink_batch_free(taskstats->datagrams);
+	taskstats->n_taken = taskstats->at = 0;
 }
 
 int taskstats_new(struct taskstats_source **ret, uint32_t buffer)
@@ -127,11 +145,11 @@ int taskstats_start(struct taskstats_source *taskstats)
 	taskstats->socket = nl_socket_alloc();
 	if (!taskstats->socket)
 		return -ENOMEM;
-	r = taskstats_set_up(taskstats);
-	if (r < 0) {
-		nl_socket_free(taskstats->socket);
-		taskstats->socket = NULL;
-	}
+	r = netlink_batch_new(&taskstats->datagrams, DATAGRAMS, DATAGRAM_MAX);
+	if (r >= 0)
+		r = taskstats_set_up(taskstats);
+	if (r < 0)
+		taskstats_close(taskstats);
 	return r;
 }
 
@@ -144,8 +162,7 @@ void taskstats_stop(struct taskstats_source *taskstats)
 
 	/* Without it the kernel finds out by sending in vain. */
 	(void)send_cpus(taskstats, TASKSTATS_CMD_ATTR_DEREGISTER_CPUMASK);
-	nl_socket_free(taskstats->socket);
-	taskstats->socket = NULL;
+	taskstats_close(taskstats);
 }
 
 bool taskstats_is_started(const struct taskstats_source *taskstats)
@@ -165,21 +182,21 @@ struct taskstats_source *taskstats_free(struct taskstats_source *taskstats)
 	return NULL;
 }
 
-/* One datagram is one message of the kernel's. Return: 1 with @ret, or 0. */
-static int taskstats_decode(struct taskstats_source *taskstats, const uint8_t *data, size_t n_data,
-			    struct wire_taskstats *ret)
+/* One datagram is one message of the kernel's. Return: whether it has a record. */
+static bool taskstats_decode(struct taskstats_source *taskstats, const uint8_t *data, size_t n_data,
+			     struct wire_taskstats *ret)
 {
 	struct nlmsghdr header;
 	int r;
 
 	if (n_data < sizeof(header))
-		return 0;
+		return false;
 	memcpy(&header, data, sizeof(header));
 	if (header.nlmsg_type != taskstats->family)
-		return 0;
+		return false;
 	if (header.nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN || header.nlmsg_len > n_data) {
 		taskstats->statistics.malformed++;
-		return 0;
+		return false;
 	}
 
 	r = wire_taskstats_decode(data + NLMSG_HDRLEN + GENL_HDRLEN,
@@ -189,48 +206,69 @@ static int taskstats_decode(struct taskstats_source *taskstats, const uint8_t *d
 	return r > 0;
 }
 
+/* The next one of those that were taken. Return: whether it has a record. */
+static bool taskstats_take(struct taskstats_source *taskstats, struct wire_taskstats *ret,
+			   bool *ret_lost)
+{
+	const void *data;
+	size_t n_data;
+	int r;
+
+	r = netlink_batch_get(taskstats->datagrams, taskstats->at++, &data, &n_data);
+	if (r == 0)
+		return taskstats_decode(taskstats, data, n_data, ret);
+	if (r == NETLINK_FOREIGN) {
+		taskstats->statistics.foreign++;
+	} else {
+		taskstats->statistics.malformed++;
+		*ret_lost = true;
+	}
+	return false;
+}
+
+/* Return: 0 with at least one to take, NETLINK_EMPTY, or a negative errno. */
+static int taskstats_receive(struct taskstats_source *taskstats, bool *ret_lost)
+{
+	size_t n;
+	int r;
+
+	/* By hand: libnl cannot tell an overrun from no memory. */
+	for (;;) {
+		r = netlink_batch_receive(taskstats->datagrams, nl_socket_get_fd(taskstats->socket),
+					  &n);
+		if (r != NETLINK_OVERRUN)
+			break;
+		taskstats->statistics.overruns++;
+		*ret_lost = true;
+	}
+	if (r != 0)
+		return r;
+
+	taskstats->n_taken = n;
+	taskstats->at = 0;
+	return 0;
+}
+
 int taskstats_read(struct taskstats_source *taskstats, struct wire_taskstats *ret, size_t n_max,
 		   bool *ret_lost)
 {
 	size_t n = 0;
+	int r = 0;
 
 	assert(taskstats && taskstats->socket);
 	assert(ret && n_max > 0);
 	assert(ret_lost);
 
 	while (n < n_max) {
-		uint8_t data[DATAGRAM_MAX];
-		struct sockaddr_nl sender = {};
-		socklen_t n_sender = sizeof(sender);
-		ssize_t n_data;
-
-		/* By hand: libnl cannot tell an overrun from no memory. */
-		n_data = recvfrom(nl_socket_get_fd(taskstats->socket), data, sizeof(data),
-				  MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &n_sender);
-		if (n_data < 0 && errno == EINTR)
-			continue;
-		if (n_data < 0 && errno == ENOBUFS) {
-			taskstats->statistics.overruns++;
-			*ret_lost = true;
-			continue;
-		}
-		if (n_data < 0 && errno == EAGAIN)
+		if (taskstats->at == taskstats->n_taken)
+			r = taskstats_receive(taskstats, ret_lost);
+		if (r != 0)
 			break;
-		if (n_data < 0)
-			return -errno;
-
-		if (n_sender != sizeof(sender) || sender.nl_pid != 0) {
-			taskstats->statistics.foreign++;
-		} else if ((size_t)n_data > sizeof(data)) {
-			taskstats->statistics.malformed++;
-			*ret_lost = true;
-		} else if (taskstats_decode(taskstats, data, (size_t)n_data, &ret[n])) {
-			n++;
-		}
+		n += taskstats_take(taskstats, &ret[n], ret_lost);
 	}
 
 	taskstats->statistics.records += n;
-	return (int)n;
+	return r < 0 && n == 0 ? r : (int)n;
 }
 
 void taskstats_statistics(const struct taskstats_source *taskstats,

@@ -16,13 +16,15 @@
 #include <cmocka.h>
 
 #include "daemon/core/cleanup.h"
+#include "daemon/source/netlink-batch.h"
 #include "daemon/source/netlink.h"
 
 #define UEVENT_FILE "/sys/devices/virtual/mem/null/uevent"
 #define KERNEL_GROUP 1
 #define PATIENCE_MS 10000
+#define NULL_CHANGES "change@/devices/virtual/mem/null"
 
-/* The kernel says "change@/devices/virtual/mem/null" for it. */
+/* The kernel says NULL_CHANGES for it. */
 static void provoke(void)
 {
 	_cleanup_close_ int fd = open(UEVENT_FILE, O_WRONLY | O_CLOEXEC);
@@ -53,7 +55,7 @@ static void expect_null(struct netlink *netlink)
 		}
 		assert_int_equal(r, 0);
 		buffer[n] = '\0';
-		if (strcmp(buffer, "change@/devices/virtual/mem/null") == 0)
+		if (strcmp(buffer, NULL_CHANGES) == 0)
 			return;
 	}
 }
@@ -79,12 +81,25 @@ static void test_kernel(void **state)
 	assert_int_equal(n, 12345);
 }
 
+static void forge(const struct netlink *netlink)
+{
+	static const char forged[] = "change@/devices/virtual/block/loop0\0ACTION=change";
+	const struct sockaddr_nl to = {
+		.nl_family = AF_NETLINK,
+		.nl_pid = netlink_port(netlink),
+	};
+	_cleanup_close_ int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+
+	assert_return_code(fd, errno);
+	assert_int_equal(sendto(fd, forged, sizeof(forged), 0, (const struct sockaddr *)&to,
+				sizeof(to)),
+			 sizeof(forged));
+}
+
 static void test_foreign(void **state)
 {
 	_cleanup_(netlink_freep) struct netlink *netlink = NULL;
-	static const char forged[] = "change@/devices/virtual/block/loop0\0ACTION=change";
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
 	char buffer[8192];
 	size_t n;
 	int r;
@@ -92,12 +107,7 @@ static void test_foreign(void **state)
 	assert_return_code(netlink_new(&netlink, NETLINK_KOBJECT_UEVENT, 0, 1 << 20), 0);
 	assert_int_equal(netlink_receive(netlink, buffer, sizeof(buffer), &n), NETLINK_EMPTY);
 
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
-	assert_return_code(fd, errno);
-	to.nl_pid = netlink_port(netlink);
-	assert_int_equal(sendto(fd, forged, sizeof(forged), 0, (struct sockaddr *)&to, sizeof(to)),
-			 sizeof(forged));
-
+	forge(netlink);
 	r = netlink_receive(netlink, buffer, sizeof(buffer), &n);
 	assert_int_equal(r, NETLINK_FOREIGN);
 	assert_int_equal(netlink_receive(netlink, buffer, sizeof(buffer), &n), NETLINK_EMPTY);
@@ -126,6 +136,106 @@ static void test_overrun(void **state)
 	expect_null(netlink);
 }
 
+struct taken {
+	unsigned int null, foreign, truncated, overruns, most; /* the most by one call */
+};
+
+/* Adds to @taken what waits. */
+static void take(const struct netlink *netlink, struct netlink_batch *batch, struct taken *taken)
+{
+	size_t n = 12345;
+	int r;
+
+	while ((r = netlink_batch_receive(batch, netlink_fd(netlink), &n)) != NETLINK_EMPTY) {
+		taken->overruns += r == NETLINK_OVERRUN;
+		if (r == NETLINK_OVERRUN)
+			continue;
+		assert_int_equal(r, 0);
+		taken->most = n > taken->most ? (unsigned int)n : taken->most;
+		for (size_t i = 0; i < n; i++) {
+			const void *data = NULL;
+			size_t n_data = 0;
+
+			r = netlink_batch_get(batch, i, &data, &n_data);
+			taken->foreign += r == NETLINK_FOREIGN;
+			taken->truncated += r == NETLINK_TRUNCATED;
+			taken->null += r == 0 && n_data >= sizeof(NULL_CHANGES) &&
+				       memcmp(data, NULL_CHANGES, sizeof(NULL_CHANGES)) == 0;
+		}
+	}
+}
+
+static void take_until(const struct netlink *netlink, struct netlink_batch *batch,
+		       struct taken *taken, unsigned int n_null)
+{
+	for (;;) {
+		take(netlink, batch, taken);
+		if (taken->null >= n_null)
+			break;
+		wait_readable(netlink);
+	}
+}
+
+/* Foreign ones between the kernel's, and again in the same places. */
+static void test_batch(void **state)
+{
+	_cleanup_(netlink_freep) struct netlink *netlink = NULL;
+	_cleanup_(netlink_batch_freep) struct netlink_batch *batch = NULL, *narrow = NULL;
+	struct taken taken = {}, cut = {};
+
+	assert_return_code(netlink_new(&netlink, NETLINK_KOBJECT_UEVENT, KERNEL_GROUP, 1 << 20), 0);
+	assert_return_code(netlink_batch_new(&batch, 4, 8192), 0);
+	for (unsigned int round = 1; round <= 3; round++) {
+		for (unsigned int i = 0; i < 5; i++) {
+			provoke();
+			forge(netlink);
+		}
+		take_until(netlink, batch, &taken, 5 * round);
+	}
+	assert_int_equal(taken.null, 15);
+	assert_int_equal(taken.foreign, 15);
+	assert_int_equal(taken.truncated, 0);
+	assert_int_equal(taken.overruns, 0);
+	assert_in_range(taken.most, 2, 4);
+
+	assert_return_code(netlink_batch_new(&narrow, 4, 16), 0);
+	provoke();
+	wait_readable(netlink);
+	take(netlink, narrow, &cut);
+	assert_true(cut.truncated >= 1);
+	assert_int_equal(cut.null, 0);
+	assert_null(netlink_batch_free(NULL));
+}
+
+/* However many were taken before by the same call, an overrun is told. */
+static void test_batch_overrun(void **state)
+{
+	_cleanup_(netlink_freep) struct netlink *netlink = NULL;
+	_cleanup_(netlink_batch_freep) struct netlink_batch *batch = NULL;
+	struct taken taken = {};
+
+	assert_return_code(netlink_new(&netlink, NETLINK_KOBJECT_UEVENT, KERNEL_GROUP, 4096), 0);
+	assert_return_code(netlink_batch_new(&batch, 64, 8192), 0);
+	for (unsigned int i = 0; i < 200; i++)
+		provoke();
+	take(netlink, batch, &taken);
+	assert_true(taken.overruns >= 1);
+	assert_true(taken.null < 200);
+
+	provoke();
+	take_until(netlink, batch, &taken, taken.null + 1);
+}
+
+static void test_batch_failed(void **state)
+{
+	_cleanup_(netlink_batch_freep) struct netlink_batch *batch = NULL;
+	size_t n = 12345;
+
+	assert_return_code(netlink_batch_new(&batch, 4, 16), 0);
+	assert_int_equal(netlink_batch_receive(batch, -1, &n), -EBADF);
+	assert_int_equal(n, 12345);
+}
+
 static void test_refused(void **state)
 {
 	struct netlink *netlink = (struct netlink *)state;
@@ -138,9 +248,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kernel),
-		cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_overrun),
+		cmocka_unit_test(test_kernel),	      cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_overrun),	      cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_batch_overrun), cmocka_unit_test(test_batch_failed),
 		cmocka_unit_test(test_refused),
 	};
 
