@@ -8,7 +8,7 @@
  * Lengths are checked by own arithmetic; all that is given back lies in the
  * buffer. Pure: a handle is bytes, what it names is asked elsewhere.
  *
- * What comes, as measured on Linux 6.18 (and asserted by tests/io/test-io-file-events.c);
+ * What comes, as measured on Linux 6.18 (and asserted by tests/io/test-file-events.c);
  * ext4, xfs, btrfs and tmpfs tell the same. A handle is byte-equal to what
  * name_to_handle_at() gives for the same inode, on btrfs in every subvolume and
  * through every mount, too. "-": none.

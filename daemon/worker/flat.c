@@ -48,6 +48,13 @@ void flat_put_u32(struct flat_writer *writer, uint32_t value)
 	put(writer, &value, sizeof(value));
 }
 
+void flat_put_u64(struct flat_writer *writer, uint64_t value)
+{
+	assert(writer);
+
+	put(writer, &value, sizeof(value));
+}
+
 void flat_put_bytes(struct flat_writer *writer, const void *bytes, size_t n)
 {
 	assert(writer);
@@ -62,6 +69,13 @@ void flat_put_bytes(struct flat_writer *writer, const void *bytes, size_t n)
 	}
 
 	flat_put_u32(writer, (uint32_t)n);
+	put(writer, bytes, n);
+}
+
+void flat_put_raw(struct flat_writer *writer, const void *bytes, size_t n)
+{
+	assert(writer);
+
 	put(writer, bytes, n);
 }
 
@@ -103,6 +117,21 @@ uint32_t flat_get_u32(struct flat_reader *reader)
 {
 	const uint8_t *p;
 	uint32_t value;
+
+	assert(reader);
+
+	p = get(reader, sizeof(value));
+	if (!p)
+		return 0;
+
+	memcpy(&value, p, sizeof(value));
+	return value;
+}
+
+uint64_t flat_get_u64(struct flat_reader *reader)
+{
+	const uint8_t *p;
+	uint64_t value;
 
 	assert(reader);
 

@@ -28,7 +28,9 @@ struct flat_writer {
 
 void flat_writer_deinit(struct flat_writer *writer);
 void flat_put_u32(struct flat_writer *writer, uint32_t value);
+void flat_put_u64(struct flat_writer *writer, uint64_t value);
 void flat_put_bytes(struct flat_writer *writer, const void *bytes, size_t n); /* NULL: FLAT_NULL */
+void flat_put_raw(struct flat_writer *writer, const void *bytes, size_t n); /* without a length */
 void flat_put_string(struct flat_writer *writer, const char *text); /* without its NUL */
 
 /** flat_writer_finish() - hand the buffer over, to be freed; Return: 0 or -ENOMEM */
@@ -41,6 +43,7 @@ struct flat_reader {
 };
 
 uint32_t flat_get_u32(struct flat_reader *reader);
+uint64_t flat_get_u64(struct flat_reader *reader);
 
 /**
  * flat_get_bytes() - a string as a view

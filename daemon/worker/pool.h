@@ -75,6 +75,7 @@ enum job_kind {
 	JOB_STATE_RESERVE,
 	JOB_LOCATE,
 	JOB_USERS,
+	JOB_LOOKUP, /* job-lookup.h */
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */

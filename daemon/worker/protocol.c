@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/worker/job-lookup.h"
 #include "daemon/worker/protocol.h"
 
 /* Mount points may be deeper than PATH_MAX, but then no path reaches them. */
@@ -58,6 +59,8 @@ size_t job_reply_max(uint32_t kind)
 		return 64U << 10;
 	case JOB_DEVICES:
 		return 4U << 20;
+	case JOB_LOOKUP:
+		return LOOKUP_REPLY_MAX;
 	case JOB_CONFIG:
 	case JOB_STATE_LOAD:
 		return 64U << 20;

@@ -12,6 +12,7 @@
 #include "daemon/worker/conffile.h"
 #include "daemon/worker/devices.h"
 #include "daemon/worker/job-locate.h"
+#include "daemon/worker/job-lookup.h"
 #include "daemon/worker/job-writers.h"
 #include "daemon/worker/protocol.h"
 #include "daemon/worker/state.h"
@@ -140,6 +141,8 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return conffile_job(payload, n, ret_reply, ret_n);
 	case JOB_DEVICES:
 		return devices_job(payload, n, ret_reply, ret_n);
+	case JOB_LOOKUP:
+		return lookup_job(payload, n, ret_reply, ret_n);
 	case JOB_USERS:
 		return users_job(payload, n, ret_reply, ret_n);
 	case JOB_STATE_LOAD:
