@@ -25,7 +25,7 @@
 #define RUNTIME_LINE_MAX (2 * REQUEST_LINE_MAX)
 
 /* What a request makes of one filesystem: worked out for all before any is carried out. */
-struct change {
+struct runtime_change {
 	struct monitor *monitor;
 	uint32_t events;
 	bool has_levels; /* replaces the thresholds, else they stay */
@@ -84,7 +84,7 @@ static struct monitor *runtime_find(struct manager *manager, const char *where)
 }
 
 /* The first level warns; where there are several the last, the lowest, is critical. */
-static void change_specs(const struct change *change,
+static void change_specs(const struct runtime_change *change,
 			 struct threshold_spec specs[static THRESHOLDS_MAX])
 {
 	for (size_t i = 0; i < change->n_levels; i++) {
@@ -100,7 +100,7 @@ static void change_specs(const struct change *change,
 	}
 }
 
-static void change_remove(struct change *change, const struct request *request)
+static void change_remove(struct runtime_change *change, const struct request *request)
 {
 	bool all = !request->generic && !request->has_thresholds && !request->events;
 	uint32_t gone = request->events;
@@ -115,7 +115,7 @@ static void change_remove(struct change *change, const struct request *request)
 	change->events &= ~gone;
 }
 
-static void change_set(struct change *change, const struct request *request)
+static void change_set(struct runtime_change *change, const struct request *request)
 {
 	change->events = request->events;
 	if (request->generic)
@@ -132,10 +132,10 @@ static void change_set(struct change *change, const struct request *request)
 	change->n_levels = request->n_levels;
 }
 
-static struct change *change_find(struct change *changes, size_t *n_changes,
-				  struct monitor *monitor)
+static struct runtime_change *change_find(struct runtime_change *changes, size_t *n_changes,
+					  struct monitor *monitor)
 {
-	struct change *change;
+	struct runtime_change *change;
 
 	for (size_t i = 0; i < *n_changes; i++)
 		if (changes[i].monitor == monitor)
@@ -165,7 +165,7 @@ static int runtime_check(const struct monitor *monitor, const struct request *re
 }
 
 static int runtime_plan(struct manager *manager, const struct request_list *list,
-			struct change *changes, size_t *ret_n, struct bus_refusal *refusal)
+			struct runtime_change *changes, size_t *ret_n, struct bus_refusal *refusal)
 {
 	size_t n = 0;
 
@@ -173,7 +173,7 @@ static int runtime_plan(struct manager *manager, const struct request_list *list
 		const struct request *request = &list->items[i];
 		_cleanup_free_ char *where = NULL;
 		struct monitor *monitor;
-		struct change *change;
+		struct runtime_change *change;
 
 		if (request->kind == REQUEST_REMOVE_ALL)
 			continue;
@@ -221,7 +221,7 @@ static int runtime_remove_all(struct manager *manager, struct bus_refusal *refus
 static int runtime_apply(struct manager *manager, const struct request_list *list,
 			 struct bus_refusal *refusal)
 {
-	_cleanup_free_ struct change *changes = NULL;
+	_cleanup_free_ struct runtime_change *changes = NULL;
 	size_t n;
 
 	if (list->n_items == 0 || list->items[0].kind == REQUEST_REMOVE_ALL)
