@@ -13,7 +13,7 @@
 /* How long changes wait where the bus does not take enough. */
 #define RETRY_US (1000 * 1000)
 
-struct change {
+struct announcement {
 	struct fs_key key;
 	unsigned int properties; /* 0: only for the spacing */
 	uint64_t next_us;
@@ -22,7 +22,7 @@ struct change {
 struct announcer {
 	struct bus *bus;
 	sd_event_source *timer;
-	struct change *items;
+	struct announcement *items;
 	size_t n;
 	size_t n_room;
 	int64_t credit; /* bytes */
@@ -90,7 +90,7 @@ static const char *const property_names[] = {
 	"State",  "Thresholds", "Crossed",     "Events",   "Capabilities",
 };
 
-static void change_emit(struct announcer *announcer, struct change *change)
+static void change_emit(struct announcer *announcer, struct announcement *change)
 {
 	const size_t n_names = sizeof(property_names) / sizeof(property_names[0]);
 	char *names[sizeof(property_names) / sizeof(property_names[0]) + 1] = {};
@@ -121,7 +121,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	}
 
 	while (i < announcer->n) {
-		struct change *change = &announcer->items[i];
+		struct announcement *change = &announcer->items[i];
 
 		if (change->next_us > now) {
 			i++;
@@ -184,9 +184,9 @@ void announcer_reset(struct announcer *announcer)
 	(void)sd_event_source_set_enabled(announcer->timer, SD_EVENT_OFF);
 }
 
-static struct change *announcer_get(struct announcer *announcer, const struct fs_key *key)
+static struct announcement *announcer_get(struct announcer *announcer, const struct fs_key *key)
 {
-	struct change *grown;
+	struct announcement *grown;
 	size_t n_room;
 
 	for (size_t i = 0; i < announcer->n; i++)
@@ -202,14 +202,14 @@ static struct change *announcer_get(struct announcer *announcer, const struct fs
 		announcer->n_room = n_room;
 	}
 
-	announcer->items[announcer->n] = (struct change){ .key = *key };
+	announcer->items[announcer->n] = (struct announcement){ .key = *key };
 	return &announcer->items[announcer->n++];
 }
 
 void announcer_change(struct announcer *announcer, const struct fs_key *key,
 		      unsigned int properties)
 {
-	struct change *change;
+	struct announcement *change;
 
 	assert(announcer);
 	assert(key);
