@@ -12,13 +12,27 @@
 #define BUS_PATH_ROOT "/org/fsevents1"
 #define BUS_PATH_FILESYSTEM "/org/fsevents1/filesystem"
 #define BUS_PATH_GROUP "/org/fsevents1/group"
+#define BUS_PATH_WATCH "/org/fsevents1/watch"
 #define BUS_IFACE_MANAGER "org.fsevents1.Manager"
 #define BUS_IFACE_FILESYSTEM "org.fsevents1.Filesystem"
 #define BUS_IFACE_GROUP "org.fsevents1.ProcessGroup"
+#define BUS_IFACE_WATCH "org.fsevents1.Watch"
 
 #define BUS_ERROR_STALLED "org.fsevents1.Error.Stalled"
 #define BUS_ERROR_STREAM_OPEN "org.fsevents1.Error.StreamOpen"
 #define BUS_ERROR_BAD_CONFIG "org.fsevents1.Error.BadConfiguration"
+
+#define POLKIT_NAME "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_IFACE "org.freedesktop.PolicyKit1.Authority"
+#define POLKIT_CHANGED "Changed" /* its only signal */
+
+#define ACTION_CONFIGURE "org.fsevents1.configure"
+#define ACTION_TEST "org.fsevents1.test"
+#define ACTION_WATCH_INODE "org.fsevents1.watch-inode"
+#define ACTION_TRACK_OTHERS "org.fsevents1.track-others"
+#define ACTION_RELAY "org.fsevents1.relay"
+#define ACTION_READ_DETAILS "org.fsevents1.read-details"
 
 #define CONFIG_FILE "/etc/fsevents.conf"
 #define CONFIG_DROPIN_VENDOR "/usr/lib/fsevents.conf.d"
