@@ -9,6 +9,9 @@
 
 #define BUCKETS_MIN 64
 
+/* How much later the end of a thread may be told than it was, on a machine that is busy. */
+#define STATUS_LATE_NS 200000000ULL
+
 static struct thread_bucket *bucket_of(const struct thread_index *index, uint32_t tid)
 {
 	return &index->buckets[hash_number(tid) >> 32 & (index->n_buckets - 1)];
@@ -108,6 +111,52 @@ void thread_index_remove(struct thread_index *index, struct process_thread *thre
 	LIST_REMOVE(thread, siblings);
 	LIST_REMOVE(thread, bucket);
 	free(thread);
+}
+
+/*
+ * Who ends all threads gives them its status; one that ended by itself before that
+ * has 0, and may be told behind them.
+ */
+static void note_status(struct process *process, const struct wire_proc_event *event, bool final)
+{
+	if (event->status == 0 &&
+	    (!final ||
+	     (process->status != 0 && event->monotonic_ns < process->status_ns + STATUS_LATE_NS)))
+		return;
+
+	process->status = event->status;
+	process->status_ns = event->monotonic_ns;
+}
+
+bool thread_index_end(struct thread_index *index, struct process *process,
+		      const struct wire_proc_event *event)
+{
+	struct process_thread *thread;
+
+	assert(process && event);
+
+	thread = thread_index_find(index, event->tid);
+	if (event->tid == process->pid) {
+		/* Where one was told before, that was the former leader's. */
+		if (process->leader_ended && process->n_late > 0)
+			process->n_late--;
+		process->leader_ended = true;
+	} else if (thread && thread->process == process) {
+		bool doomed = thread->doomed;
+
+		thread_index_remove(index, thread);
+		if (doomed) {
+			process->n_late -= process->n_late > 0;
+			return true;
+		}
+	} else if (!process->threads_missing &&
+		   (!process->leader_ended || process->n_threads > 0)) {
+		/* One that is not known may be the last one of a process found while it ended. */
+		return false;
+	}
+
+	note_status(process, event, process->leader_ended);
+	return true;
 }
 
 void thread_index_doom(struct thread_index *index, struct process *process, bool leader)

@@ -38,5 +38,12 @@ int thread_index_add(struct thread_index *index, struct process_owners *owners,
 void thread_index_remove(struct thread_index *index, struct process_thread *thread);
 /** thread_index_doom() - all threads of a process: an exec has ended them; ->n_late, with @leader for one more */
 void thread_index_doom(struct thread_index *index, struct process *process, bool leader);
+/**
+ * thread_index_end() - a thread of a process, or its leader, has ended
+ *
+ * Return: false where it is none that is known.
+ */
+bool thread_index_end(struct thread_index *index, struct process *process,
+		      const struct wire_proc_event *event);
 /** thread_index_clear() - all threads of a process, and what is late of them */
 void thread_index_clear(struct thread_index *index, struct process *process);

@@ -11,6 +11,9 @@
 
 #define BUCKETS_MIN 64
 
+/* Kept for those to come: in a storm the heap would grow and shrink with each batch. */
+#define SPARES_MAX 1024
+
 LIST_HEAD(process_list, process);
 
 struct process_table {
@@ -18,6 +21,8 @@ struct process_table {
 	struct process_list *buckets; /* by pid */
 	size_t n_buckets; /* a power of two, or 0 */
 	size_t n_processes;
+	struct process_list spares; /* entries in no other list */
+	size_t n_spares;
 	struct thread_index threads;
 	struct process_owners owners;
 };
@@ -145,6 +150,41 @@ size_t process_table_threads(const struct process_table *table)
 	return table->threads.n_threads;
 }
 
+static struct process *entry_new(struct process_table *table)
+{
+	struct process *process = LIST_FIRST(&table->spares);
+
+	if (!process)
+		return calloc(1, sizeof(*process));
+
+	LIST_REMOVE(process, all);
+	table->n_spares--;
+	*process = (struct process){};
+	return process;
+}
+
+static void entry_free(struct process_table *table, struct process *process)
+{
+	if (table->n_spares >= SPARES_MAX) {
+		free(process);
+		return;
+	}
+
+	LIST_INSERT_HEAD(&table->spares, process, all);
+	table->n_spares++;
+}
+
+static void spares_free(struct process_table *table)
+{
+	struct process *process;
+
+	while ((process = LIST_FIRST(&table->spares))) {
+		LIST_REMOVE(process, all);
+		free(process);
+	}
+	table->n_spares = 0;
+}
+
 int process_table_add(struct process_table *table, uint32_t pid, struct process **ret)
 {
 	struct process *process;
@@ -156,14 +196,14 @@ int process_table_add(struct process_table *table, uint32_t pid, struct process 
 		return -EEXIST;
 	if (table->n_processes >= PROCESS_TABLE_MAX)
 		return -ENOSPC;
-	if (table->n_processes >= table->n_buckets) {
+	if (2 * table->n_processes >= table->n_buckets) {
 		int r = grow(table);
 
 		if (r < 0)
 			return r;
 	}
 
-	process = calloc(1, sizeof(*process));
+	process = entry_new(table);
 	if (!process)
 		return -ENOMEM;
 	process->pid = pid;
@@ -184,12 +224,13 @@ void process_table_remove(struct process_table *table, struct process *process)
 	process_release_relayed(process);
 	LIST_REMOVE(process, all);
 	LIST_REMOVE(process, bucket);
-	free(process);
+	entry_free(table, process);
 	table->n_processes--;
 	if (table->n_processes > 0)
 		return;
 
 	/* An idle daemon keeps nothing. */
+	spares_free(table);
 	thread_index_deinit(&table->threads);
 	free(table->buckets);
 	table->buckets = NULL;
@@ -340,35 +381,6 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 					.pid = process->pid };
 }
 
-/* Return: false where the end of this thread is none of @process's. */
-static bool end_thread(struct process_table *table, struct process *process,
-		       const struct wire_proc_event *event)
-{
-	struct process_thread *thread = thread_index_find(&table->threads, event->tid);
-	bool final = event->tid == process->pid;
-
-	if (final && process->leader_ended && process->n_late > 0) {
-		/* Before, it was the former leader's. */
-		process->n_late--;
-	} else if (final) {
-		process->leader_ended = true;
-	} else if (thread && thread->process == process) {
-		final = process->leader_ended && !thread->doomed;
-		if (thread->doomed && process->n_late > 0)
-			process->n_late--;
-		thread_index_remove(&table->threads, thread);
-	} else {
-		/* One that is not known may be the last one of a process found while it ended. */
-		if (!process->threads_missing && (!process->leader_ended || process->n_threads > 0))
-			return false;
-		final = process->leader_ended;
-	}
-
-	if (final)
-		process->status = event->status;
-	return true;
-}
-
 static void apply_exit(struct process_table *table, struct process *process,
 		       const struct wire_proc_event *event, uint64_t ticks,
 		       struct process_change *ret)
@@ -378,7 +390,7 @@ static void apply_exit(struct process_table *table, struct process *process,
 		process->n_exits += ticks + 1 >= process->start_ticks;
 		return;
 	}
-	if (!end_thread(table, process, event))
+	if (!thread_index_end(&table->threads, process, event))
 		return;
 
 	process->n_exits++;

@@ -46,7 +46,12 @@ struct process_culprit {
 };
 
 struct process {
+	/* What a look-up reads, together: there are many more than a cache holds. */
 	uint32_t pid; /* tgid */
+	bool ended; /* not found by its pid any more */
+	uint32_t n_exits, n_records; /* of its threads: ends, and records of these that came */
+	LIST_ENTRY(process) bucket, all;
+
 	uint32_t parent; /* pid as the fork or the scan told; 0: not known */
 	uint64_t start_ticks; /* field 22 of proc_pid_stat(5); 0: only ->born_ticks is known */
 	uint64_t
@@ -76,21 +81,18 @@ struct process {
 	uint32_t n_doomed; /* of these, ended by an exec, but for the one that may have executed */
 	uint32_t n_late; /* ends that are still to be told of those who were there at an exec */
 	uint32_t status; /* provisional, then final: as of waitpid(2) */
+	uint64_t status_ns; /* when it was told */
 	LIST_HEAD(, process_thread) threads;
 
 	bool scanned; /* a scan found it, events that come now may be older */
 	uint64_t scanned_ns; /* its threads and uids are as of then; 0: as events told */
 	bool unseen; /* a scan did not find it, events that come now may tell its end */
-	bool ended; /* not found by its pid any more */
 
-	/* Accounting: what its ended threads used, and how many records are still to come. */
+	/* Accounting: what its ended threads used. */
 	struct process_usage {
 		uint64_t user_us, system_us, read_bytes, write_bytes, peak_rss_kib;
 	} usage;
-	uint32_t n_exits, n_records;
 	uint64_t round; /* feed.h: in which it ended */
-
-	LIST_ENTRY(process) all, bucket;
 };
 
 enum process_change_kind {

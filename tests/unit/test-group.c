@@ -78,6 +78,34 @@ static void test_threads(void **state)
 	fixture_deinit(&f);
 }
 
+/* A thread ends all; that the leader, or another, had ended before is told behind it. */
+static void test_status_of_all(void **state)
+{
+	struct fixture f;
+
+	fixture_init(&f, &user_group);
+	for (uint32_t pid = 20; pid < 50; pid += 10) {
+		hand_fork(&f, LEADER, pid, pid);
+		hand_fork(&f, pid, pid + 1, pid);
+		hand_fork(&f, pid, pid + 2, pid);
+	}
+	hand_exit(&f, 21, 20, 0x300);
+	hand_exit(&f, 22, 20, 0);
+	hand_exit(&f, 20, 20, 0);
+	expect(&f, 3, GROUP_EXIT, 20, LEADER, 0x300);
+	hand_exit(&f, 30, 30, 0);
+	hand_exit(&f, 31, 30, 9);
+	hand_exit(&f, 32, 30, 0);
+	expect(&f, 4, GROUP_EXIT, 30, LEADER, 9);
+	/* one that ended alone long before is not all of them */
+	hand_exit(&f, 41, 40, 31);
+	f.now_ns += 1000000000;
+	hand_exit(&f, 42, 40, 0);
+	hand_exit(&f, 40, 40, 0);
+	expect(&f, 5, GROUP_EXIT, 40, LEADER, 0);
+	fixture_deinit(&f);
+}
+
 /* By a thread that is not the leader: its tid goes without a word. */
 static void test_exec_of_thread(void **state)
 {
@@ -422,6 +450,7 @@ int main(void)
 		cmocka_unit_test(test_starts_are_read_once),
 		cmocka_unit_test(test_double_fork),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_status_of_all),
 		cmocka_unit_test(test_exec_of_thread),
 		cmocka_unit_test(test_late_ends),
 		cmocka_unit_test(test_late_ends_of_two),
