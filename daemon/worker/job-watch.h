@@ -5,8 +5,9 @@
  * What a watch needs of the filesystem
  *
  * JOB_WATCH_FIND: which object a caller means, by path (walked as the caller,
- * from PID 1's root, symbolic links followed, those of procfs refused), or by
- * inode number (for administrators).
+ * from the daemon's own root, symbolic links followed, those of procfs refused), or by
+ * inode number (for administrators; where the kernel can tell an inode by its number:
+ * ext4, xfs, btrfs and what has handles like ext4, but not tmpfs).
  * JOB_WATCH_MARK: marks of a fanotify group that is passed along.
  */
 
@@ -37,7 +38,8 @@ struct watch_find_reply {
 	/*
 	 * 0; -ENOENT: none, or the caller may not know; -EACCES: it is reached
 	 * but may not be read or listed; -EOPNOTSUPP: neither directory nor
-	 * regular file, procfs, without handles, idmapped mount.
+	 * regular file, procfs, without handles, idmapped mount, inode numbers
+	 * that lead nowhere.
 	 */
 	int error;
 	bool is_directory;
@@ -46,11 +48,13 @@ struct watch_find_reply {
 	uint32_t dev_major, dev_minor; /* st_dev: not the superblock's on btrfs */
 	uint64_t inode;
 	struct handle handle;
-	size_t n_path;
+	size_t n_path; /* 0: no name is known (by inode, a file that nobody looked up lately) */
 	char path[WATCH_PATH_MAX]; /* as /proc/self/fd has it, NUL-terminated */
 };
 
+/** watch_find_request_encode() - Return: 0, -E2BIG (path or groups) or -ENOMEM */
 int watch_find_request_encode(const struct watch_find_request *request, void **ret, size_t *ret_n);
+/** watch_find_reply_decode() - Return: 0 or -EBADMSG */
 int watch_find_reply_decode(const void *reply, size_t n_reply, struct watch_find_reply *ret);
 int watch_find_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n);
 
@@ -74,6 +78,8 @@ struct watch_mark_reply {
 	struct handle root; /* of the filesystem as a whole: its root directory */
 };
 
+/** watch_mark_request_encode() - Return: 0, -E2BIG or -ENOMEM */
 int watch_mark_request_encode(const struct watch_mark_request *request, void **ret, size_t *ret_n);
+/** watch_mark_reply_decode() - Return: 0 or -EBADMSG */
 int watch_mark_reply_decode(const void *reply, size_t n_reply, struct watch_mark_reply *ret);
 int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n);

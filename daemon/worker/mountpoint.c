@@ -67,3 +67,22 @@ int mountpoint_open(const char *where, uint64_t mount_id, bool is_unique)
 
 	return TAKE_FD(fd);
 }
+
+int mountpoint_ids(int fd, uint32_t *ret_id, uint64_t *ret_unique)
+{
+	struct statx stx;
+	int r;
+
+	assert(ret_id && ret_unique);
+
+	r = fdinfo_mount_id(ret_id, fd);
+	if (r < 0)
+		return r;
+
+	*ret_unique = 0;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID_UNIQUE,
+		  &stx) == 0 &&
+	    (stx.stx_mask & STATX_MNT_ID_UNIQUE))
+		*ret_unique = stx.stx_mnt_id;
+	return 0;
+}

@@ -22,3 +22,12 @@
  * negative errno.
  */
 int mountpoint_open(const char *where, uint64_t mount_id, bool is_unique);
+
+/**
+ * mountpoint_ids() - of the mount by which a file was opened
+ * @ret_id:	as in mountinfo
+ * @ret_unique:	0 where the kernel has none
+ *
+ * Return: 0 or a negative errno.
+ */
+int mountpoint_ids(int fd, uint32_t *ret_id, uint64_t *ret_unique);

@@ -76,6 +76,8 @@ enum job_kind {
 	JOB_LOCATE,
 	JOB_USERS,
 	JOB_LOOKUP, /* job-lookup.h */
+	JOB_WATCH_FIND, /* job-watch.h */
+	JOB_WATCH_MARK, /* with the descriptor of a fanotify group */
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */

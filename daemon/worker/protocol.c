@@ -48,10 +48,12 @@ size_t job_reply_max(uint32_t kind)
 	switch ((enum job_kind)kind) {
 	case JOB_STATFS:
 	case JOB_MARK:
+	case JOB_WATCH_MARK:
 		return 256;
 	case JOB_WRITERS:
 		return 4096;
 	case JOB_LOCATE:
+	case JOB_WATCH_FIND:
 		return 8192;
 	case JOB_USERS:
 	case JOB_STATE_APPEND:

@@ -13,6 +13,7 @@
 #include "daemon/worker/devices.h"
 #include "daemon/worker/job-locate.h"
 #include "daemon/worker/job-lookup.h"
+#include "daemon/worker/job-watch.h"
 #include "daemon/worker/job-writers.h"
 #include "daemon/worker/protocol.h"
 #include "daemon/worker/state.h"
@@ -143,6 +144,10 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return devices_job(payload, n, ret_reply, ret_n);
 	case JOB_LOOKUP:
 		return lookup_job(payload, n, ret_reply, ret_n);
+	case JOB_WATCH_FIND:
+		return watch_find_job(payload, n, ret_reply, ret_n);
+	case JOB_WATCH_MARK:
+		return watch_mark_job(payload, n, job->fd, ret_reply, ret_n);
 	case JOB_USERS:
 		return users_job(payload, n, ret_reply, ret_n);
 	case JOB_STATE_LOAD:

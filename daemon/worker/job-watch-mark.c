@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/worker/job-watch-wire.h"
+#include "daemon/worker/reach.h"
+
+/* The kernel refuses the whole mask where something else is in it. */
+#define FILE_MASK                                                                                  \
+	((uint64_t)(FAN_ACCESS | FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE |   \
+		    FAN_OPEN | FAN_OPEN_EXEC | FAN_DELETE_SELF | FAN_MOVE_SELF))
+
+/* By the descriptor itself: fanotify_mark() does not take one that is O_PATH. */
+static int mark(int fanotify_fd, unsigned int flags, uint64_t mask, int fd)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fanotify_mark(fanotify_fd, flags, mask, AT_FDCWD, path) < 0 ? -errno : 0;
+}
+
+static int mark_filesystem(const struct watch_mark_request *request, int fanotify_fd,
+			   const struct reach *visible, struct handle *ret_root)
+{
+	_cleanup_(reach_deinit) struct reach alone = REACH_NONE;
+	const struct reach *reach = visible;
+	int r;
+
+	r = mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, request->mask, reach->mount_fd);
+	if (r == -EXDEV && request->btrfs) {
+		r = reach_open_private(&alone, visible, true);
+		if (r < 0)
+			return r;
+		reach = &alone;
+		r = mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, request->mask,
+			 reach->mount_fd);
+	}
+	if (r == 0)
+		*ret_root = reach->root;
+	return r;
+}
+
+static int mark_inode(const struct watch_mark_request *request, int fanotify_fd,
+		      const struct reach *reach)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t mask = request->mask;
+	struct stat st;
+	int r;
+
+	fd = reach_handle(reach, &request->handle);
+	/* Its marks went with it. */
+	if (fd == -ESTALE && request->remove)
+		return 0;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		mask &= FILE_MASK;
+	if (mask == 0)
+		return 0;
+
+	r = mark(fanotify_fd, request->remove ? FAN_MARK_REMOVE : FAN_MARK_ADD, mask, fd);
+	return r == -ENOENT && request->remove ? 0 : r;
+}
+
+static int watch_mark(const struct watch_mark_request *request, int fanotify_fd,
+		      struct handle *ret_root)
+{
+	_cleanup_(reach_deinit) struct reach visible = REACH_NONE;
+	int r;
+
+	r = reach_open(&visible, request->where, request->mount_id, request->mount_id_is_unique);
+	if (r < 0)
+		return r;
+
+	return request->handle.n == 0 ? mark_filesystem(request, fanotify_fd, &visible, ret_root)
+				      : mark_inode(request, fanotify_fd, &visible);
+}
+
+int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n)
+{
+	_cleanup_(watch_mark_request_deinit) struct watch_mark_request request = {};
+	struct watch_mark_reply reply = {};
+	int r;
+
+	assert(ret_reply);
+	assert(ret_n);
+
+	if (fanotify_fd < 0)
+		return -EBADF;
+
+	r = watch_mark_request_decode(payload, n, &request);
+	if (r < 0)
+		return r;
+
+	reply.error = watch_mark(&request, fanotify_fd, &reply.root);
+	return watch_mark_reply_encode(&reply, ret_reply, ret_n);
+}
