@@ -12,7 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/core/overrun.h"
 #include "daemon/source/connector.h"
+#include "daemon/source/netlink-batch.h"
 #include "daemon/source/netlink.h"
 
 /* Below the bus, which stays responsive in a storm. */
@@ -27,11 +29,11 @@
 /* What the kernel charges a buffer for one event, about. */
 #define EVENT_CHARGE 832
 
-/* After an overrun, until the numbers of the CPUs show how much was lost. */
-#define SHOW_US 100000
-
 /* One event in one datagram is what kernels send. */
-#define DATAGRAM_MAX 2048
+#define DATAGRAM_MAX 512
+
+/* Taken by one call. */
+#define DATAGRAMS 64
 
 struct connector {
 	sd_event *loop;
@@ -40,23 +42,30 @@ struct connector {
 	uint32_t n_buffer;
 
 	struct netlink *netlink; /* NULL: not subscribed */
+	struct netlink_batch *datagrams; /* likewise */
 	sd_event_source *io; /* off while the timer is on, so that no fork pays for a wake-up */
 	sd_event_source *timer; /* the next batch; before the acknowledgement, its deadline */
 	uint32_t ack;
 	bool started;
+	bool prompt; /* some signs are read at once */
 	uint64_t pause_us;
 	uint64_t n_pause; /* events since the socket was last empty */
-	uint64_t overrun_us; /* when it overran and nothing has shown of it since; 0: no */
+	struct overrun overrun;
 	struct wire_proc_sequence sequence;
 	struct connector_statistics statistics;
 };
 
-static uint64_t now_us(void)
+static uint64_t now_ns(void)
 {
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_us(void)
+{
+	return now_ns() / 1000;
 }
 
 static int connector_ask(struct connector *connector, enum proc_cn_mcast_op op)
@@ -109,8 +118,13 @@ static void connector_fail(struct connector *connector, int error)
 static void note_lost(struct connector *connector, uint64_t count)
 {
 	connector->statistics.lost += count;
-	connector->overrun_us = 0;
 	connector->ops->lost(count, connector->userdata);
+}
+
+static void note_overrun(struct connector *connector)
+{
+	connector->statistics.overruns++;
+	overrun_note(&connector->overrun, now_ns());
 }
 
 static void connector_take(struct connector *connector, const struct wire_proc_event *event)
@@ -120,8 +134,10 @@ static void connector_take(struct connector *connector, const struct wire_proc_e
 	/* Without memory for the numbers of this CPU its losses are not known. */
 	if (wire_proc_sequence_note(&connector->sequence, event, &lost) < 0)
 		note_lost(connector, 0);
-	else if (lost > 0)
+	if (lost > 0) {
+		overrun_note_gap(&connector->overrun, event->monotonic_ns);
 		note_lost(connector, lost);
+	}
 
 	/* To another listener. */
 	if (event->kind == WIRE_PROC_ACK)
@@ -145,32 +161,43 @@ static void connector_decode(struct connector *connector, const void *data, size
 	}
 }
 
+static void connector_decode_batch(struct connector *connector, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const void *data;
+		size_t n_data;
+		int r;
+
+		r = netlink_batch_get(connector->datagrams, i, &data, &n_data);
+		if (r == 0) {
+			connector_decode(connector, data, n_data);
+		} else if (r == NETLINK_FOREIGN) {
+			connector->statistics.foreign++;
+		} else {
+			connector->statistics.malformed++;
+			note_lost(connector, 0);
+		}
+	}
+}
+
 /* Return: true where the socket is empty. */
 static bool connector_read(struct connector *connector, uint64_t *ret_n)
 {
 	uint64_t before = connector->statistics.events;
 	bool empty = false;
 
-	for (unsigned int i = 0; i < CONNECTOR_BATCH && !empty; i++) {
-		uint8_t data[DATAGRAM_MAX];
-		size_t n_data;
+	for (unsigned int i = 0; i < CONNECTOR_BATCH / DATAGRAMS && !empty; i++) {
+		size_t n;
 		int r;
 
-		r = netlink_receive(connector->netlink, data, sizeof(data), &n_data);
-		if (r == 0) {
-			connector_decode(connector, data, n_data);
-		} else if (r == NETLINK_OVERRUN) {
-			connector->statistics.overruns++;
-			connector->overrun_us = now_us();
-		} else if (r == NETLINK_FOREIGN) {
-			connector->statistics.foreign++;
-		} else if (r == NETLINK_TRUNCATED) {
-			connector->statistics.malformed++;
-			note_lost(connector, 0);
-		} else {
+		r = netlink_batch_receive(connector->datagrams, netlink_fd(connector->netlink), &n);
+		if (r == 0)
+			connector_decode_batch(connector, n);
+		else if (r == NETLINK_OVERRUN)
+			note_overrun(connector);
+		else
 			/* A socket that fails is asked again with the next sign. */
 			empty = true;
-		}
 	}
 
 	*ret_n = connector->statistics.events - before;
@@ -197,9 +224,12 @@ static void connector_pace(struct connector *connector, bool again)
 		connector_wait(connector, connector->pause_us);
 	else if (again)
 		connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
-	else if (connector->overrun_us > 0)
-		connector_wait(connector, SHOW_US);
+	else if (overrun_is_open(&connector->overrun))
+		connector_wait(connector, OVERRUN_SHOW_NS / 1000);
 	else
+		set_enabled(connector->io, SD_EVENT_ONESHOT);
+
+	if (n < MANY && connector->prompt)
 		set_enabled(connector->io, SD_EVENT_ONESHOT);
 }
 
@@ -212,8 +242,7 @@ static void connector_batch(struct connector *connector)
 	connector->ops->begin(connector->userdata);
 	empty = connector_read(connector, &n);
 	connector->n_pause += n;
-	/* The kernel drops until the socket is empty: what it lost shows only behind that. */
-	if (empty && connector->overrun_us > 0 && connector->overrun_us + SHOW_US <= now_us())
+	if (empty && overrun_settle(&connector->overrun, now_ns()))
 		note_lost(connector, 0);
 	again = connector->ops->end(empty, connector->userdata);
 
@@ -235,6 +264,9 @@ static void connector_await(struct connector *connector)
 		r = netlink_receive(connector->netlink, data, sizeof(data), &n_data);
 		if (r == NETLINK_EMPTY || r < 0)
 			break;
+		/* It goes on beyond the acknowledgement. */
+		if (r == NETLINK_OVERRUN)
+			note_overrun(connector);
 		if (r != 0)
 			continue;
 		while (wire_proc_next(data, n_data, &offset, &event) > 0) {
@@ -263,6 +295,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 
 	if (!connector->started)
 		connector_await(connector);
+	else if (connector->prompt && connector->ops->prompt(connector->userdata))
+		connector_batch(connector);
 	else
 		connector_wait(connector, connector->pause_us);
 	return 0;
@@ -344,10 +378,15 @@ int connector_start(struct connector *connector)
 			(int)connector->n_buffer);
 	if (r < 0)
 		return r;
+	r = netlink_batch_new(&connector->datagrams, DATAGRAMS, DATAGRAM_MAX);
+	if (r < 0) {
+		connector->netlink = netlink_free(connector->netlink);
+		return r;
+	}
 
 	connector->pause_us = CONNECTOR_PAUSE_MIN_US;
 	connector->n_pause = 0;
-	connector->overrun_us = 0;
+	connector->overrun = (struct overrun){};
 	/* So that the answers to others are not taken for ours. */
 	if (getrandom(&connector->ack, sizeof(connector->ack), GRND_NONBLOCK) < 0)
 		connector->ack = (uint32_t)getpid();
@@ -372,6 +411,7 @@ void connector_stop(struct connector *connector)
 	connector->io = sd_event_source_disable_unref(connector->io);
 	connector->timer = sd_event_source_disable_unref(connector->timer);
 	connector->netlink = netlink_free(connector->netlink);
+	connector->datagrams = netlink_batch_free(connector->datagrams);
 	connector->started = false;
 	wire_proc_sequence_deinit(&connector->sequence);
 }
@@ -382,6 +422,14 @@ void connector_kick(struct connector *connector)
 
 	if (connector->started)
 		connector_wait(connector, 0);
+}
+
+void connector_set_prompt(struct connector *connector, bool prompt)
+{
+	assert(connector);
+	assert(connector->ops->prompt || !prompt);
+
+	connector->prompt = prompt;
 }
 
 bool connector_is_started(const struct connector *connector)

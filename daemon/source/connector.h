@@ -13,7 +13,8 @@
  * buffer fills. A batch has a bound per turn of the loop.
  *
  * Losses are exact from the numbers per CPU, which is why the kernel's filter
- * is not used; an overrun (ENOBUFS) without a gap that shows is told as 0,
+ * is not used; they are told where they show, which is on each CPU with its next
+ * event. An overrun (ENOBUFS) of which nothing shows (core/overrun.h) is told as 0,
  * unknown. What does not come from the kernel (nl_pid 0) is dropped and counted.
  */
 
@@ -47,6 +48,8 @@ struct connector_ops {
 	 * and ->end() again after CONNECTOR_PAUSE_MIN_US, even without events.
 	 */
 	bool (*end)(bool empty, void *userdata);
+	/* Is this sign to be read at once? Asked while connector_set_prompt(); else may be NULL. */
+	bool (*prompt)(void *userdata);
 };
 
 struct connector_options {
@@ -63,6 +66,8 @@ int connector_start(struct connector *connector);
 void connector_stop(struct connector *connector);
 /** connector_kick() - a batch, though it be empty, from the loop soon */
 void connector_kick(struct connector *connector);
+/** connector_set_prompt() - who told something is to be found alive, as far as ->prompt() allows */
+void connector_set_prompt(struct connector *connector, bool prompt);
 bool connector_is_started(const struct connector *connector); /* acknowledged */
 struct connector *connector_free(struct connector *connector);
 DEFINE_FREEP(connector, connector_free)
