@@ -320,6 +320,7 @@ static void statistics(bool is_root, void (*add)(const char *, uint64_t, void *)
 	add("stream-events-lost", publisher.stream_lost, ctx);
 	add("replies-refused", bus.replies_refused, ctx);
 	add("calls-denied", bus.denied, ctx);
+	add("authorizations-asked", bus.asked, ctx);
 	add("bus-reconnects", bus.reconnects, ctx);
 	add("descriptors-refused", bus.descriptors_refused, ctx);
 	health_statistics(manager->health, add, ctx);

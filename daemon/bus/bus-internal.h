@@ -24,6 +24,8 @@
 /* So much may wait for the bus before signals are skipped. */
 #define BUS_SIGNALS_MAX (1U << 20)
 
+struct polkit;
+
 struct bus {
 	sd_event *loop;
 	char *address;
@@ -47,6 +49,7 @@ struct bus {
 	sd_bus *sd;
 	sd_bus_slot *name_slot;
 	struct peers *peers;
+	struct polkit *polkit;
 	bool owned;
 
 	char **kept; /* names with streams or groups, of the connection before */
@@ -108,21 +111,53 @@ void bus_sender(struct bus *bus, sd_bus_message *call, struct bus_sender *ret);
 enum authorization {
 	AUTHORIZE_CONFIGURE,
 	AUTHORIZE_TEST,
+	AUTHORIZE_WATCH_INODE,
 	AUTHORIZE_TRACK_OTHERS,
 	AUTHORIZE_RELAY, /* to processes of others, and all their forks */
+	AUTHORIZE_READ_DETAILS, /* see bus_learn_details() */
 };
 
 /**
  * bus_authorize() - may the caller do that?
- * @then:	called when it may, now or later, with the same unchanged call; it
- *		answers and looks its objects up itself, since they may have
- *		gone meanwhile
+ * @then:	called when it may, now or later, with the same unchanged call, to
+ *		be read from its beginning; it answers and looks its objects up
+ *		itself, since they may have gone meanwhile
  *
- * Otherwise the call is answered with AccessDenied.
+ * Root may; others are asked for at polkit, where a person may be asked if the
+ * call allows it, and have to wait without anybody else waiting. Otherwise the
+ * call is answered with AccessDenied, InteractiveAuthorizationRequired or
+ * LimitsExceeded. When the caller leaves nothing is called.
+ *
+ * To be called before anything is looked at that the caller may not see.
  * Return: as handlers do.
  */
 int bus_authorize(struct bus *bus, sd_bus_message *call, enum authorization action,
 		  int (*then)(struct bus *bus, sd_bus_message *call));
+
+/* What is to be done once the caller may. */
+struct bus_errand {
+	int (*run)(struct bus *bus, sd_bus_message *call); /* without ->held */
+
+	void *held; /* what must stay what it is until then */
+	int (*run_held)(struct bus *bus, sd_bus_message *call, void *held); /* takes it over */
+	void (*release)(struct bus *bus, void *held); /* when it is not run */
+};
+
+/** bus_authorize_held() - the same with something that is held meanwhile; takes over what is held */
+int bus_authorize_held(struct bus *bus, sd_bus_message *call, enum authorization action,
+		       const struct bus_errand *errand);
+
+/**
+ * bus_learn_details() - find out whether bus_sender() is to say ->read_details
+ * @then:	called in any case, now or later: who may not reads what everybody may
+ *
+ * No person is asked, and a verdict is believed for PEER_DETAILS_US, or until
+ * polkit says that its opinions have changed: a caller that reads the history in
+ * pieces, or over and over, asks once.
+ * Return: as handlers do.
+ */
+int bus_learn_details(struct bus *bus, sd_bus_message *call,
+		      int (*then)(struct bus *bus, sd_bus_message *call));
 
 /** bus_find_path() - the filesystem of an object path; NULL: none (any more) */
 struct filesystem *bus_find_path(struct bus *bus, const char *path);

@@ -9,6 +9,7 @@
 
 #include "daemon/bus/address.h"
 #include "daemon/bus/bus-internal.h"
+#include "daemon/bus/polkit.h"
 #include "daemon/output/catalog.h"
 #include "daemon/output/journal.h"
 
@@ -83,6 +84,7 @@ static void bus_disconnect(struct bus *bus)
 	announcer_reset(bus->announcer);
 	bus->name_slot = sd_bus_slot_unref(bus->name_slot);
 	bus_save_kept(bus);
+	bus->polkit = polkit_free(bus->polkit);
 	/* Slots of peers go before the connection they belong to. */
 	bus->peers = peers_free(bus->peers);
 
@@ -310,6 +312,9 @@ static int bus_open(struct bus *bus, int fd)
 		return r;
 
 	r = sd_bus_start(bus->sd);
+	if (r < 0)
+		return r;
+	r = polkit_new(&bus->polkit, bus);
 	if (r < 0)
 		return r;
 	pump_bound_inner(bus->pump, fd);

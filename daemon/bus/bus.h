@@ -36,7 +36,7 @@ struct bus_refusal {
 
 struct bus_sender {
 	uid_t uid;
-	bool read_details; /* may see private details: root */
+	bool read_details; /* may see private details: root, or who is known to hold that action */
 	const char *name; /* unique bus name, borrowed */
 };
 
@@ -148,6 +148,7 @@ void bus_reply_refuse(struct bus_reply *reply, const struct bus_refusal *refusal
 
 struct bus_statistics {
 	uint64_t signals, signals_skipped, replies_refused, denied, reconnects, descriptors_refused;
+	uint64_t asked; /* of polkit */
 };
 void bus_statistics(const struct bus *bus, struct bus_statistics *ret);
 

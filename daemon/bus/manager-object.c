@@ -109,14 +109,13 @@ static int method_get_filesystem_by_fd(sd_bus_message *call, void *userdata, sd_
 
 static int method_get_events(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return events_query(userdata, call);
+	return bus_learn_details(userdata, call, events_query);
 }
 
-static int method_open_events(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int open_events(struct bus *bus, sd_bus_message *call)
 {
 	_cleanup_close_ int fd = -1;
 	struct bus_refusal refusal = {};
-	struct bus *bus = userdata;
 	struct bus_sender sender;
 	uint64_t since_id;
 	int r;
@@ -137,6 +136,11 @@ static int method_open_events(sd_bus_message *call, void *userdata, sd_bus_error
 
 	peers_keep(bus->peers, sender.name);
 	return sd_bus_reply_method_return(call, "h", fd);
+}
+
+static int method_open_events(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_learn_details(userdata, call, open_events);
 }
 
 static int configure(struct bus *bus, sd_bus_message *call)

@@ -21,6 +21,9 @@ struct peer {
 	enum peer_knowledge knowledge;
 	bool kept;
 
+	bool may_read_details; /* what polkit said of it, until then */
+	uint64_t details_until_us;
+
 	uint64_t unproven;
 	uint64_t ping_covers; /* of these, what the ping under way will prove */
 	uint64_t used;

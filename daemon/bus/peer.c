@@ -8,6 +8,7 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/peer-internal.h"
+#include "daemon/bus/polkit.h"
 
 /* About what a signal has besides its body. */
 #define SIGNAL_HEADER 200
@@ -28,6 +29,40 @@ bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret)
 		return false;
 	*ret = peer->uid;
 	return true;
+}
+
+static uint64_t peers_now(const struct peers *peers)
+{
+	uint64_t now;
+
+	(void)sd_event_now(peers->bus->loop, CLOCK_MONOTONIC, &now);
+	return now;
+}
+
+bool peers_find_details(const struct peers *peers, const char *name, bool *ret)
+{
+	const struct peer *peer = peers_find(peers, name);
+
+	if (!peer || peers_now(peers) >= peer->details_until_us)
+		return false;
+	*ret = peer->may_read_details;
+	return true;
+}
+
+void peers_set_details(struct peers *peers, const char *name, bool may_read)
+{
+	struct peer *peer = peers_find(peers, name);
+
+	if (!peer)
+		return;
+	peer->may_read_details = may_read;
+	peer->details_until_us = peers_now(peers) + PEER_DETAILS_US;
+}
+
+void peers_forget_details(struct peers *peers)
+{
+	for (size_t i = 0; i < peers->n; i++)
+		peers->items[i]->details_until_us = 0;
 }
 
 void peers_keep(struct peers *peers, const char *name)
@@ -77,6 +112,7 @@ void peer_remove(struct peer *peer)
 
 	while (peer->held)
 		(void)pump_message_free(peer_pop_held(peers, peer));
+	polkit_leave(peers->bus->polkit, peer->name);
 	if (peer->kept)
 		bus_owner_gone(peers->bus, peer->name);
 
@@ -90,7 +126,8 @@ void peer_remove(struct peer *peer)
 
 static bool peer_is_idle(const struct peer *peer)
 {
-	return peer->knowledge == PEER_KNOWN && !peer->held && !peer->kept;
+	return peer->knowledge == PEER_KNOWN && !peer->held && !peer->kept &&
+	       !polkit_is_asked(peer->peers->bus->polkit, peer->name);
 }
 
 /* The one about which least is forgotten, the longest unused among equals. */
@@ -222,14 +259,6 @@ static bool peer_is_trusted(struct peer *peer, const struct pump_message *messag
 	return false;
 }
 
-static uint64_t peers_now(const struct peers *peers)
-{
-	uint64_t now;
-
-	(void)sd_event_now(peers->bus->loop, CLOCK_MONOTONIC, &now);
-	return now;
-}
-
 static bool uid_allows(const struct peers *peers, uid_t uid, size_t cost)
 {
 	size_t reserved = 0;
@@ -330,9 +359,12 @@ enum pump_verdict peers_incoming(struct peers *peers, struct pump_message *messa
 		return PUMP_PASS;
 	if (!sender)
 		return message->envelope.type == ENVELOPE_CALL ? PUMP_DROP : PUMP_PASS;
-	/* No peer's signal means anything here, but each could be large. */
+	/* No other peer's signal means anything here, but each could be large. */
+	if (message->envelope.type == ENVELOPE_SIGNAL)
+		return polkit_speaks(peers->bus->polkit, &message->envelope) ? PUMP_PASS
+									     : PUMP_DROP;
 	if (message->envelope.type != ENVELOPE_CALL)
-		return message->envelope.type == ENVELOPE_SIGNAL ? PUMP_DROP : PUMP_PASS;
+		return PUMP_PASS;
 
 	peer = peers_find(peers, sender);
 	if (!peer)

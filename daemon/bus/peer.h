@@ -46,6 +46,9 @@
 #define PEERS_HELD_MAX 1024
 #define PEERS_HELD_BYTES (4U << 20)
 
+/* So long a verdict about private details is believed that polkit does not revoke. */
+#define PEER_DETAILS_US (5 * 1000 * 1000)
+
 #define PEER_PING_AT (64U << 10)
 #define PEER_TOLD_MAX (64U << 10) /* above it no signal to one connection alone is sent */
 #define PEER_FAIR (64U << 10) /* a connection below this is served longer */
@@ -84,6 +87,12 @@ bool peers_may_tell(const struct peers *peers, const char *name);
 
 /** peers_told() - such a signal was sent, of @n bytes; charged at once, since it is seen only later */
 void peers_told(struct peers *peers, const char *name, size_t n);
+
+/** peers_find_details() - may it read private details? Return: true with @ret, where that is known */
+bool peers_find_details(const struct peers *peers, const char *name, bool *ret);
+void peers_set_details(struct peers *peers, const char *name, bool may_read);
+/** peers_forget_details() - polkit thinks otherwise now, of whomever */
+void peers_forget_details(struct peers *peers);
 
 /** peers_keep() - it holds something of ours: the manager is told when it leaves */
 void peers_keep(struct peers *peers, const char *name);

@@ -175,29 +175,35 @@ static int begin(struct bus *bus, sd_bus_message *call, const struct asked *aske
 	return 1;
 }
 
-static int begin_authorized(struct bus *bus, sd_bus_message *call, bool relay)
+/* What a call with a pid is about, while it is asked whether the caller may. */
+struct aim {
+	struct process_target *target; /* NULL: there was none */
+	struct bus_refusal refusal; /* and what is said of that to who may know */
+	bool relay;
+};
+
+static void aim_release(struct bus *bus, void *userdata)
 {
-	struct bus_refusal refusal = {};
-	struct process_target *target;
+	struct aim *aim = userdata;
+
+	bus->ops->process->target_free(aim->target, process_userdata(bus));
+	free(aim);
+}
+
+/* It is what was held before the question, and is looked at as it is now. */
+static int aim_run(struct bus *bus, sd_bus_message *call, void *userdata)
+{
+	struct aim *aim = userdata;
 	struct asked asked;
 	int r;
 
-	r = asked_read(&asked, call, relay);
-	if (r != 0)
-		return r;
-	if (hold(bus, &asked, &target, &refusal) < 0)
-		return bus_refuse_with(call, &refusal);
-	return begin(bus, call, &asked, target, true);
-}
-
-static int track_authorized(struct bus *bus, sd_bus_message *call)
-{
-	return begin_authorized(bus, call, false);
-}
-
-static int relay_authorized(struct bus *bus, sd_bus_message *call)
-{
-	return begin_authorized(bus, call, true);
+	r = asked_read(&asked, call, aim->relay);
+	if (r == 0 && aim->target)
+		r = begin(bus, call, &asked, TAKE_PTR(aim->target), true);
+	else if (r == 0)
+		r = bus_refuse_with(call, &aim->refusal);
+	aim_release(bus, aim);
+	return r;
 }
 
 static int refuse_unsupported(sd_bus_message *call)
@@ -208,10 +214,9 @@ static int refuse_unsupported(sd_bus_message *call)
 /* One's own process goes without a question; any other, and none, with the same one. */
 static int ask(struct bus *bus, sd_bus_message *call, bool relay)
 {
-	struct bus_refusal refusal = {};
-	struct process_target *target;
 	struct bus_sender sender;
 	struct asked asked;
+	struct aim *aim;
 	int r;
 
 	if (!bus->ops->process)
@@ -223,14 +228,26 @@ static int ask(struct bus *bus, sd_bus_message *call, bool relay)
 		return bus_refuse(call, SD_BUS_ERROR_INVALID_ARGS, "There is no signal %d",
 				  asked.signal);
 
+	aim = calloc(1, sizeof(*aim));
+	if (!aim)
+		return -ENOMEM;
+	aim->relay = relay;
+	if (hold(bus, &asked, &aim->target, &aim->refusal) < 0)
+		aim->target = NULL;
+
 	bus_sender(bus, call, &sender);
-	if (sender.uid != 0 && hold(bus, &asked, &target, &refusal) >= 0) {
-		if (bus->ops->process->target_is_of(target, sender.uid, process_userdata(bus)))
-			return begin(bus, call, &asked, target, false);
-		bus->ops->process->target_free(target, process_userdata(bus));
+	if (sender.uid != 0 && aim->target &&
+	    bus->ops->process->target_is_of(aim->target, sender.uid, process_userdata(bus))) {
+		r = begin(bus, call, &asked, TAKE_PTR(aim->target), false);
+		aim_release(bus, aim);
+		return r;
 	}
-	return relay ? bus_authorize(bus, call, AUTHORIZE_RELAY, relay_authorized)
-		     : bus_authorize(bus, call, AUTHORIZE_TRACK_OTHERS, track_authorized);
+	return bus_authorize_held(bus, call, relay ? AUTHORIZE_RELAY : AUTHORIZE_TRACK_OTHERS,
+				  &(struct bus_errand){
+					  .held = aim,
+					  .run_held = aim_run,
+					  .release = aim_release,
+				  });
 }
 
 int method_track_process(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -7,6 +7,7 @@ of arrival does not depend on what the test does meanwhile. Byte strings (`ay`)
 are bytes here, without the closing NUL.
 """
 
+import os
 import threading
 import time
 
@@ -145,11 +146,26 @@ class Client:
         return self.connection.get_unique_name()
 
     def call(self, member, signature=None, *args, path=ROOT, interface=MANAGER,
-             destination=NAME, timeout=PATIENCE, interactive=False):
-        """Call a method; give its results, a lone one without the tuple. BusError."""
-        return self.call_with_fds(member, signature, *args, path=path, interface=interface,
-                                  destination=destination, timeout=timeout,
-                                  interactive=interactive)[0]
+             destination=NAME, timeout=PATIENCE, interactive=False, opened=None):
+        """
+        Call a method; give its results, a lone one without the tuple. BusError.
+
+        @opened goes with it as a descriptor: of a path with O_PATH, or of a process by its pid.
+        """
+        fds = []
+        if opened is not None:
+            fds.append(os.pidfd_open(opened) if isinstance(opened, int)
+                       else os.open(opened, os.O_PATH))
+        try:
+            results, received = self.call_with_fds(
+                member, signature, *args, path=path, interface=interface, destination=destination,
+                timeout=timeout, interactive=interactive, fds=fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        for fd in received:
+            os.close(fd)
+        return results
 
     def call_with_fds(self, member, signature=None, *args, path=ROOT, interface=MANAGER,
                       destination=NAME, timeout=PATIENCE, interactive=False, fds=()):

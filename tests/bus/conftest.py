@@ -21,6 +21,7 @@ from fusefs import Fuse
 from journal import Journal
 from lateness import Lateness
 from layer import Layer
+from polkit import Polkit
 from user import UserClient
 from waiting import wait_for as wait_for_condition
 
@@ -143,6 +144,14 @@ def as_user(bus):
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def polkit(bus):
+    """A stand-in for polkit on the bus; without it there is none."""
+    one = Polkit(bus.address)
+    yield one
+    one.close()
 
 
 @pytest.fixture

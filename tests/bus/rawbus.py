@@ -7,7 +7,9 @@ read, to answer no ping, to send messages that are wrong or carry descriptors
 that nobody asked for.
 """
 
+import ctypes
 import os
+import re
 import socket
 import struct
 
@@ -57,18 +59,34 @@ def message(serial, member, path="/org/fsevents1", interface=None, destination="
     return _align(head + array, 8) + body
 
 
-class RawClient:
-    """Connected, authenticated and with a name. Reads only when told to."""
+def connect_as(sock, path, uid):
+    """Connect as another user: who it is counts at that moment, of this thread alone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    setresuid = {"x86_64": 117, "aarch64": 147}[os.uname().machine]
+    keep = ctypes.c_long(-1)
+    assert libc.syscall(ctypes.c_long(setresuid), keep, ctypes.c_long(uid), keep) == 0
+    try:
+        sock.connect(path)
+    finally:
+        assert libc.syscall(ctypes.c_long(setresuid), keep, ctypes.c_long(0), keep) == 0
 
-    def __init__(self, address, unix_fds=True, receive_buffer=None):
+
+class RawClient:
+    """Connected, authenticated and with a `name`. Reads only when told to."""
+
+    def __init__(self, address, unix_fds=True, receive_buffer=None, uid=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.connect(address.partition("path=")[2].partition(",")[0])
+        path = address.partition("path=")[2].partition(",")[0]
+        if uid is None:
+            self.socket.connect(path)
+        else:
+            connect_as(self.socket, path, uid)
         self.socket.settimeout(PATIENCE)
         self.serial = 0
         self.buffer = b""
-        uid = str(os.getuid()).encode().hex().encode()
+        uid = str(os.getuid() if uid is None else uid).encode().hex().encode()
         self.socket.sendall(b"\0AUTH EXTERNAL " + uid + b"\r\n")
         self._line(b"OK")
         if unix_fds:
@@ -77,7 +95,8 @@ class RawClient:
         self.socket.sendall(b"BEGIN\r\n")
         serial = self.send("Hello", path="/org/freedesktop/DBus",
                            interface="org.freedesktop.DBus", destination="org.freedesktop.DBus")
-        self.wait_reply(serial)
+        _, hello = self.wait_reply(serial)
+        self.name = re.search(rb":\d+\.\d+", hello).group().decode()
 
     def _line(self, expected):
         while b"\r\n" not in self.buffer:
@@ -138,6 +157,13 @@ class RawClient:
         while True:
             kind, reply_serial, raw = self.read(timeout)
             if reply_serial == serial and kind in (METHOD_RETURN, ERROR):
+                return kind, raw
+
+    def read_reply(self, timeout=PATIENCE):
+        """The next answer, whatever it answers: (kind, raw bytes)."""
+        while True:
+            kind, reply_serial, raw = self.read(timeout)
+            if reply_serial is not None:
                 return kind, raw
 
     def ping(self, timeout=PATIENCE):

@@ -58,6 +58,13 @@ class UserClient:
             raise AttributeError(name)
         return lambda *args, **kwargs: self._forward(name, *args, **kwargs)
 
+    def begin(self, *args, **kwargs):
+        """A call() whose result finish() gives."""
+        _write(self.process.stdin, ("call", args, kwargs))
+
+    def finish(self):
+        return self._receive()
+
     def close(self):
         self.process.stdin.close()
         try:

@@ -52,7 +52,7 @@ struct fixture {
 	size_t n;
 	uint32_t next_n;
 	struct bus_reply *unanswered;
-	uint64_t streams;
+	uint64_t streams, detailed;
 	unsigned int owners_gone;
 	char line[256];
 	size_t n_line;
@@ -276,6 +276,7 @@ static int op_open_events(uint64_t since_id, const struct bus_sender *sender, in
 	close(pair[0]);
 	*ret_fd = pair[1];
 	fixture->streams++;
+	fixture->detailed += sender->read_details;
 	return 0;
 }
 
@@ -388,11 +389,12 @@ static void print_stats(struct fixture *fixture)
 
 	bus_statistics(fixture->bus, &s);
 	printf("stats signals=%llu skipped=%llu refused=%llu denied=%llu reconnects=%llu "
-	       "descriptors=%llu streams=%llu gone=%u\n",
+	       "descriptors=%llu streams=%llu gone=%u asked=%llu detailed=%llu\n",
 	       (unsigned long long)s.signals, (unsigned long long)s.signals_skipped,
 	       (unsigned long long)s.replies_refused, (unsigned long long)s.denied,
 	       (unsigned long long)s.reconnects, (unsigned long long)s.descriptors_refused,
-	       (unsigned long long)fixture->streams, fixture->owners_gone);
+	       (unsigned long long)fixture->streams, fixture->owners_gone,
+	       (unsigned long long)s.asked, (unsigned long long)fixture->detailed);
 }
 
 static void fixture_do(struct fixture *fixture, const char *line)
