@@ -312,6 +312,7 @@ const struct connector_ops processes_connector_ops = {
 	.event = on_event,
 	.lost = on_lost,
 	.end = on_end,
+	.prompt = processes_take_prompt,
 };
 
 /*
@@ -358,6 +359,7 @@ void processes_review(struct processes *processes)
 {
 	int r;
 
+	connector_set_prompt(processes->connector, processes_want_files(processes));
 	if (!feed_wants_events(processes->feed)) {
 		unsubscribe(processes);
 		return;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
+#include <time.h>
 
 #include "daemon/processes-internal.h"
 
@@ -103,6 +104,26 @@ static const struct process_program *find_program(struct tracked *tracked,
 			return NULL;
 
 	return program;
+}
+
+bool processes_want_files(const struct processes *processes)
+{
+	const struct tracked *tracked;
+
+	LIST_FOREACH(tracked, &processes->tracked, all)
+		if (!tracked->over && group_options(tracked->group)->events & 1U << GROUP_EXEC)
+			return true;
+
+	return false;
+}
+
+bool processes_take_prompt(void *userdata)
+{
+	struct processes *processes = userdata;
+	uint64_t now_us = 0;
+
+	(void)sd_event_now(processes->loop, CLOCK_MONOTONIC, &now_us);
+	return process_prompt_take(&processes->prompt, now_us);
 }
 
 static void on_event(struct group *group, uint64_t seq, const struct group_event *event,

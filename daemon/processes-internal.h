@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "daemon/core/feed.h"
+#include "daemon/core/process-prompt.h"
 #include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
 #include "daemon/processes-queue.h"
@@ -112,6 +113,7 @@ struct processes {
 	uint64_t program_us; /* when it executed it */
 	int program_error; /* it could not be read */
 	struct process_identity_buffer identity;
+	struct process_prompt prompt;
 	uint64_t last_warning;
 	uint64_t dropped; /* of all groups that are gone, too */
 };
@@ -157,6 +159,9 @@ void processes_settle_groups(struct processes *processes);
 /* No source of events: who waits for it is refused. */
 void processes_fail_groups(struct processes *processes, const struct bus_refusal *refusal);
 void processes_flush(struct processes *processes);
+/* Some group is told what its members execute. */
+bool processes_want_files(const struct processes *processes);
+bool processes_take_prompt(void *userdata); /* of struct connector_ops */
 
 /* When members started: processes-members.c. */
 struct members_question;
