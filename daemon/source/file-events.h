@@ -76,20 +76,20 @@ struct file_events_mark {
 	uint64_t mask; /* FAN_...; added to what is marked already */
 };
 
-/** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS or -ENOMEM */
+/** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS, -E2BIG (the path) or -ENOMEM */
 int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark);
 /** file_events_member_unmark() - of an inode: take the mask away; nobody is told */
 int file_events_member_unmark(struct file_events_member *member,
 			      const struct file_events_mark *mark);
 
-/** file_events_member_set_pause() - from the first sign to the reading; brought into the bounds above */
+/** file_events_member_set_pause() - from the first sign to the reading; brought into the bounds above; at first the longest */
 void file_events_member_set_pause(struct file_events_member *member, uint64_t pause_us);
 
 /**
  * file_events_member_read() - read what is there now, all of it
  *
  * For who learnt something of the filesystem otherwise and must know all
- * that happened before. Not from within a batch.
+ * that happened before. A batch like any other; not from within ->begin() and ->event() of any member.
  */
 void file_events_member_read(struct file_events_member *member);
 

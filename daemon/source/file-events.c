@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/fanotify.h>
+#include <sys/ioctl.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "daemon/source/file-events.h"
+#include "daemon/worker/job-watch.h"
+
+/* Below the bus, which stays responsive in a storm. */
+#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+#define MARK_DEADLINE_US 2000000ULL
+
+/* Some two thousand events. */
+#define BUFFER_SIZE (256U << 10)
+
+/* A mark that a worker is setting or taking away. */
+struct marking {
+	LIST_ENTRY(marking) link;
+	struct file_events_member *member;
+	struct pool_ticket *ticket;
+	struct handle handle;
+	bool quiet;
+};
+
+struct file_events_member {
+	struct file_events *events;
+	const struct file_events_ops *ops;
+	void *userdata;
+	sd_event_source *io; /* owns the group; off while the timer is on */
+	sd_event_source *timer; /* the next batch */
+	uint64_t pause_us;
+	LIST_HEAD(, marking) markings;
+};
+
+struct file_events {
+	sd_event *loop;
+	struct pool *pool;
+	uint8_t *buffer;
+	struct file_events_member
+		*current; /* whose batch is being told; NULL as soon as it is freed */
+	struct file_events_statistics statistics;
+};
+
+static const struct file_event overflow = { .overflow = true, .at.name = "", .to.name = "" };
+
+static void set_enabled(sd_event_source *source, int enabled)
+{
+	int r;
+
+	r = sd_event_source_set_enabled(source, enabled);
+	assert(r >= 0);
+}
+
+/* Reads after a while, and is not woken until then. */
+static void member_wait(struct file_events_member *member, uint64_t us)
+{
+	int r;
+
+	set_enabled(member->io, SD_EVENT_OFF);
+	r = sd_event_source_set_time_relative(member->timer, us);
+	assert(r >= 0);
+	set_enabled(member->timer, SD_EVENT_ONESHOT);
+}
+
+static void member_listen(struct file_events_member *member)
+{
+	set_enabled(member->timer, SD_EVENT_OFF);
+	set_enabled(member->io, SD_EVENT_ONESHOT);
+}
+
+/* A batch on its way through the buffer. */
+struct batch {
+	uint64_t n; /* events so far */
+	int32_t pid; /* of the last one, and whether that is ours; 0: none yet */
+	bool own;
+};
+
+static bool batch_is_own(struct batch *batch, const struct file_events *events, int32_t pid)
+{
+	if (pid != batch->pid) {
+		batch->pid = pid;
+		batch->own = pool_owns_pid(events->pool, pid);
+	}
+	return batch->own;
+}
+
+/* Return: false where the member is gone. */
+static bool member_tell(struct file_events_member *member, const struct file_event *event)
+{
+	struct file_events *events = member->events;
+
+	member->ops->event(event, member->userdata);
+	return events->current == member;
+}
+
+/* Return: false where the member is gone. */
+static bool member_take(struct file_events_member *member, struct batch *batch, size_t n_buffer)
+{
+	struct file_events *events = member->events;
+	struct file_event event;
+	size_t offset = 0;
+	int r;
+
+	while ((r = file_event_next(events->buffer, n_buffer, &offset, &event)) > 0) {
+		batch->n++;
+		events->statistics.events++;
+		events->statistics.overflows += event.overflow;
+		if (event.pid > 0 && batch_is_own(batch, events, event.pid))
+			events->statistics.own++;
+		else if (!member_tell(member, &event))
+			return false;
+	}
+	if (r == 0)
+		return true;
+
+	events->statistics.malformed++;
+	return member_tell(member, &overflow);
+}
+
+/*
+ * Until the queue is empty, or @max events were told.
+ *
+ * Return: false where the member is gone.
+ */
+static bool member_read(struct file_events_member *member, uint64_t max, bool *ret_empty)
+{
+	int fd = sd_event_source_get_io_fd(member->io);
+	struct batch batch = {};
+
+	*ret_empty = false;
+	while (!*ret_empty && batch.n < max) {
+		ssize_t n = read(fd, member->events->buffer, BUFFER_SIZE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n > 0) {
+			if (!member_take(member, &batch, (size_t)n))
+				return false;
+			continue;
+		}
+		/* What cannot be read is asked for again with the next sign. */
+		*ret_empty = true;
+		if (n < 0 && errno != EAGAIN) {
+			member->events->statistics.malformed++;
+			if (!member_tell(member, &overflow))
+				return false;
+		}
+	}
+
+	return true;
+}
+
+static void member_batch(struct file_events_member *member, uint64_t max)
+{
+	struct file_events *events = member->events;
+	bool empty;
+
+	assert(!events->current);
+
+	events->statistics.batches++;
+	events->current = member;
+	member->ops->begin(member->userdata);
+	if (events->current != member || !member_read(member, max, &empty))
+		return;
+
+	/* Before it is told: who hears it may free the member. */
+	events->current = NULL;
+	if (empty)
+		member_listen(member);
+	else
+		member_wait(member, 0);
+	member->ops->end(empty, member->userdata);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	member_batch(userdata, FILE_EVENTS_BATCH);
+	return 0;
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct file_events_member *member = userdata;
+
+	member_wait(member, member->pause_us);
+	return 0;
+}
+
+void file_events_member_read(struct file_events_member *member)
+{
+	int n = 0;
+
+	assert(member);
+
+	/*
+	 * What comes while this is read is not waited for: who makes events
+	 * faster than they are told would keep the loop here. The kernel counts the
+	 * head of each that waits.
+	 */
+	if (ioctl(sd_event_source_get_io_fd(member->io), FIONREAD, &n) < 0)
+		n = 0;
+	member_batch(member, (uint64_t)n / FAN_EVENT_METADATA_LEN + 1);
+}
+
+void file_events_member_set_pause(struct file_events_member *member, uint64_t pause_us)
+{
+	assert(member);
+
+	if (pause_us < FILE_EVENTS_PAUSE_MIN_US)
+		pause_us = FILE_EVENTS_PAUSE_MIN_US;
+	if (pause_us > FILE_EVENTS_PAUSE_MAX_US)
+		pause_us = FILE_EVENTS_PAUSE_MAX_US;
+	member->pause_us = pause_us;
+}
+
+static int source_prepare(sd_event_source *source, const char *description)
+{
+	int r;
+
+	(void)sd_event_source_set_description(source, description);
+	r = sd_event_source_set_priority(source, PRIORITY);
+	return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
+}
+
+static int member_start(struct file_events_member *member)
+{
+	sd_event *loop = member->events->loop;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	/* Bounded: the kernel's default is 16,384 events. */
+	fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC |
+				   FAN_REPORT_DFID_NAME_TARGET,
+			   O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EPERM || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+
+	r = sd_event_add_io(loop, &member->io, fd, EPOLLIN, on_readable, member);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_io_fd_own(member->io, true);
+	if (r < 0)
+		return r;
+	TAKE_FD(fd);
+
+	r = source_prepare(member->io, "file-events");
+	if (r >= 0)
+		r = sd_event_source_set_enabled(member->io, SD_EVENT_ONESHOT);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &member->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
+				      on_timer, member);
+	if (r >= 0)
+		r = source_prepare(member->timer, "file-events-late");
+	if (r >= 0)
+		r = sd_event_source_set_enabled(member->timer, SD_EVENT_OFF);
+	return r;
+}
+
+int file_events_member_new(struct file_events_member **ret, struct file_events *events,
+			   const struct file_events_ops *ops, void *userdata)
+{
+	_cleanup_(file_events_member_freep) struct file_events_member *member = NULL;
+	int r;
+
+	assert(ret);
+	assert(events);
+	assert(ops && ops->begin && ops->event && ops->end && ops->marked);
+
+	if (events->statistics.groups >= FILE_EVENTS_GROUPS_MAX)
+		return -EUSERS;
+
+	member = calloc(1, sizeof(*member));
+	if (!member)
+		return -ENOMEM;
+	member->events = events;
+	member->ops = ops;
+	member->userdata = userdata;
+	member->pause_us = FILE_EVENTS_PAUSE_MAX_US;
+	LIST_INIT(&member->markings);
+	events->statistics.groups++;
+
+	r = member_start(member);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(member);
+	return 0;
+}
+
+struct file_events_member *file_events_member_free(struct file_events_member *member)
+{
+	struct marking *marking;
+
+	if (!member)
+		return NULL;
+
+	while ((marking = LIST_FIRST(&member->markings))) {
+		LIST_REMOVE(marking, link);
+		pool_cancel(marking->ticket);
+		free(marking);
+	}
+
+	if (member->events->current == member)
+		member->events->current = NULL;
+	member->events->statistics.groups--;
+	sd_event_source_disable_unref(member->timer);
+	sd_event_source_disable_unref(member->io);
+	free(member);
+	return NULL;
+}
+
+static int mark_error(enum pool_result result, const void *reply, size_t n_reply,
+		      struct handle *ret_root)
+{
+	struct watch_mark_reply mark;
+
+	switch (result) {
+	case POOL_DONE:
+		if (watch_mark_reply_decode(reply, n_reply, &mark) < 0)
+			return -EBADMSG;
+		*ret_root = mark.root;
+		/* A kernel before 5.17 does not know FAN_RENAME. */
+		return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
+	case POOL_STALLED:
+		return -ETIMEDOUT;
+	case POOL_BLOCKED:
+		return -EBUSY;
+	case POOL_LIMIT:
+		return -EDQUOT;
+	case POOL_BROKEN:
+	case POOL_FAILED:
+		return -EIO;
+	}
+
+	return -EIO;
+}
+
+static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
+{
+	_cleanup_free_ struct marking *marking = userdata;
+	struct file_events_member *member = marking->member;
+	const struct handle_view handle = handle_view(&marking->handle);
+	struct handle root = {};
+	struct handle_view root_view;
+	int error = mark_error(result, reply, n_reply, &root);
+
+	LIST_REMOVE(marking, link);
+	root_view = handle_view(&root);
+	if (!marking->quiet)
+		member->ops->marked(error, &handle, &root_view, member->userdata);
+}
+
+static int member_submit(struct file_events_member *member, const struct file_events_mark *mark,
+			 bool remove)
+{
+	struct watch_mark_request request = {
+		.where = mark->mount->where,
+		.mount_id = mark->mount->unique_id ? mark->mount->unique_id : mark->mount->id,
+		.mount_id_is_unique = mark->mount->unique_id != 0,
+		.handle = mark->handle,
+		.remove = remove,
+		.mask = mark->mask,
+		.btrfs = mark->btrfs,
+	};
+	struct pool_submission submission = {
+		.lane = mark->lane,
+		.lane_key = mark->lane_key,
+		.owner_uid = mark->owner_uid,
+		.job = JOB_WATCH_MARK,
+		.fd = sd_event_source_get_io_fd(member->io),
+		.deadline_us = MARK_DEADLINE_US,
+		.reply = on_marked,
+	};
+	_cleanup_free_ struct marking *marking = NULL;
+	_cleanup_free_ void *payload = NULL;
+	int r;
+
+	r = watch_mark_request_encode(&request, &payload, &submission.n_payload);
+	if (r < 0)
+		return r;
+	marking = calloc(1, sizeof(*marking));
+	if (!marking)
+		return -ENOMEM;
+
+	marking->member = member;
+	marking->quiet = remove;
+	marking->handle.type = mark->handle.type;
+	marking->handle.n = mark->handle.n;
+	if (mark->handle.n > 0)
+		memcpy(marking->handle.bytes, mark->handle.bytes, mark->handle.n);
+
+	submission.payload = payload;
+	submission.userdata = marking;
+	r = pool_submit(member->events->pool, &submission, &marking->ticket);
+	if (r < 0)
+		return r;
+
+	LIST_INSERT_HEAD(&member->markings, marking, link);
+	TAKE_PTR(marking);
+	return 0;
+}
+
+int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark)
+{
+	assert(member);
+	assert(mark && mark->mount);
+	assert(mark->handle.n <= HANDLE_MAX);
+
+	return member_submit(member, mark, false);
+}
+
+int file_events_member_unmark(struct file_events_member *member,
+			      const struct file_events_mark *mark)
+{
+	assert(member);
+	assert(mark && mark->mount);
+	assert(mark->handle.n > 0 && mark->handle.n <= HANDLE_MAX);
+
+	return member_submit(member, mark, true);
+}
+
+int file_events_new(struct file_events **ret, sd_event *loop, struct pool *pool)
+{
+	_cleanup_(file_events_freep) struct file_events *events = NULL;
+
+	assert(ret);
+	assert(loop);
+	assert(pool);
+
+	events = calloc(1, sizeof(*events));
+	if (!events)
+		return -ENOMEM;
+
+	events->buffer = malloc(BUFFER_SIZE);
+	if (!events->buffer)
+		return -ENOMEM;
+	events->loop = sd_event_ref(loop);
+	events->pool = pool;
+
+	*ret = TAKE_PTR(events);
+	return 0;
+}
+
+struct file_events *file_events_free(struct file_events *events)
+{
+	if (!events)
+		return NULL;
+
+	assert(events->statistics.groups == 0);
+
+	sd_event_unref(events->loop);
+	free(events->buffer);
+	free(events);
+	return NULL;
+}
+
+void file_events_statistics(const struct file_events *events, struct file_events_statistics *ret)
+{
+	assert(events);
+	assert(ret);
+
+	*ret = events->statistics;
+}
