@@ -16,7 +16,8 @@ struct feed {
 	struct feed_statistics statistics;
 	uint64_t round;
 	bool round_ended; /* the socket of events was empty */
-	size_t n_ended; /* in the table, until their records came */
+	TAILQ_HEAD(feed_ended, process)
+	ended; /* in the table, until their records came; the oldest first */
 	bool relays_changed; /* processes may be here for a relay that is gone */
 	bool rules_changed; /* a scan has to match all processes anew */
 

@@ -16,8 +16,8 @@ static uint64_t ticks_of(const struct feed *feed, uint64_t monotonic_ns)
 
 static void remove_process(struct feed *feed, struct process *process)
 {
-	if (process->ended && feed->n_ended > 0)
-		feed->n_ended--;
+	if (process->ended)
+		TAILQ_REMOVE(&feed->ended, process, settling);
 	process_table_remove(feed->table, process);
 }
 
@@ -49,7 +49,7 @@ static void end(struct feed *feed, struct process *process, uint64_t monotonic_u
 		.pid = process->pid,
 	};
 
-	feed->n_ended++;
+	TAILQ_INSERT_TAIL(&feed->ended, process, settling);
 	process->round = feed->round;
 	groups_note(feed->groups, &change, monotonic_us);
 	process_policy_note(feed->policy, &change, monotonic_us);

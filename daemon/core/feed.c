@@ -65,6 +65,7 @@ int feed_new(struct feed **ret, const struct feed_ops *ops, void *userdata)
 	feed->ops = ops;
 	feed->userdata = userdata;
 	feed->clock.ticks_per_second = 100;
+	TAILQ_INIT(&feed->ended);
 	r = process_table_new(&feed->table);
 	if (r == 0)
 		r = groups_new(&feed->groups, feed->table, &ops->group, userdata);
@@ -146,21 +147,9 @@ void feed_set_user(struct feed *feed, const char *name, uint32_t uid)
 	feed->scan_matches = false;
 }
 
-static bool has_live_groups(const struct feed *feed)
-{
-	const struct group *group;
-
-	for (group = groups_next(feed->groups, NULL); group;
-	     group = groups_next(feed->groups, group))
-		if (!group_is_over(group))
-			return true;
-
-	return false;
-}
-
 bool feed_needs_table(const struct feed *feed)
 {
-	return has_live_groups(feed) || process_policy_is_active(feed->policy) ||
+	return groups_want_events(feed->groups) || process_policy_is_active(feed->policy) ||
 	       relays_want_table(feed->relays);
 }
 
@@ -277,6 +266,20 @@ void feed_record(struct feed *feed, const struct wire_taskstats *record)
 	feed->records[feed->n_records++] = *record;
 }
 
+bool feed_awaits_record(const struct feed *feed, const struct wire_taskstats *record)
+{
+	const struct process *process;
+
+	assert(feed && record);
+
+	/* What waits may be the end of the one whom it is of. */
+	if (feed_is_holding(feed))
+		return false;
+
+	process = process_table_find_record(feed->table, record->tid, record->tgid);
+	return process && process->ended;
+}
+
 void feed_records_lost(struct feed *feed)
 {
 	assert(feed);
@@ -330,22 +333,19 @@ void feed_lost(struct feed *feed, uint64_t count)
 
 bool feed_round_end(struct feed *feed, bool empty)
 {
-	struct process *process, *next;
+	struct process *process;
 
 	assert(feed);
 
 	feed->round_ended = empty;
 	relays_batch_end(feed->relays);
-	if (empty && feed->n_ended > 0 && !feed_is_holding(feed)) {
-		for (process = process_table_next(feed->table, NULL); process; process = next) {
-			next = process_table_next(feed->table, process);
-			if (process->ended && process->round < feed->round)
-				feed_settle(feed, process, true);
-		}
+	if (empty && !feed_is_holding(feed)) {
+		while ((process = TAILQ_FIRST(&feed->ended)) && process->round < feed->round)
+			feed_settle(feed, process, true);
 	}
 	if (groups_take_freed(feed->groups) || feed->relays_changed)
 		feed_purge(feed);
-	return feed->n_ended > 0;
+	return !TAILQ_EMPTY(&feed->ended);
 }
 
 void feed_statistics(const struct feed *feed, struct feed_statistics *ret)

@@ -33,7 +33,7 @@ struct group {
 	struct group_totals totals;
 	uint64_t next_seq;
 	size_t n_unsettled; /* ended members whose records may come */
-	LIST_ENTRY(group) all;
+	LIST_ENTRY(group) all, waiting;
 };
 
 struct groups {
@@ -41,9 +41,14 @@ struct groups {
 	const struct group_ops *ops;
 	void *userdata;
 	LIST_HEAD(, group) all;
+	LIST_HEAD(, group) waiting; /* for a scan */
 	LIST_HEAD(, group_owner) owners;
 	struct group_sets sets;
-	size_t n_groups, n_waiting;
+	size_t n_groups;
+	size_t n_going, n_accounting; /* not over; of these, with accounting */
 	uint64_t scan; /* the last one begun, counted */
 	bool freed;
 };
+
+/** group_end() - it is over: nobody belongs to it, or will */
+void group_end(struct group *group);

@@ -24,7 +24,7 @@ static void check_empty(struct group *group)
 	if (group->state != GROUP_LIVE || group->totals.live > 0 || group->n_unsettled > 0)
 		return;
 
-	group->state = GROUP_OVER;
+	group_end(group);
 	group->groups->ops->empty(group, group->groups->userdata);
 }
 
@@ -220,8 +220,7 @@ void groups_scan_begun(struct groups *groups)
 
 static bool waits_for(const struct group *group, uint32_t pid, uint64_t start_ticks)
 {
-	return group->state == GROUP_WAITING && group->options.leader == pid &&
-	       group->options.start_ticks == start_ticks;
+	return group->options.leader == pid && group->options.start_ticks == start_ticks;
 }
 
 bool groups_wanted(const struct groups *groups, uint32_t pid, uint64_t start_ticks)
@@ -230,9 +229,7 @@ bool groups_wanted(const struct groups *groups, uint32_t pid, uint64_t start_tic
 
 	assert(groups);
 
-	if (groups->n_waiting == 0)
-		return false;
-	LIST_FOREACH(group, &groups->all, all)
+	LIST_FOREACH(group, &groups->waiting, waiting)
 		if (waits_for(group, pid, start_ticks))
 			return true;
 
@@ -247,9 +244,7 @@ void groups_found(struct groups *groups, struct process *process, struct process
 
 	if (parent)
 		inherit(process, parent);
-	if (groups->n_waiting == 0)
-		return;
-	LIST_FOREACH(group, &groups->all, all) {
+	LIST_FOREACH(group, &groups->waiting, waiting) {
 		if (!waits_for(group, process->pid, process->start_ticks))
 			continue;
 		join(group, process);
@@ -282,10 +277,8 @@ void groups_full(struct groups *groups, const struct process *parent, uint32_t p
 
 	for (size_t i = 0; set && i < set->n_groups; i++)
 		set->groups[i]->totals.incomplete = true;
-	if (groups->n_waiting == 0)
-		return;
-	LIST_FOREACH(group, &groups->all, all)
-		if (group->state == GROUP_WAITING && group->options.leader == pid)
+	LIST_FOREACH(group, &groups->waiting, waiting)
+		if (group->options.leader == pid)
 			group->totals.incomplete = true;
 }
 
@@ -317,8 +310,12 @@ void groups_ready(struct groups *groups, bool complete, bool doubtful)
 		if (group->state != GROUP_WAITING || waits_on(group, groups, doubtful))
 			continue;
 
-		groups->n_waiting--;
-		group->state = group->found ? GROUP_LIVE : GROUP_OVER;
+		if (group->found) {
+			LIST_REMOVE(group, waiting);
+			group->state = GROUP_LIVE;
+		} else {
+			group_end(group);
+		}
 		groups->ops->ready(group, group->found, groups->userdata);
 		check_empty(group);
 	}

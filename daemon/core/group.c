@@ -77,10 +77,25 @@ int group_new(struct group **ret, struct groups *groups, const struct group_opti
 	group->totals.accounting = options->accounting;
 	group->owner->n_groups++;
 	groups->n_groups++;
-	groups->n_waiting++;
+	groups->n_going++;
+	groups->n_accounting += options->accounting;
+	LIST_INSERT_HEAD(&groups->waiting, group, waiting);
 	LIST_INSERT_HEAD(&groups->all, group, all);
 	*ret = TAKE_PTR(group);
 	return 0;
+}
+
+void group_end(struct group *group)
+{
+	struct groups *groups = group->groups;
+
+	assert(group->state != GROUP_OVER);
+
+	if (group->state == GROUP_WAITING)
+		LIST_REMOVE(group, waiting);
+	group->state = GROUP_OVER;
+	groups->n_going--;
+	groups->n_accounting -= group->options.accounting;
 }
 
 struct group *group_free(struct group *group)
@@ -104,8 +119,8 @@ struct group *group_free(struct group *group)
 		LIST_REMOVE(group->owner, all);
 		free(group->owner);
 	}
-	if (group->state == GROUP_WAITING)
-		groups->n_waiting--;
+	if (group->state != GROUP_OVER)
+		group_end(group);
 	groups->n_groups--;
 	groups->freed = true;
 	LIST_REMOVE(group, all);
@@ -171,15 +186,16 @@ struct group *groups_next(const struct groups *groups, const struct group *group
 
 bool groups_want_accounting(const struct groups *groups)
 {
-	const struct group *group;
-
 	assert(groups);
 
-	LIST_FOREACH(group, &groups->all, all)
-		if (group->options.accounting && group->state != GROUP_OVER)
-			return true;
+	return groups->n_accounting > 0;
+}
 
-	return false;
+bool groups_want_events(const struct groups *groups)
+{
+	assert(groups);
+
+	return groups->n_going > 0;
 }
 
 bool groups_take_freed(struct groups *groups)
@@ -197,7 +213,7 @@ bool groups_want_scan(const struct groups *groups)
 {
 	assert(groups);
 
-	return groups->n_waiting > 0;
+	return !LIST_EMPTY(&groups->waiting);
 }
 
 const struct process *group_member_next(const struct group *group, const struct process *process)

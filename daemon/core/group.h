@@ -123,6 +123,7 @@ void group_totals(const struct group *group, struct group_totals *ret);
 uint64_t group_next_seq(const struct group *group);
 struct group *groups_next(const struct groups *groups, const struct group *group); /* NULL: first */
 bool groups_want_accounting(const struct groups *groups);
+bool groups_want_events(const struct groups *groups); /* one is not over */
 bool groups_want_scan(const struct groups *groups); /* a group waits for its members */
 
 /** group_member_next() - members that live, in no order; NULL at the start and at the end. Not from within ->event() */

@@ -93,6 +93,7 @@ struct process {
 		uint64_t user_us, system_us, read_bytes, write_bytes, peak_rss_kib;
 	} usage;
 	uint64_t round; /* feed.h: in which it ended */
+	TAILQ_ENTRY(process) settling; /* likewise, until its records came */
 };
 
 enum process_change_kind {

@@ -10,8 +10,16 @@
 
 #define BUCKETS 64
 
+/* One the forks of whose processes are relayed. */
+struct relay_user {
+	uid_t uid;
+	size_t n_relays;
+	LIST_ENTRY(relay_user) all;
+};
+
 struct relay {
 	struct relays *relays;
+	struct relay_user *user; /* NULL: to all */
 	struct relay_options options;
 	void *userdata;
 	bool ready;
@@ -32,6 +40,7 @@ struct relays {
 	void *userdata;
 	struct relay_list all;
 	struct relay_list buckets[BUCKETS]; /* by pid */
+	LIST_HEAD(, relay_user) users;
 	size_t n_relays, n_all, n_waiting, n_marked;
 	uint64_t batch;
 };
@@ -52,6 +61,42 @@ int relays_new(struct relays **ret, const struct relay_ops *ops, void *userdata)
 	return 0;
 }
 
+static struct relay_user *find_user(const struct relays *relays, uid_t uid)
+{
+	struct relay_user *user;
+
+	LIST_FOREACH(user, &relays->users, all)
+		if (user->uid == uid)
+			return user;
+
+	return NULL;
+}
+
+/* Return: NULL without memory. */
+static struct relay_user *user_ref(struct relays *relays, uid_t uid)
+{
+	struct relay_user *user = find_user(relays, uid);
+
+	if (!user) {
+		user = calloc(1, sizeof(*user));
+		if (!user)
+			return NULL;
+		user->uid = uid;
+		LIST_INSERT_HEAD(&relays->users, user, all);
+	}
+	user->n_relays++;
+	return user;
+}
+
+static void user_unref(struct relay_user *user)
+{
+	if (!user || --user->n_relays > 0)
+		return;
+
+	LIST_REMOVE(user, all);
+	free(user);
+}
+
 static void end(struct relay *relay, enum relay_end why)
 {
 	struct relays *relays = relay->relays;
@@ -61,6 +106,7 @@ static void end(struct relay *relay, enum relay_end why)
 	relays->n_relays--;
 	if (relay->options.all)
 		relays->n_all--;
+	user_unref(relay->user);
 	if (!relay->ready)
 		relays->n_waiting--;
 	if (relay->marked)
@@ -114,6 +160,13 @@ int relay_add(struct relays *relays, const struct relay_options *options, void *
 	relay = calloc(1, sizeof(*relay));
 	if (!relay)
 		return -ENOMEM;
+	if (!options->all) {
+		relay->user = user_ref(relays, options->owner);
+		if (!relay->user) {
+			free(relay);
+			return -ENOMEM;
+		}
+	}
 	if (former)
 		end(former, RELAY_STOPPED);
 
@@ -191,17 +244,9 @@ bool relays_want_table(const struct relays *relays)
 
 bool relays_want_uid(const struct relays *relays, uint32_t uid)
 {
-	const struct relay *relay;
-
 	assert(relays);
 
-	if (!relays_want_table(relays))
-		return false;
-	LIST_FOREACH(relay, &relays->all, all)
-		if (!relay->options.all && relay->options.owner == uid)
-			return true;
-
-	return false;
+	return find_user(relays, uid);
 }
 
 void relays_batch(struct relays *relays)
