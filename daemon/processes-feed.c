@@ -80,6 +80,7 @@ static void scan_account(struct processes *processes)
 	processes->scan = SCAN_NONE;
 	took_us = now - processes->scan_began_us;
 	pause_us = SCAN_REST * took_us;
+	processes->scan_took_us = took_us;
 	processes->scan_next_us = now + (pause_us < SCAN_REST_MAX_US ? pause_us : SCAN_REST_MAX_US);
 }
 
@@ -190,11 +191,12 @@ static void scan_apply(struct processes *processes)
 static void read_records(struct processes *processes)
 {
 	bool lost = false;
-	int n;
+	int n = 0;
 
 	if (!taskstats_is_started(processes->taskstats))
 		return;
 
+	processes->records_left = true;
 	do {
 		if (processes->n_records == processes->n_records_allocated) {
 			size_t n_allocated = processes->n_records_allocated + RECORDS_STEP;
@@ -211,10 +213,27 @@ static void read_records(struct processes *processes)
 		n = taskstats_read(processes->taskstats, processes->records + processes->n_records,
 				   processes->n_records_allocated - processes->n_records, &lost);
 		processes->n_records += n > 0 ? (size_t)n : 0;
+		processes->records_left = n > 0;
 	} while (n > 0);
 
 	if (lost)
 		feed_records_lost(processes->feed);
+}
+
+/* Those that may be of forks that are still to be read wait for them, while @empty is false. */
+static void apply_records(struct processes *processes, bool empty)
+{
+	size_t n_kept = 0;
+
+	for (size_t i = 0; i < processes->n_records; i++) {
+		const struct wire_taskstats *record = &processes->records[i];
+
+		if (empty || feed_awaits_record(processes->feed, record))
+			feed_record(processes->feed, record);
+		else
+			processes->records[n_kept++] = *record;
+	}
+	processes->n_records = n_kept;
 }
 
 static void on_begin(void *userdata)
@@ -261,13 +280,9 @@ static bool on_end(bool empty, void *userdata)
 	struct processes *processes = userdata;
 	bool again;
 
-	/* Else they wait for the forks that are still to be read. */
-	if (empty) {
-		for (size_t i = 0; i < processes->n_records; i++)
-			feed_record(processes->feed, &processes->records[i]);
-		processes->n_records = 0;
-	}
-	again = feed_round_end(processes->feed, empty);
+	apply_records(processes, empty);
+	/* A record that is still in the socket is not missing. */
+	again = feed_round_end(processes->feed, empty && !processes->records_left);
 	if (empty && processes->scan == SCAN_CATCHING_UP)
 		scan_apply(processes);
 
@@ -275,7 +290,7 @@ static bool on_end(bool empty, void *userdata)
 	processes_settle_groups(processes);
 	if (needs_review(processes))
 		processes_review_later(processes);
-	return again;
+	return again || processes->records_left;
 }
 
 static struct bus_refusal refuse_all(struct processes *processes)
@@ -332,6 +347,7 @@ static void review_records(struct processes *processes)
 		free(processes->records);
 		processes->records = NULL;
 		processes->n_records = processes->n_records_allocated = 0;
+		processes->records_left = false;
 		return;
 	}
 

@@ -16,9 +16,11 @@
  *	2. feed_round_begin()
  *	3. read the socket of events until it is empty, or for a bounded number:
  *	   feed_event() for each, feed_lost() where some are missing, in place
- *	4. only where it became empty: feed_record() for each of the array
- *	5. feed_round_end(), which says whether it became empty; else the array is
- *	   kept, and the next turn of the loop begins at 1 and adds to it
+ *	4. only where it became empty: feed_record() for each of the array; else
+ *	   for those of feed_awaits_record(), so that in a storm nobody who has
+ *	   ended is kept for long
+ *	5. feed_round_end(), which says whether both became empty; else the rest of
+ *	   the array is kept, and the next turn of the loop begins at 1 and adds to it
  *
  * Where feed_round_end() returns true, another round is needed soon (2 ms)
  * even without a sign: exits wait for their records. In this order no record
@@ -109,6 +111,8 @@ void feed_event(struct feed *feed, const struct wire_proc_event *event);
 /** feed_lost() - @count: events, 0: not known how many; also where the subscription broke and stands again */
 void feed_lost(struct feed *feed, uint64_t count);
 void feed_record(struct feed *feed, const struct wire_taskstats *record);
+/** feed_awaits_record() - of somebody who has ended: it may come before the socket of events is empty */
+bool feed_awaits_record(const struct feed *feed, const struct wire_taskstats *record);
 /** feed_records_lost() - the socket of records overran: groups with accounting are incomplete */
 void feed_records_lost(struct feed *feed);
 bool feed_round_end(struct feed *feed, bool empty);

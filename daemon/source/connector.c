@@ -29,6 +29,12 @@
 /* What the kernel charges a buffer for one event, about. */
 #define EVENT_CHARGE 832
 
+/*
+ * As many as a batch should have: more fall out of the caches before they are
+ * read, fewer cost more wake-ups.
+ */
+#define FULL 1024
+
 /* One event in one datagram is what kernels send. */
 #define DATAGRAM_MAX 512
 
@@ -49,6 +55,7 @@ struct connector {
 	bool started;
 	bool prompt; /* some signs are read at once */
 	uint64_t pause_us;
+	uint64_t read_us; /* when the last batch was */
 	uint64_t n_pause; /* events since the socket was last empty */
 	struct overrun overrun;
 	struct wire_proc_sequence sequence;
@@ -204,26 +211,33 @@ static bool connector_read(struct connector *connector, uint64_t *ret_n)
 	return empty;
 }
 
-static void connector_pace(struct connector *connector, bool again)
+/* The longer things go on, the later it reads; but not so late that it is too much. */
+static void connector_grow(struct connector *connector, uint64_t n)
 {
-	uint64_t n = connector->n_pause;
-
-	connector->n_pause = 0;
-	if (n * EVENT_CHARGE > connector->n_buffer / 2)
+	if (n > FULL || n * EVENT_CHARGE > connector->n_buffer / 2)
 		connector->pause_us = connector->pause_us / 2;
-	else if (n >= MANY)
-		connector->pause_us = connector->pause_us * 2;
-	else
+	else if (connector->prompt)
 		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	else if (n < FULL / 4)
+		connector->pause_us = connector->pause_us * 2;
 	if (connector->pause_us < CONNECTOR_PAUSE_MIN_US)
 		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
 	if (connector->pause_us > CONNECTOR_PAUSE_MAX_US)
 		connector->pause_us = CONNECTOR_PAUSE_MAX_US;
+}
 
-	if (n >= MANY)
+static void connector_pace(struct connector *connector, bool again)
+{
+	uint64_t n = connector->n_pause;
+	bool goes_on;
+
+	connector->n_pause = 0;
+	connector->read_us = now_us();
+	connector_grow(connector, n);
+	goes_on = n >= MANY || (n > 0 && connector->pause_us == CONNECTOR_PAUSE_MAX_US);
+
+	if (goes_on || again)
 		connector_wait(connector, connector->pause_us);
-	else if (again)
-		connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
 	else if (overrun_is_open(&connector->overrun))
 		connector_wait(connector, OVERRUN_SHOW_NS / 1000);
 	else
@@ -289,6 +303,14 @@ static void connector_await(struct connector *connector)
 	set_enabled(connector->io, SD_EVENT_ONESHOT);
 }
 
+/* Who was silent is told of soon. */
+static void connector_sign(struct connector *connector)
+{
+	if (now_us() > connector->read_us + CONNECTOR_PAUSE_MAX_US)
+		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	connector_wait(connector, connector->pause_us);
+}
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct connector *connector = userdata;
@@ -298,7 +320,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	else if (connector->prompt && connector->ops->prompt(connector->userdata))
 		connector_batch(connector);
 	else
-		connector_wait(connector, connector->pause_us);
+		connector_sign(connector);
 	return 0;
 }
 
@@ -385,6 +407,7 @@ int connector_start(struct connector *connector)
 	}
 
 	connector->pause_us = CONNECTOR_PAUSE_MIN_US;
+	connector->read_us = 0;
 	connector->n_pause = 0;
 	connector->overrun = (struct overrun){};
 	/* So that the answers to others are not taken for ours. */

@@ -8,9 +8,10 @@
  * netlink. Subscribed only between connector_start() and connector_stop().
  *
  * Read late and in batches: who wakes for each event makes each fork pay for
- * it. After the first sign it waits CONNECTOR_PAUSE_MIN_US; while batches are
- * small the pause grows to CONNECTOR_PAUSE_MAX_US, and shrinks where the
- * buffer fills. A batch has a bound per turn of the loop.
+ * it. After the first sign it waits CONNECTOR_PAUSE_MIN_US. While things go on
+ * the pause grows to CONNECTOR_PAUSE_MAX_US, as long as batches are small; in a
+ * storm it is so long that they are neither small nor too large. A batch has a
+ * bound per turn of the loop.
  *
  * Losses are exact from the numbers per CPU, which is why the kernel's filter
  * is not used; they are told where they show, which is on each CPU with its next
@@ -26,7 +27,7 @@
 #include "daemon/core/wire-proc.h"
 
 #define CONNECTOR_PAUSE_MIN_US 2000
-#define CONNECTOR_PAUSE_MAX_US 20000
+#define CONNECTOR_PAUSE_MAX_US 10000
 #define CONNECTOR_BUFFER (16U << 20)
 #define CONNECTOR_BATCH 4096 /* events in one turn of the loop */
 
@@ -45,7 +46,7 @@ struct connector_ops {
 	void (*lost)(uint64_t count, void *userdata); /* 0: not known how many */
 	/*
 	 * @empty: the socket was read to its end. Return: true: call ->begin()
-	 * and ->end() again after CONNECTOR_PAUSE_MIN_US, even without events.
+	 * and ->end() again after a pause, even without events.
 	 */
 	bool (*end)(bool empty, void *userdata);
 	/* Is this sign to be read at once? Asked while connector_set_prompt(); else may be NULL. */
