@@ -80,6 +80,7 @@ static void scan_account(struct processes *processes)
 	processes->scan = SCAN_NONE;
 	took_us = now - processes->scan_began_us;
 	pause_us = SCAN_REST * took_us;
+	processes->scan_took_us = took_us;
 	processes->scan_next_us = now + (pause_us < SCAN_REST_MAX_US ? pause_us : SCAN_REST_MAX_US);
 }
 

@@ -187,7 +187,7 @@ int tracked_new(struct processes *processes, struct process_target *target,
 {
 	/* Its start is what tells it from another one of its pid. */
 	_cleanup_(process_target_freep) struct process_target *owned = target;
-	const struct group_options options = {
+	struct group_options options = {
 		.leader = process_target_pid(owned),
 		.start_ticks = process_target_start_ticks(owned),
 		.owner = sender->uid,
@@ -204,6 +204,7 @@ int tracked_new(struct processes *processes, struct process_target *target,
 	if (r == QUOTA_E_EXCEEDED)
 		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
 					"You have too many groups; release one first");
+	options.patient = r >= 0 && processes_be_patient(processes, sender->uid);
 	if (r >= 0)
 		r = group_new(&tracked->group, feed_groups(processes->feed), &options, tracked);
 	if (r < 0) {

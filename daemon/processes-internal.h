@@ -6,7 +6,7 @@
  *
  * processes.c builds it; processes-feed.c joins the sources with the feed and
  * knows when each is needed; processes-group.c has one tracked group for each object on the bus,
- * processes-members.c lists members, processes-relay.c the registrations, processes-policy.c the rules and
+ * processes-members.c lists members, processes-patience.c bounds scans for each user, processes-relay.c the registrations, processes-policy.c the rules and
  * warnings, processes-bus.c answers the bus.
  */
 
@@ -14,6 +14,7 @@
 
 #include "daemon/core/feed.h"
 #include "daemon/core/process-prompt.h"
+#include "daemon/core/process-scan-rate.h"
 #include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
 #include "daemon/processes-queue.h"
@@ -94,6 +95,10 @@ struct processes {
 	uint64_t scan_pause_us; /* before the next one, where they do not succeed */
 	uint64_t scan_began_us; /* the one under way */
 	uint64_t scan_next_us; /* none begins before */
+	uint64_t scan_took_us; /* the last one */
+	struct scan_rate scan_rate;
+	sd_event_source *patience; /* who waits may cause one */
+	uint64_t put_off; /* times that somebody had to */
 
 	struct wire_taskstats *records; /* of this batch */
 	size_t n_records, n_records_allocated;
@@ -170,6 +175,10 @@ void tracked_ask_members(struct tracked *tracked, struct bus_reply *reply); /* t
 void tracked_forget_members(struct tracked *tracked);
 void processes_read_members(struct processes *processes); /* a slice */
 void processes_arm_members(struct processes *processes);
+
+/* Who may cause a scan: processes-patience.c. */
+bool processes_be_patient(struct processes *processes, uid_t uid); /* else it is charged */
+void processes_end_patience(struct processes *processes);
 
 /* Relays. */
 extern const struct relay_ops processes_relay_ops;

@@ -153,6 +153,7 @@ static int relayed_add(struct relayed *relayed, int32_t signal, bool all,
 	if (!all && !uids_equal(&options.uids, &(struct relay_uids){ sender->uid, sender->uid,
 								     sender->uid, sender->uid }))
 		return -EPERM;
+	options.patient = !all && processes_be_patient(relayed->processes, sender->uid);
 	return relay_add(feed_relays(relayed->processes->feed), &options, relayed, &relayed->relay);
 }
 

@@ -89,6 +89,12 @@ static int on_rescan(sd_event_source *source, uint64_t us, void *userdata)
 	return 0;
 }
 
+static int on_patience(sd_event_source *source, uint64_t us, void *userdata)
+{
+	processes_end_patience(userdata);
+	return 0;
+}
+
 static int on_retry(sd_event_source *source, uint64_t us, void *userdata)
 {
 	processes_review_later(userdata);
@@ -148,6 +154,7 @@ void processes_statistics(const struct processes *processes, bool root,
 	add("process-overruns", connector.overruns, ctx);
 	add("process-foreign", connector.foreign, ctx);
 	add("process-scans", feed.scans, ctx);
+	add("process-scans-put-off", processes->put_off, ctx);
 	add("process-followed", feed.followed, ctx);
 	add("process-dropped", processes->dropped, ctx);
 	add("accounting-records", taskstats.records, ctx);
@@ -214,6 +221,8 @@ static int add_sources(struct processes *processes)
 	r = add_timer(processes, &processes->rescan, "processes-rescan", on_rescan);
 	if (r >= 0)
 		r = add_timer(processes, &processes->retry, "processes-retry", on_retry);
+	if (r >= 0)
+		r = add_timer(processes, &processes->patience, "processes-patience", on_patience);
 	if (r >= 0)
 		r = add_timer(processes, &processes->flush, "processes-flush", on_flush);
 	return r;
@@ -310,6 +319,7 @@ struct processes *processes_free(struct processes *processes)
 	sd_event_source_disable_unref(processes->members);
 	sd_event_source_disable_unref(processes->rescan);
 	sd_event_source_disable_unref(processes->retry);
+	sd_event_source_disable_unref(processes->patience);
 	sd_event_source_disable_unref(processes->flush);
 	sd_event_unref(processes->loop);
 	free(processes->records);

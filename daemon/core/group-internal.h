@@ -46,9 +46,12 @@ struct groups {
 	struct group_sets sets;
 	size_t n_groups;
 	size_t n_going, n_accounting; /* not over; of these, with accounting */
+	size_t n_hasty; /* waiting and not patient */
 	uint64_t scan; /* the last one begun, counted */
 	bool freed;
 };
 
+/** group_take() - it waits no more */
+void group_take(struct group *group);
 /** group_end() - it is over: nobody belongs to it, or will */
 void group_end(struct group *group);

@@ -311,7 +311,7 @@ void groups_ready(struct groups *groups, bool complete, bool doubtful)
 			continue;
 
 		if (group->found) {
-			LIST_REMOVE(group, waiting);
+			group_take(group);
 			group->state = GROUP_LIVE;
 		} else {
 			group_end(group);

@@ -79,10 +79,31 @@ int group_new(struct group **ret, struct groups *groups, const struct group_opti
 	groups->n_groups++;
 	groups->n_going++;
 	groups->n_accounting += options->accounting;
+	groups->n_hasty += !options->patient;
 	LIST_INSERT_HEAD(&groups->waiting, group, waiting);
 	LIST_INSERT_HEAD(&groups->all, group, all);
 	*ret = TAKE_PTR(group);
 	return 0;
+}
+
+bool group_hurry(struct group *group)
+{
+	assert(group);
+
+	if (group->state != GROUP_WAITING || !group->options.patient)
+		return false;
+
+	group->options.patient = false;
+	group->groups->n_hasty++;
+	return true;
+}
+
+void group_take(struct group *group)
+{
+	assert(group->state == GROUP_WAITING);
+
+	LIST_REMOVE(group, waiting);
+	group->groups->n_hasty -= !group->options.patient;
 }
 
 void group_end(struct group *group)
@@ -92,7 +113,7 @@ void group_end(struct group *group)
 	assert(group->state != GROUP_OVER);
 
 	if (group->state == GROUP_WAITING)
-		LIST_REMOVE(group, waiting);
+		group_take(group);
 	group->state = GROUP_OVER;
 	groups->n_going--;
 	groups->n_accounting -= group->options.accounting;
@@ -213,7 +234,7 @@ bool groups_want_scan(const struct groups *groups)
 {
 	assert(groups);
 
-	return !LIST_EMPTY(&groups->waiting);
+	return groups->n_hasty > 0;
 }
 
 const struct process *group_member_next(const struct group *group, const struct process *process)

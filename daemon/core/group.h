@@ -72,6 +72,7 @@ struct group_options {
 	uid_t owner; /* 0: nothing is left out */
 	uint32_t events; /* bits 1 << enum group_event_kind; 0: none is told */
 	bool accounting;
+	bool patient; /* the scan that it waits for is not caused by it: group_hurry() */
 };
 
 struct group_ops {
@@ -111,6 +112,8 @@ DEFINE_FREEP(groups, groups_free)
 int group_new(struct group **ret, struct groups *groups, const struct group_options *options,
 	      void *userdata);
 struct group *group_free(struct group *group);
+/** group_hurry() - it may cause its scan; Return: whether it was ->patient, and waits */
+bool group_hurry(struct group *group);
 DEFINE_FREEP(group, group_free)
 
 void *group_userdata(const struct group *group);
@@ -124,7 +127,8 @@ uint64_t group_next_seq(const struct group *group);
 struct group *groups_next(const struct groups *groups, const struct group *group); /* NULL: first */
 bool groups_want_accounting(const struct groups *groups);
 bool groups_want_events(const struct groups *groups); /* one is not over */
-bool groups_want_scan(const struct groups *groups); /* a group waits for its members */
+bool groups_want_scan(
+	const struct groups *groups); /* a group waits for its members, and is not patient */
 
 /** group_member_next() - members that live, in no order; NULL at the start and at the end. Not from within ->event() */
 const struct process *group_member_next(const struct group *group, const struct process *process);

@@ -41,7 +41,8 @@ struct relays {
 	struct relay_list all;
 	struct relay_list buckets[BUCKETS]; /* by pid */
 	LIST_HEAD(, relay_user) users;
-	size_t n_relays, n_all, n_waiting, n_marked;
+	size_t n_relays, n_all, n_marked;
+	size_t n_hasty; /* not ready, and not patient */
 	uint64_t batch;
 };
 
@@ -108,7 +109,7 @@ static void end(struct relay *relay, enum relay_end why)
 		relays->n_all--;
 	user_unref(relay->user);
 	if (!relay->ready)
-		relays->n_waiting--;
+		relays->n_hasty -= !relay->options.patient;
 	if (relay->marked)
 		relays->n_marked--;
 	relays->ops->ended(relay, why, relays->userdata);
@@ -180,7 +181,7 @@ int relay_add(struct relays *relays, const struct relay_options *options, void *
 	if (options->all)
 		relays->n_all++;
 	else
-		relays->n_waiting++;
+		relays->n_hasty += !options->patient;
 
 	*ret = relay;
 	return 0;
@@ -191,6 +192,18 @@ void relay_stop(struct relay *relay)
 	assert(relay);
 
 	end(relay, RELAY_STOPPED);
+}
+
+bool relay_hurry(struct relay *relay)
+{
+	assert(relay);
+
+	if (relay->ready || !relay->options.patient)
+		return false;
+
+	relay->options.patient = false;
+	relay->relays->n_hasty++;
+	return true;
 }
 
 struct relay *relays_next(const struct relays *relays, const struct relay *relay)
@@ -232,7 +245,7 @@ bool relays_want_scan(const struct relays *relays)
 {
 	assert(relays);
 
-	return relays->n_waiting > 0;
+	return relays->n_hasty > 0;
 }
 
 bool relays_want_table(const struct relays *relays)
@@ -426,7 +439,7 @@ void relays_ready(struct relays *relays)
 		if (relay->ready)
 			continue;
 		relay->ready = true;
-		relays->n_waiting--;
+		relays->n_hasty -= !relay->options.patient;
 		if (relays->ops->ready)
 			relays->ops->ready(relay, relays->userdata);
 	}

@@ -47,6 +47,7 @@ struct relay_options {
 	uid_t owner; /* who registered: counted for, listed to */
 	struct relay_uids uids; /* of the process at its registration */
 	bool all; /* forks of all users */
+	bool patient; /* the scan that it waits for is not caused by it: relay_hurry() */
 	uint64_t since_ns; /* CLOCK_MONOTONIC at its registration: older events are not about it */
 };
 
@@ -101,6 +102,9 @@ int relay_add(struct relays *relays, const struct relay_options *options, void *
 /** relay_stop() - by whom it was asked for is the caller's; ->ended() with RELAY_STOPPED, and freed */
 void relay_stop(struct relay *relay);
 
+/** relay_hurry() - it may cause its scan; Return: whether it was ->patient, and waits */
+bool relay_hurry(struct relay *relay);
+
 struct relay *relays_find(const struct relays *relays, uint32_t pid);
 struct relay *relays_next(const struct relays *relays, const struct relay *relay); /* NULL: first */
 const struct relay_options *relay_options(const struct relay *relay);
@@ -113,7 +117,8 @@ void *relay_userdata(const struct relay *relay);
  */
 uint64_t relay_lost(const struct relay *relay);
 uint64_t relay_sent(const struct relay *relay);
-bool relays_want_scan(const struct relays *relays); /* one waits for its user's processes */
+bool relays_want_scan(
+	const struct relays *relays); /* one waits for its user's processes, and is not patient */
 
 /* The rest is for feed.c. */
 

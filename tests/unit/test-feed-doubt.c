@@ -153,12 +153,47 @@ static void test_doubtful_for_good(void **state)
 	fixture_deinit(&f);
 }
 
+/* It causes no scan before it may, and is served by one that another causes. */
+static void test_patience(void **state)
+{
+	struct group_options patient = user_group;
+	const struct relay_options patient_relay = {
+		.pid = 20, .signal = 40, .owner = USER, .patient = true
+	};
+	struct group *other;
+	struct relay *relay;
+	struct fixture f;
+
+	patient.patient = true;
+	fixture_init(&f, NULL);
+	assert_int_equal(group_new(&f.group, feed_groups(f.feed), &patient, &f), 0);
+	assert_int_equal(relay_add(feed_relays(f.feed), &patient_relay, NULL, &relay), 0);
+	assert_true(feed_wants_events(f.feed) && !feed_wants_scan(f.feed));
+	assert_true(relay_hurry(relay) && !relay_hurry(relay));
+	assert_true(feed_wants_scan(f.feed));
+	relay_stop(relay);
+	assert_false(feed_wants_scan(f.feed));
+	assert_int_equal(group_new(&other, feed_groups(f.feed), &user_group, &f), 0);
+	assert_true(feed_wants_scan(f.feed));
+	scan(&f, &leader_entry, 1);
+	assert_true(group_is_ready(f.group) && group_is_ready(other));
+	assert_false(feed_wants_scan(f.feed));
+	assert_false(group_hurry(f.group));
+	group_free(other);
+	group_free(f.group);
+	assert_int_equal(group_new(&f.group, feed_groups(f.feed), &patient, &f), 0);
+	assert_false(feed_wants_scan(f.feed));
+	assert_true(group_hurry(f.group));
+	assert_true(feed_wants_scan(f.feed));
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unread_forker),	  cmocka_unit_test(test_forker_read_late),
 		cmocka_unit_test(test_parent_read_late),  cmocka_unit_test(test_forkers_outside),
-		cmocka_unit_test(test_doubtful_for_good),
+		cmocka_unit_test(test_doubtful_for_good), cmocka_unit_test(test_patience),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
