@@ -36,6 +36,7 @@ struct lookup {
 	struct handle *handles;
 	uint16_t *depths; /* how many links up to the root, itself included */
 	uint32_t n_links;
+	uint64_t fsid;
 };
 
 static void lookup_deinit(struct lookup *lookup)
@@ -393,6 +394,8 @@ static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, 
 
 		r = reach_open(&visible, request->where, request->mount_id,
 			       request->mount_id_is_unique);
+		if (r == 0 && !private && i == 0)
+			lookup->fsid = reach_fsid(&visible);
 		if (r == 0 && private) {
 			r = reach_open_private(&alone, &visible, request->btrfs);
 			reach_deinit(&visible);
@@ -461,6 +464,7 @@ static int reply_encode(const struct lookup *lookup, int error, void **ret, size
 	flat_put_u32(&writer, n_answers);
 	for (uint32_t i = 0; i < n_answers; i++)
 		lookup_result_put(&writer, &lookup->results[i]);
+	flat_put_u64(&writer, error < 0 ? 0 : lookup->fsid);
 	return flat_writer_finish(&writer, ret, ret_n);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "daemon/core/cleanup.h"
 #include "daemon/worker/mountpoint.h"
@@ -183,4 +184,17 @@ int reach_open_private(struct reach *ret, const struct reach *visible, bool btrf
 	fd = open_tree(visible->mount_fd, "",
 		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_NO_AUTOMOUNT);
 	return fd < 0 ? -errno : reach_fill(ret, fd);
+}
+
+uint64_t reach_fsid(const struct reach *reach)
+{
+	struct statfs sfs;
+	uint32_t words[2];
+
+	assert(reach);
+
+	if (fstatfs(reach->mount_fd, &sfs) < 0)
+		return 0;
+	memcpy(words, &sfs.f_fsid, sizeof(words));
+	return (uint64_t)words[1] << 32 | words[0];
 }
