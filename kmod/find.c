@@ -15,6 +15,7 @@
 #include "find.h"
 
 #define WAIT_JIFFIES HZ
+#define SEARCHES_MAX 32 /* that have not come to their end */
 
 static int find_call(struct super_block *sb, struct genl_info *info, find_function_t function,
 		     void *data)
@@ -92,10 +93,12 @@ struct search {
 };
 
 static struct workqueue_struct *search_workqueue;
+static atomic_t n_searches;
 
 static void search_free(struct kref *kref)
 {
 	kfree(container_of(kref, struct search, kref));
+	atomic_dec(&n_searches);
 }
 
 static void search_look_at(struct super_block *sb, void *data)
@@ -119,6 +122,23 @@ static void search_work(struct work_struct *work)
 	module_put(search->type->owner);
 	complete(&search->done);
 	kref_put(&search->kref, search_free);
+}
+
+/* NULL: no memory, or too many wait for a superblock that never lets go. */
+static struct search *search_new(void)
+{
+	struct search *search = NULL;
+
+	if (atomic_inc_return(&n_searches) <= SEARCHES_MAX)
+		search = kzalloc(sizeof(*search), GFP_KERNEL);
+	if (!search) {
+		atomic_dec(&n_searches);
+		return NULL;
+	}
+	INIT_WORK(&search->work, search_work);
+	kref_init(&search->kref);
+	init_completion(&search->done);
+	return search;
 }
 
 /*
@@ -152,15 +172,12 @@ static int find_by_device(struct genl_info *info, find_function_t function, void
 				    "cannot be found by type; use a descriptor");
 		return -EOPNOTSUPP;
 	}
-	search = kzalloc(sizeof(*search), GFP_KERNEL);
+	search = search_new();
 	if (!search) {
 		module_put(type->owner);
-		NL_SET_ERR_MSG(info->extack, "no memory");
+		NL_SET_ERR_MSG(info->extack, "no memory, or too many searches that wait");
 		return -ENOMEM;
 	}
-	INIT_WORK(&search->work, search_work);
-	kref_init(&search->kref);
-	init_completion(&search->done);
 	search->type = type;
 	search->major = nla_get_u32(info->attrs[FS_NL_A_DEV_MAJOR]);
 	search->minor = nla_get_u32(info->attrs[FS_NL_A_DEV_MINOR]);

@@ -57,6 +57,7 @@ err_hook:
 	hook_exit();
 err_mark:
 	mark_exit();
+	owner_flush();
 err_find:
 	find_exit();
 err_filesystem:
@@ -80,6 +81,7 @@ static void __exit fsevents_exit(void)
 	owner_exit();
 	hook_exit();
 	mark_exit();
+	owner_flush();
 	filesystem_exit();
 	ring_exit();
 	event_exit();

@@ -2,6 +2,7 @@
 
 #include <linux/dcache.h>
 #include <linux/module.h>
+#include <linux/pid.h>
 #include <linux/wait.h>
 
 #include "compat.h"
@@ -16,7 +17,7 @@
 static struct fsnotify_group *mark_group;
 static atomic_t n_marks;
 static DECLARE_WAIT_QUEUE_HEAD(marks_gone);
-static u32 ignored[IGNORED_MAX]; /* 0: free; written under control_lock */
+static struct pid *ignored[IGNORED_MAX]; /* NULL: free; written under control_lock */
 static bool is_ignoring;
 
 /* Which is which: a watch's mask always has this bit of no event of ours. */
@@ -27,14 +28,14 @@ static bool mark_is_watch(const struct fsnotify_mark *mark)
 	return mark->mask & MARK_IS_WATCH;
 }
 
-static bool mark_is_ignored(u32 tgid)
+static bool mark_is_ignored(const struct pid *process)
 {
 	int i;
 
 	if (!READ_ONCE(is_ignoring))
 		return false;
 	for (i = 0; i < IGNORED_MAX; i++)
-		if (READ_ONCE(ignored[i]) == tgid)
+		if (READ_ONCE(ignored[i]) == process)
 			return true;
 	return false;
 }
@@ -86,17 +87,21 @@ static void mark_record(const struct occurrence *what, u32 events, u32 fs_id, u3
 static u32 mark_first_to_tell(const struct fs_request *request, u32 events)
 {
 	const struct fs_request *other;
+	bool is_listed = false;
+	u32 left = events;
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(other, &request->fs->requests, fs_node)
 	{
-		if (other == request)
+		is_listed = other == request;
+		if (is_listed)
 			break;
 		if (!(events & FS_ISDIR) || (other->file_events & FS_FILE_DIRECTORY))
-			events &= ~(READ_ONCE(other->file_events) & MARK_FILE_EVENTS);
+			left &= ~(other->file_events & MARK_FILE_EVENTS);
 	}
 	rcu_read_unlock();
-	return events;
+	/* One that comes or goes at this moment: those that stay may have relied on it. */
+	return is_listed ? left : events;
 }
 
 static void mark_handle(struct fsnotify_mark *mark, const struct occurrence *what)
@@ -146,14 +151,19 @@ static void mark_handle_error(const struct fs_error_report *report, struct super
 static bool mark_is_first(const struct fsnotify_mark *mark)
 {
 	const struct fs_request *request = container_of(mark, struct fs_request, mark);
-	const struct fs_request *first;
-	bool is_first;
+	const struct fs_request *other;
+	bool is_first = true, is_listed = false;
 
 	rcu_read_lock();
-	first = list_first_or_null_rcu(&request->fs->requests, struct fs_request, fs_node);
-	is_first = !first || first == request;
+	list_for_each_entry_rcu(other, &request->fs->requests, fs_node)
+	{
+		is_listed = other == request;
+		if (is_listed)
+			break;
+		is_first = false;
+	}
 	rcu_read_unlock();
-	return is_first;
+	return is_first || !is_listed;
 }
 
 static int mark_handle_event(struct fsnotify_group *group, u32 mask, const void *data,
@@ -180,7 +190,7 @@ static int mark_handle_event(struct fsnotify_group *group, u32 mask, const void 
 			mark_handle_error(report, what.sb);
 		return 0;
 	}
-	if (mark_is_ignored(task_tgid_nr(current)))
+	if (mark_is_ignored(task_tgid(current)))
 		return 0;
 
 	what.inode = fsnotify_data_inode(data, data_type);
@@ -285,7 +295,7 @@ void mark_destroy(struct fsnotify_mark *mark)
 	fsnotify_put_mark(mark);
 }
 
-int mark_ignore(u32 tgid)
+int mark_ignore(struct pid *process)
 {
 	int i;
 
@@ -293,27 +303,28 @@ int mark_ignore(u32 tgid)
 	for (i = 0; i < IGNORED_MAX; i++) {
 		if (ignored[i])
 			continue;
-		WRITE_ONCE(ignored[i], tgid);
+		WRITE_ONCE(ignored[i], get_pid(process));
 		WRITE_ONCE(is_ignoring, true);
 		return 0;
 	}
 	return -ENOSPC;
 }
 
-void mark_unignore(u32 tgid)
+void mark_unignore(struct pid *process)
 {
 	bool found = false, any = false;
 	int i;
 
 	lockdep_assert_held(&control_lock);
 	for (i = 0; i < IGNORED_MAX; i++) {
-		if (ignored[i] == tgid && !found) {
-			WRITE_ONCE(ignored[i], 0);
+		if (ignored[i] == process && !found) {
+			WRITE_ONCE(ignored[i], NULL);
 			found = true;
 		}
-		any |= ignored[i] != 0;
+		any |= ignored[i] != NULL;
 	}
 	WRITE_ONCE(is_ignoring, any);
+	put_pid(process);
 }
 
 int mark_init(void)

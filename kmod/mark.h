@@ -20,6 +20,7 @@
 #define MARK_FILE_FLAGS (FS_FILE_ON_CHILD | FS_FILE_DIRECTORY)
 
 struct fs_request;
+struct pid;
 struct watch;
 
 /*
@@ -33,9 +34,12 @@ int mark_attach_watch(struct watch *watch, struct inode *inode);
 /* Takes it away and gives the object up: it is freed when nobody looks at it any more. */
 void mark_destroy(struct fsnotify_mark *mark);
 
-/* Processes whose file events are not told; -ENOSPC: too many. */
-int mark_ignore(u32 tgid);
-void mark_unignore(u32 tgid);
+/*
+ * Processes whose file events are not told; takes a reference, which
+ * mark_unignore() gives back. -ENOSPC: too many.
+ */
+int mark_ignore(struct pid *process);
+void mark_unignore(struct pid *process);
 
 int mark_init(void);
 /* All marks have been destroyed; waits until they are freed. */

@@ -51,7 +51,7 @@ void owner_put(struct owner *owner)
 {
 	lockdep_assert_held(&control_lock);
 	if (!list_empty(&owner->requests) || !list_empty(&owner->watches) || owner->proc_events ||
-	    owner->ignored_tgid)
+	    owner->ignored)
 		return;
 	list_del(&owner->node);
 	n_owners--;
@@ -77,9 +77,9 @@ static void owner_release(struct owner *owner)
 		filesystem_withdraw(request);
 	list_for_each_entry_safe(watch, next_watch, &owner->watches, owner_node)
 		watch_remove(watch);
-	if (owner->ignored_tgid)
-		mark_unignore(owner->ignored_tgid);
-	owner->ignored_tgid = 0;
+	if (owner->ignored)
+		mark_unignore(owner->ignored);
+	owner->ignored = NULL;
 	owner->proc_events = 0;
 	owner_put(owner);
 }
@@ -150,5 +150,9 @@ void owner_exit(void)
 	process_update();
 	hook_update();
 	mutex_unlock(&control_lock);
+}
+
+void owner_flush(void)
+{
 	flush_work(&reap_work);
 }

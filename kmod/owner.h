@@ -9,13 +9,15 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct pid;
+
 struct owner {
 	struct list_head node; /* of all; control_lock */
 	u32 port_id;
 	struct list_head requests; /* struct fs_request.owner_node */
 	struct list_head watches; /* struct watch.owner_node */
 	u32 proc_events;
-	u32 ignored_tgid; /* 0: none */
+	struct pid *ignored; /* a process, with a reference; NULL: none */
 };
 
 /* Under the control lock. Found, or made; NULL: no memory, or too many. */
@@ -34,5 +36,7 @@ void owner_reap(void);
 int owner_init(void);
 /* Withdraws everything; no request runs any more. */
 void owner_exit(void);
+/* No mark is left, so that nobody calls owner_reap() any more: waits for what it began. */
+void owner_flush(void);
 
 #endif

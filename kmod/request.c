@@ -386,16 +386,16 @@ int request_test(struct sk_buff *skb, struct genl_info *info)
 
 int request_ignore_self(struct sk_buff *skb, struct genl_info *info)
 {
-	u32 tgid = task_tgid_nr(current);
+	struct pid *process = task_tgid(current);
 	struct owner *owner;
 	int error = -ENOSPC;
 
 	mutex_lock(&control_lock);
 	owner = request_owner(info);
 	if (owner) {
-		error = owner->ignored_tgid ? 0 : mark_ignore(tgid);
-		if (!error && !owner->ignored_tgid)
-			owner->ignored_tgid = tgid;
+		error = owner->ignored ? 0 : mark_ignore(process);
+		if (!error && !owner->ignored)
+			owner->ignored = process;
 		owner_put(owner);
 	}
 	mutex_unlock(&control_lock);

@@ -100,6 +100,22 @@ static int levels_parse(struct asked_levels *asked, struct genl_info *info)
 	return 0;
 }
 
+/* To what is kept for as long as the request lives */
+static int levels_shrink(struct asked_levels *asked, struct genl_info *info)
+{
+	struct level *levels = NULL;
+
+	if (asked->n_levels) {
+		levels = kmemdup(asked->levels, asked->n_levels * sizeof(*levels),
+				 GFP_KERNEL_ACCOUNT);
+		if (!levels)
+			return request_refuse(info, -ENOMEM);
+	}
+	kfree(asked->levels);
+	asked->levels = levels;
+	return 0;
+}
+
 static int levels_set(struct super_block *sb, struct genl_info *info, void *data)
 {
 	struct fs_request *request = request_find(sb, info);
@@ -127,6 +143,8 @@ int request_levels_set(struct sk_buff *skb, struct genl_info *info)
 	if (!asked.levels)
 		return request_refuse(info, -ENOMEM);
 	error = levels_parse(&asked, info);
+	if (!error)
+		error = levels_shrink(&asked, info);
 	if (!error)
 		error = find_filesystem(info, levels_set, &asked);
 	kfree(asked.levels);

@@ -23,7 +23,7 @@ int watch_add(u32 *ret_id, struct inode *inode, struct owner *owner, u32 file_ev
 	lockdep_assert_held(&control_lock);
 	if (n_watches >= READ_ONCE(watches_max))
 		return -ENOSPC;
-	watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+	watch = kzalloc(sizeof(*watch), GFP_KERNEL_ACCOUNT);
 	if (!watch)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&watch->owner_node);
