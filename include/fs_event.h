@@ -39,10 +39,11 @@
  *	closed. What is produced is the union of all requests, and everybody in
  *	the group receives it: a listener that requests nothing receives what
  *	others asked for. An event or a record is produced once, however many
- *	requests on a filesystem cover it; only while requests change can a
- *	record come twice, and never not at all. A watch has records of its own.
+ *	requests on a filesystem cover it; only in the moment in which requests
+ *	change can a record come twice. A watch has records of its own.
  *	A refused request changes nothing, and its answer has an error text
- *	(NLMSGERR_ATTR_MSG, with the option NETLINK_EXT_ACK).
+ *	(NLMSGERR_ATTR_MSG, with the option NETLINK_EXT_ACK). ENOSPC: there are
+ *	too many requests, watches or ports with any.
  *
  * Numbers and loss
  *	Each event and each record has a number in its group, counted from 1 when
@@ -211,7 +212,7 @@ enum fs_nl_stat {
 enum fs_event_id {
 	FS_EVENT_NONE = 0,
 	FS_WARN_ENOSPC = 1, /* a process found no space for data */
-	FS_WARN_ENOSPC_META = 2, /* ... for metadata */
+	FS_WARN_ENOSPC_META = 2, /* ... for metadata: a name, an attribute, a tree */
 	FS_THR_LRBELOW = 3,
 	FS_THR_LRABOVE = 4,
 	FS_THR_URBELOW = 5,
@@ -220,7 +221,7 @@ enum fs_event_id {
 	FS_ERR_CORRUPTED = 8,
 	FS_EVENT_THR_BELOW = 9,
 	FS_EVENT_THR_ABOVE = 10,
-	FS_EVENT_ENOSPC_INODES = 11,
+	FS_EVENT_ENOSPC_INODES = 11, /* ... for an inode, while there is space */
 	FS_EVENT_IO_ERROR = 12,
 	FS_EVENT_WRITEBACK_ERROR = 13, /* what was written is lost */
 	FS_EVENT_SHUTDOWN = 14, /* takes no more requests until unmounted */

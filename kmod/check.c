@@ -130,24 +130,61 @@ static void check_tell_pending(struct filesystem *fs, const struct kstatfs *stat
 	for (i = 0; i < n; i++) {
 		u32 id = pending[i].id;
 
-		if (id == FS_WARN_ENOSPC && statfs && statfs->f_files && !statfs->f_ffree)
+		/* Space is left, so it was an inode that was not there. */
+		if (id == FS_WARN_ENOSPC_META && statfs && statfs->f_files && !statfs->f_ffree &&
+		    statfs->f_bavail)
 			id = FS_EVENT_ENOSPC_INODES;
 		tell(fs, id, pending[i].caused_id, ENOSPC, 0);
 	}
 }
 
-/* 0; -EBUSY: somebody mounts, remounts or unmounts; -EOPNOTSUPP; or what ->statfs says */
-static int check_statfs(struct super_block *sb, struct kstatfs *ret)
+/*
+ * States that no hook has told. Who changed one is known to its hook alone, which
+ * therefore has until the next look. The caller holds s_umount, which whoever
+ * changes them takes to write.
+ */
+static void check_states(struct filesystem *fs, const struct super_block *sb)
 {
-	int error = -EBUSY;
+	bool is_read_only = sb_rdonly(sb);
+	int frozen = READ_ONCE(sb->s_writers.frozen);
+	/* On its way into the one or the other, it is neither. */
+	bool is_stable = frozen == SB_UNFROZEN || frozen == SB_FREEZE_COMPLETE;
 
-	if (!check_is_possible(sb))
-		return -EOPNOTSUPP;
-	if (!down_read_trylock(&sb->s_umount))
-		return -EBUSY;
-	if (compat_sb_is_alive(sb)) {
+	if (is_read_only == fs->seen_read_only)
+		tell_read_only(fs, is_read_only, 0);
+	if (frozen == fs->seen_frozen && is_stable)
+		tell_frozen(fs, frozen != SB_UNFROZEN, 0);
+	fs->seen_read_only = is_read_only;
+	fs->seen_frozen = frozen;
+}
+
+/*
+ * 0; -EBUSY: somebody mounts, remounts, freezes or unmounts it; -ENODEV: it is
+ * gone; -EOPNOTSUPP: without levels; or what ->statfs says. ->lock is not held
+ * while that runs: one that never returns holds up its own umount and nobody's
+ * request.
+ */
+static int check_look(struct filesystem *fs, struct kstatfs *ret)
+{
+	struct super_block *sb;
+	int error = 0;
+
+	mutex_lock(&fs->lock);
+	sb = fs->sb;
+	if (!sb)
+		error = -ENODEV;
+	else if (!down_read_trylock(&sb->s_umount))
+		error = -EBUSY;
+	mutex_unlock(&fs->lock);
+	if (error)
+		return error;
+
+	if (!compat_sb_is_alive(sb)) {
+		error = -EBUSY;
+	} else {
+		check_states(fs, sb);
 		memset(ret, 0, sizeof(*ret));
-		error = sb->s_op->statfs(sb->s_root, ret);
+		error = check_is_possible(sb) ? sb->s_op->statfs(sb->s_root, ret) : -EOPNOTSUPP;
 	}
 	up_read(&sb->s_umount);
 	return error;
@@ -160,10 +197,9 @@ void check_filesystem(struct work_struct *work)
 	u64 pause = U64_MAX;
 	int error;
 
+	error = check_look(fs, &statfs);
 	mutex_lock(&fs->lock);
 	if (fs->sb) {
-		error = check_statfs(fs->sb, &statfs);
-		tell_read_only(fs, sb_rdonly(fs->sb), 0);
 		if (!error)
 			pause = check_levels(fs, &statfs);
 		else if (error != -EOPNOTSUPP)

@@ -64,6 +64,21 @@ static inline bool compat_sb_is_alive(struct super_block *sb)
 	return (flags & SB_BORN) && sb->s_root;
 }
 
+/*
+ * What looks at a block of btrfs' metadata that was read, and how to find the
+ * filesystem of the object that it looks at. The types are btrfs' own.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define COMPAT_BTRFS_VALIDATE "btrfs_validate_extent_buffer"
+#define COMPAT_BTRFS_VALIDATE_ARGUMENT 0
+#define COMPAT_BTRFS_FIND(object) filesystem_find_within(object)
+#else
+#define COMPAT_BTRFS_VALIDATE "btrfs_validate_metadata_buffer"
+#define COMPAT_BTRFS_VALIDATE_ARGUMENT 1
+#define COMPAT_BTRFS_FIND(object)                                                                  \
+	filesystem_find_sb(((const struct page *)(object))->mapping->host->i_sb)
+#endif
+
 /* sched_process_exit tells from 6.16 on whether the process ends. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #define COMPAT_EXIT_PROTO void *data, struct task_struct *task, bool group_dead

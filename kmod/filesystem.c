@@ -5,6 +5,7 @@
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "check.h"
@@ -15,11 +16,22 @@
 
 #define FILESYSTEMS_MAX 4096
 
+/*
+ * How far s_fs_info is into an xfs_buf, a btrfs_device and an extent_buffer at
+ * most; each of them is larger.
+ */
+#define WITHIN_WORDS (IS_ENABLED(CONFIG_DEBUG_SPINLOCK) ? 64 : 24)
+
+static unsigned int requests_max = 16384;
+module_param(requests_max, uint, 0644);
+MODULE_PARM_DESC(requests_max, "How many requests on filesystems all listeners may have (16384)");
+
 DEFINE_MUTEX(control_lock);
 
 static LIST_HEAD(filesystems);
 static atomic_t n_filesystems; /* not yet freed */
 static unsigned int n_listed; /* control_lock */
+static unsigned int n_requests; /* control_lock */
 static u32 last_id; /* control_lock */
 static DECLARE_WAIT_QUEUE_HEAD(filesystems_gone);
 static struct workqueue_struct *filesystem_workqueue;
@@ -64,6 +76,25 @@ struct filesystem *filesystem_find_info(const void *info)
 
 	list_for_each_entry_rcu(fs, &filesystems,
 				list) if (fs->info == info && READ_ONCE(fs->sb)) return fs;
+	return NULL;
+}
+
+struct filesystem *filesystem_find_within(const void *object)
+{
+	const void *words[WITHIN_WORDS];
+	struct filesystem *fs;
+	unsigned int i;
+
+	if (copy_from_kernel_nofault(words, object, sizeof(words)))
+		return NULL;
+	list_for_each_entry_rcu(fs, &filesystems, list)
+	{
+		if (!fs->info || !READ_ONCE(fs->sb))
+			continue;
+		for (i = 0; i < WITHIN_WORDS; i++)
+			if (words[i] == fs->info)
+				return fs;
+	}
 	return NULL;
 }
 
@@ -130,7 +161,7 @@ static enum filesystem_type filesystem_type_of(const struct super_block *sb)
 /* One reference, the caller's; not yet in the list. */
 static struct filesystem *filesystem_new(struct super_block *sb)
 {
-	struct filesystem *fs = kzalloc(sizeof(*fs), GFP_KERNEL);
+	struct filesystem *fs = kzalloc(sizeof(*fs), GFP_KERNEL_ACCOUNT);
 
 	if (!fs)
 		return NULL;
@@ -145,8 +176,10 @@ static struct filesystem *filesystem_new(struct super_block *sb)
 		fs->first_sector = get_start_sect(sb->s_bdev);
 		fs->n_sectors = bdev_nr_sectors(sb->s_bdev);
 	}
-	fs->is_read_only = sb_rdonly(sb);
-	fs->is_frozen = sb->s_writers.frozen != SB_UNFROZEN;
+	fs->seen_read_only = sb_rdonly(sb);
+	fs->is_read_only = fs->seen_read_only;
+	fs->seen_frozen = sb->s_writers.frozen;
+	fs->is_frozen = fs->seen_frozen != SB_UNFROZEN;
 	mutex_init(&fs->lock);
 	raw_spin_lock_init(&fs->tell_lock);
 	INIT_LIST_HEAD(&fs->requests);
@@ -185,7 +218,9 @@ int filesystem_request(struct filesystem **ret, struct super_block *sb, struct o
 
 	lockdep_assert_held(&control_lock);
 
-	request = kzalloc(sizeof(*request), GFP_KERNEL);
+	if (n_requests >= READ_ONCE(requests_max))
+		return -ENOSPC;
+	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
 		return -ENOMEM;
 	request->owner = owner;
@@ -220,6 +255,7 @@ int filesystem_request(struct filesystem **ret, struct super_block *sb, struct o
 	mutex_unlock(&fs->lock);
 
 	list_add_tail(&request->owner_node, &owner->requests);
+	n_requests++;
 	if (is_new) {
 		list_add_tail_rcu(&fs->list, &filesystems);
 		n_listed++;
@@ -254,6 +290,7 @@ void filesystem_withdraw(struct fs_request *request)
 	mutex_unlock(&fs->lock);
 
 	list_del(&request->owner_node);
+	n_requests--;
 	if (is_last) {
 		list_del_rcu(&fs->list);
 		n_listed--;

@@ -89,9 +89,11 @@ struct filesystem {
 	struct delayed_work tell;
 
 	struct delayed_work check; /* see check.h */
-	int is_read_only; /* as told; by xchg() */
-	bool is_aborted; /* its journal: it stays read-only, whatever its flags say */
-	int is_frozen; /* as told; by xchg() */
+	bool is_read_only; /* as told; @tell_lock */
+	bool is_aborted; /* it stays read-only, whatever its flags say; @tell_lock */
+	bool is_frozen; /* as told; @tell_lock */
+	bool seen_read_only; /* by the last check; the check's own */
+	int seen_frozen; /* likewise, sb->s_writers.frozen */
 
 	struct rcu_head rcu;
 };
@@ -118,7 +120,7 @@ struct fs_request {
  * Replaces what @owner asked before, but for its levels. The caller holds the
  * control lock.
  *
- * Return: 0, -ENOMEM, -ENODEV: it is going; -ENOSPC: too many.
+ * Return: 0, -ENOMEM, -ENOSPC: too many.
  */
 int filesystem_request(struct filesystem **ret, struct super_block *sb, struct owner *owner,
 		       u64 events, u32 file_events);
@@ -133,6 +135,8 @@ struct filesystem *filesystem_find_id(u32 id);
 /* Under rcu_read_lock(); NULL: none. */
 struct filesystem *filesystem_find_sb(const struct super_block *sb);
 struct filesystem *filesystem_find_info(const void *info);
+/* An object of a filesystem's own, at whose beginning its s_fs_info stands somewhere */
+struct filesystem *filesystem_find_within(const void *object);
 struct filesystem *filesystem_find_sector(const struct gendisk *disk, sector_t sector);
 
 /* What all ask of all filesystems of a type: FS_EVENT_BIT()s. Under the control lock. */

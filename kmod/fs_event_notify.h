@@ -16,7 +16,7 @@ struct super_block;
 /**
  * fs_event_notify() - something happened to a filesystem
  * @sb: mounted, and kept so by the caller
- * @event_id: enum fs_event_id, not a threshold and not FS_EVENT_NONE
+ * @event_id: enum fs_event_id, not a threshold, FS_EVENT_UNMOUNTED or FS_EVENT_NONE
  *
  * The process is the current one where there is one. Nothing happens unless
  * somebody requests this event of this filesystem.

@@ -7,9 +7,7 @@
  *
  * All of them sit where something has failed already or the state changes, so
  * they cost nothing as long as nothing happens; each is on while somebody
- * requests an event that it gives, on a filesystem that it is for. A function
- * is probed only where the kernel does it through ftrace: by a breakpoint,
- * the probe would run as in an NMI.
+ * requests an event that it gives, on a filesystem that it is for.
  */
 
 #include <linux/types.h>

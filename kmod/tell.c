@@ -119,15 +119,22 @@ void tell_merged(struct work_struct *work)
 	filesystem_put(fs);
 }
 
+/* The caller holds ->tell_lock. */
+static void tell_event_locked(struct filesystem *fs, struct event *event)
+{
+	lockdep_assert_held(&fs->tell_lock);
+	event->fs_id = fs->id;
+	event->dev = fs->dev;
+	if (!fs->is_gone && (READ_ONCE(fs->events) & FS_EVENT_BIT(event->id)))
+		event_push(event);
+}
+
 void tell_event(struct filesystem *fs, struct event *event)
 {
 	unsigned long flags;
 
-	event->fs_id = fs->id;
-	event->dev = fs->dev;
 	raw_spin_lock_irqsave(&fs->tell_lock, flags);
-	if (!fs->is_gone && (READ_ONCE(fs->events) & FS_EVENT_BIT(event->id)))
-		event_push(event);
+	tell_event_locked(fs, event);
 	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
@@ -193,25 +200,50 @@ unsigned int tell_take_pending(struct filesystem *fs, struct pending *ret)
 	return n;
 }
 
-/* Not merged: of states the last one counts. */
-static void tell_state(struct filesystem *fs, u32 id, u32 pid)
+/* Not merged: of states the last one counts. The caller holds ->tell_lock. */
+static void tell_read_only_locked(struct filesystem *fs, bool is_read_only, u32 pid)
 {
-	struct event event = { .id = id, .caused_id = pid };
+	struct event event = { .caused_id = pid };
 
-	tell_event(fs, &event);
+	is_read_only |= fs->is_aborted;
+	if (fs->is_read_only == is_read_only)
+		return;
+	fs->is_read_only = is_read_only;
+	event.id = is_read_only ? FS_ERR_REMOUNT_RO : FS_EVENT_READ_WRITE;
+	tell_event_locked(fs, &event);
 }
 
 void tell_read_only(struct filesystem *fs, bool is_read_only, u32 pid)
 {
-	is_read_only |= READ_ONCE(fs->is_aborted);
-	if (xchg(&fs->is_read_only, is_read_only) != is_read_only)
-		tell_state(fs, is_read_only ? FS_ERR_REMOUNT_RO : FS_EVENT_READ_WRITE, pid);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
+	tell_read_only_locked(fs, is_read_only, pid);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
+}
+
+void tell_aborted(struct filesystem *fs, u32 pid)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
+	fs->is_aborted = true;
+	tell_read_only_locked(fs, true, pid);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
 void tell_frozen(struct filesystem *fs, bool is_frozen, u32 pid)
 {
-	if (xchg(&fs->is_frozen, is_frozen) != is_frozen)
-		tell_state(fs, is_frozen ? FS_EVENT_FROZEN : FS_EVENT_THAWED, pid);
+	struct event event = { .caused_id = pid };
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
+	if (fs->is_frozen != is_frozen) {
+		fs->is_frozen = is_frozen;
+		event.id = is_frozen ? FS_EVENT_FROZEN : FS_EVENT_THAWED;
+		tell_event_locked(fs, &event);
+	}
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
 void fs_event_notify(struct super_block *sb, unsigned int event_id)
@@ -219,7 +251,7 @@ void fs_event_notify(struct super_block *sb, unsigned int event_id)
 	struct filesystem *fs;
 
 	if (!sb || event_id == FS_EVENT_NONE || event_id > FS_EVENT_ID_MAX ||
-	    (FS_EVENT_BIT(event_id) & CHECK_LEVEL_EVENTS))
+	    event_id == FS_EVENT_UNMOUNTED || (FS_EVENT_BIT(event_id) & CHECK_LEVEL_EVENTS))
 		return;
 	rcu_read_lock();
 	fs = filesystem_find_sb(sb);

@@ -36,6 +36,8 @@ unsigned int tell_take_pending(struct filesystem *fs, struct pending *ret);
 
 /* A state, told when it is another than before. */
 void tell_read_only(struct filesystem *fs, bool is_read_only, u32 pid);
+/* It gave up writing by itself, and stays read-only until it is unmounted. */
+void tell_aborted(struct filesystem *fs, u32 pid);
 void tell_frozen(struct filesystem *fs, bool is_frozen, u32 pid);
 
 /* All that is left and, when it is unmounted, that: then nothing any more. */

@@ -136,6 +136,20 @@ int in_process(void (*function)(const char *), const char *argument)
 	return pid;
 }
 
+bool has_listener32(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* A group that there is not ends it at once. */
+		execl("/bin/listener32", "listener32", "none", "0", NULL);
+		_exit(STATUS_SKIPPED);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) != STATUS_SKIPPED;
+}
+
 void load_module(const char *name)
 {
 	char path[64];
@@ -168,7 +182,8 @@ static void run_alone(const struct test *test)
 	/* Mounts of a test go with it. */
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		test_fail(__FILE__, __LINE__, "unshare: %s", strerror(errno));
-	alarm((test->seconds ? test->seconds : 60) * (slow ? 10 : 1));
+	damage_undo();
+	alarm((test->seconds ? test->seconds : 240) * (slow ? 10 : 1));
 	test->run();
 	_exit(0);
 }
@@ -235,9 +250,9 @@ static bool is_wanted(const struct test *test, char **names)
 
 int main(int argc, char **argv)
 {
-	static const struct test *const all[] = { tests_module, tests_family, tests_fault,
-						  tests_space,	tests_file,   tests_process,
-						  tests_fuzz };
+	static const struct test *const all[] = { tests_module,	 tests_family, tests_fault,
+						  tests_codes,	 tests_space,  tests_file,
+						  tests_process, tests_fuzz };
 	const struct test *test;
 	unsigned int n_planned = 0;
 	bool good = true;
@@ -248,6 +263,7 @@ int main(int argc, char **argv)
 			n_planned += is_wanted(test, argv + 1);
 	slow = !access("/sys/kernel/debug/kmemleak", F_OK);
 	printf("VM-PLAN %u\n", n_planned);
+	damage_init();
 
 	load_module("fsevents");
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -283,6 +284,44 @@ static void loss_of_events_is_exact(void)
 	CHECK(listener.n_missing > 0);
 }
 
+/* Who asks for too much is refused with a text, and others go on. */
+static void requests_have_bounds(void)
+{
+	struct client *clients = calloc(300, sizeof(*clients));
+	int fd, n, i, error = 0;
+
+	mounted();
+	fd = open_path("/mnt/t");
+	CHECK(clients);
+	for (n = 0; n < 300 && !error; n++) {
+		CHECK_INT(client_open(&clients[n]), 0);
+		error = client_fs_set(&clients[n], fd, ALL, FS_FILE_CREATE);
+	}
+	CHECK_INT(error, -ENOSPC);
+	CHECK(clients[n - 1].text[0]);
+	CHECK_INT(client_fs_set(&clients[0], fd, ALL, FS_FILE_DELETE), 0);
+	for (i = 0; i < n; i++)
+		client_close(&clients[i]);
+	CHECK_INT(client_open(&client), 0);
+
+	write_text("/sys/module/fsevents/parameters/watches_max", "3");
+	error = 0;
+	for (n = 0; n < 4 && !error; n++)
+		error = client_watch(&client, fd, FS_FILE_CREATE);
+	write_text("/sys/module/fsevents/parameters/watches_max", "65536");
+	CHECK_INT(error, -ENOSPC);
+	CHECK_INT(n, 4);
+	CHECK(client.text[0]);
+
+	write_text("/sys/module/fsevents/parameters/requests_max", "0");
+	error = client_fs_set(&client, fd, ALL, 0);
+	write_text("/sys/module/fsevents/parameters/requests_max", "16384");
+	CHECK_INT(error, -ENOSPC);
+	CHECK(client.text[0]);
+	CHECK_INT(client_fs_set(&client, fd, ALL, 0), 0);
+	free(clients);
+}
+
 /* What other modules produce through the exports */
 static void exports_produce(void)
 {
@@ -295,6 +334,8 @@ static void exports_produce(void)
 	CHECK_INT(client_fs_set(&client, open_path("/mnt/t"), FS_EVENT_BIT(FS_ERR_CORRUPTED), 0),
 		  0);
 	write_text("/sys/module/producer/parameters/notify", "1 /mnt/t");
+	/* It is not, and this would be the last that is told of it. */
+	write_text("/sys/module/producer/parameters/notify", "17 /mnt/t");
 	write_text("/sys/module/producer/parameters/notify", "8 /mnt/t");
 	CHECK(listener_event(&listener, SOON_MS));
 	CHECK_INT(listener.event.id, FS_ERR_CORRUPTED);
@@ -362,6 +403,7 @@ const struct test tests_family[] = {
 	{ .name = "family-found-by-device", .run = filesystem_is_found_by_device },
 	{ .name = "family-refusals", .run = wrong_requests_are_refused },
 	{ .name = "family-unprivileged", .run = unprivileged_may_nothing },
+	{ .name = "family-bounds", .run = requests_have_bounds },
 	{ .name = "family-loss-is-exact", .run = loss_of_events_is_exact },
 	{ .name = "family-exports", .run = exports_produce },
 	{ .name = "family-failed-message", .run = failed_message_is_a_gap },

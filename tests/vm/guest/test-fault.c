@@ -16,7 +16,6 @@
 
 #define ALL (FS_EVENT_BIT(__FS_EVENT_ID_MAX) - 2)
 #define XFS_IOC_GOINGDOWN _IOR('X', 125, uint32_t)
-#define EXT4_IOC_SHUTDOWN XFS_IOC_GOINGDOWN
 #define GOING_NOLOGFLUSH 2
 
 static struct client client;
@@ -84,30 +83,79 @@ static void umount_btrfs(void)
 	umount_is_told(&disks[2]);
 }
 
+static void freeze(const char *where)
+{
+	if (with_open(where, FIFREEZE, NULL))
+		_exit(1);
+}
+
+static void thaw(const char *where)
+{
+	if (with_open(where, FITHAW, NULL))
+		_exit(1);
+}
+
+/* That, because of that process, and nothing before it */
+static void is_next(uint32_t id, int pid)
+{
+	CHECK(listener_event(&listener, SOON_MS));
+	CHECK_INT(listener.event.id, id);
+	CHECK_INT(listener.event.caused_id, pid);
+}
+
+/* With who froze and who thawed it; in between, space is looked at as always. */
 static void freeze_is_told(const struct disk *disk)
 {
+	struct wanted_level level = { "reached", FS_LEVEL_BLOCKS, UINT64_MAX, UINT64_MAX };
+	int i, pid, fd;
+
 	mount_disk(disk->device, disk->type, "/mnt/f", "");
 	ask_all("/mnt/f");
 	CHECK(capable & FS_EVENT_BIT(FS_EVENT_FROZEN));
-	CHECK_INT(with_open("/mnt/f", FIFREEZE, NULL), 0);
-	CHECK(listener_event(&listener, SOON_MS));
-	CHECK_INT(listener.event.id, FS_EVENT_FROZEN);
-	CHECK_INT(listener.event.caused_id, getpid());
-	CHECK_INT(with_open("/mnt/f", FITHAW, NULL), 0);
-	CHECK(listener_event(&listener, SOON_MS));
-	CHECK_INT(listener.event.id, FS_EVENT_THAWED);
+	CHECK(capable & FS_EVENT_BIT(FS_EVENT_THAWED));
+	for (i = 0; i < 2; i++) {
+		pid = in_process(freeze, "/mnt/f");
+		is_next(FS_EVENT_FROZEN, pid);
+		CHECK_INT(with_open("/mnt/f", FIFREEZE, NULL), -EBUSY);
+		fd = open_path("/mnt/f");
+		CHECK_INT(client_levels(&client, fd, &level, 1), 0);
+		close(fd);
+		is_next(FS_THR_LRBELOW, 0);
+		pid = in_process(thaw, "/mnt/f");
+		is_next(FS_EVENT_THAWED, pid);
+		CHECK_INT(with_open("/mnt/f", FITHAW, NULL), -EINVAL);
+	}
 	unmount("/mnt/f");
+	is_next(FS_EVENT_UNMOUNTED, getpid());
 }
 
-static void freeze_all(void)
+static void freeze_ext4(void)
 {
-	size_t i;
+	freeze_is_told(&disks[0]);
+}
 
-	for (i = 0; i < 3; i++) {
-		freeze_is_told(&disks[i]);
-		client_close(&client);
-		listener_close(&listener);
-	}
+static void freeze_xfs(void)
+{
+	freeze_is_told(&disks[1]);
+}
+
+static void freeze_btrfs(void)
+{
+	freeze_is_told(&disks[2]);
+}
+
+/* By a way that no probe is on: it is seen, though not who it was. */
+static void emergency_thaw_is_told(void)
+{
+	int pid;
+
+	mount_disk(disks[0].device, disks[0].type, "/mnt/f", "");
+	ask_all("/mnt/f");
+	pid = in_process(freeze, "/mnt/f");
+	is_next(FS_EVENT_FROZEN, pid);
+	write_text("/proc/sysrq-trigger", "j");
+	is_next(FS_EVENT_THAWED, 0);
+	unmount("/mnt/f");
 }
 
 static void remount_is_told(void)
@@ -167,6 +215,88 @@ static void ext4_turns_read_only(void)
 		CHECK(listener_event(&listener, SOON_MS));
 		CHECK(listener.event.id != FS_EVENT_READ_WRITE);
 	} while (listener.event.id != FS_EVENT_UNMOUNTED);
+}
+
+/* --- damaged metadata, and data whose checksum says so */
+
+#define VICTIM "it-is-my-metadata-that-is-damaged"
+#define CONTENT "this is the content whose checksum is wrong"
+
+static void look_up_victim(const char *where)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/damaged/d/" VICTIM, where);
+	if (open(path, O_RDONLY | O_CLOEXEC) >= 0)
+		_exit(1);
+}
+
+static void read_content(const char *where)
+{
+	char path[64], content[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/content", where);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, content, sizeof(content)) >= 0)
+		_exit(1);
+}
+
+struct damaged {
+	const char *device;
+	const char *type;
+	const char *text;
+	void (*use)(const char *where);
+	int error;
+	bool has_culprit;
+};
+
+static void damage_is_told(const struct damaged *damaged)
+{
+	static char content[16384] = CONTENT;
+	int fd, pid;
+
+	mount_disk(damaged->device, damaged->type, "/mnt/d", "");
+	damage_prepare("/mnt/d/damaged", VICTIM);
+	fd = open("/mnt/d/content", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	CHECK_INT(write(fd, content, sizeof(content)), sizeof(content));
+	close(fd);
+	unmount("/mnt/d");
+	damage_disk(damaged->device, damaged->text);
+	mount_disk(damaged->device, damaged->type, "/mnt/d", "");
+	ask_all("/mnt/d");
+	CHECK(capable & FS_EVENT_BIT(FS_ERR_CORRUPTED));
+	pid = in_process(damaged->use, "/mnt/d");
+	CHECK(listener_wait(&listener, FS_ERR_CORRUPTED, SOON_MS));
+	CHECK_INT(listener.event.error, damaged->error);
+	CHECK_INT(listener.event.caused_id, damaged->has_culprit ? pid : 0);
+	CHECK_INT(listener.n_missing, 0);
+	unmount("/mnt/d");
+	damage_undo();
+}
+
+static void damaged_ext4(void)
+{
+	damage_is_told(
+		&(struct damaged){ DISK_ERRORS, "ext4", VICTIM, look_up_victim, EBADMSG, true });
+}
+
+static void damaged_xfs(void)
+{
+	damage_is_told(
+		&(struct damaged){ disks[1].device, "xfs", VICTIM, look_up_victim, EUCLEAN, true });
+}
+
+static void damaged_btrfs(void)
+{
+	damage_is_told(&(struct damaged){ disks[2].device, "btrfs", VICTIM, look_up_victim, EUCLEAN,
+					  false });
+}
+
+static void damaged_content(void)
+{
+	damage_is_told(&(struct damaged){ disks[2].device, "btrfs", CONTENT, read_content, EUCLEAN,
+					  false });
 }
 
 static void go_down(const char *where)
@@ -253,8 +383,7 @@ static void write_back(const char *where)
 /* On real failures of the disk: the loss of written data, and of the disk itself */
 static void failing_disk_is_told(const struct disk *disk, const char *size)
 {
-	/* The disks below a btrfs are its own secret: it tells itself, when it cannot go on. */
-	bool written = false, failed = !strcmp(disk->type, "btrfs");
+	bool written = false, failed = false;
 
 	mount_disk("tmpfs", "tmpfs", "/mnt/b", size);
 	copy_sparse(disk->device, "/mnt/b/image");
@@ -313,14 +442,23 @@ const struct test tests_fault[] = {
 	{ .name = "fault-umount-ext4", .run = umount_ext4 },
 	{ .name = "fault-umount-xfs", .run = umount_xfs },
 	{ .name = "fault-umount-btrfs", .run = umount_btrfs },
-	{ .name = "fault-freeze", .run = freeze_all },
+	{ .name = "fault-freeze-ext4", .run = freeze_ext4 },
+	{ .name = "fault-freeze-xfs", .run = freeze_xfs },
+	{ .name = "fault-freeze-btrfs", .run = freeze_btrfs },
+	{ .name = "fault-emergency-thaw",
+	  .run = emergency_thaw_is_told,
+	  .needs = "/proc/sysrq-trigger" },
 	{ .name = "fault-remount", .run = remount_is_told },
 	{ .name = "fault-ext4-error", .run = ext4_error_is_told },
 	{ .name = "fault-ext4-read-only", .run = ext4_turns_read_only },
+	{ .name = "fault-damaged-ext4", .run = damaged_ext4 },
+	{ .name = "fault-damaged-xfs", .run = damaged_xfs },
+	{ .name = "fault-damaged-btrfs", .run = damaged_btrfs },
+	{ .name = "fault-damaged-content-btrfs", .run = damaged_content },
 	{ .name = "fault-shutdown", .run = shutdown_is_told },
-	{ .name = "fault-disk-ext4", .run = failing_disk_ext4, .seconds = 120 },
-	{ .name = "fault-disk-xfs", .run = failing_disk_xfs, .seconds = 120 },
-	{ .name = "fault-disk-btrfs", .run = failing_disk_btrfs, .seconds = 120 },
-	{ .name = "fault-btrfs-read-only", .run = btrfs_turns_read_only, .seconds = 120 },
+	{ .name = "fault-disk-ext4", .run = failing_disk_ext4, .seconds = 480 },
+	{ .name = "fault-disk-xfs", .run = failing_disk_xfs, .seconds = 480 },
+	{ .name = "fault-disk-btrfs", .run = failing_disk_btrfs, .seconds = 480 },
+	{ .name = "fault-btrfs-read-only", .run = btrfs_turns_read_only, .seconds = 480 },
 	{},
 };

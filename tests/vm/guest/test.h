@@ -14,12 +14,13 @@
 struct test {
 	const char *name;
 	void (*run)(void);
-	unsigned int seconds; /* 0: 60 */
+	unsigned int seconds; /* 0: 240 */
 	const char *needs; /* a path without which there is nothing to test; NULL: none */
 };
 
 extern const struct test tests_family[];
 extern const struct test tests_fault[];
+extern const struct test tests_codes[];
 extern const struct test tests_space[];
 extern const struct test tests_file[];
 extern const struct test tests_process[];
@@ -49,7 +50,7 @@ void test_skip(const char *why) __attribute__((noreturn));
 	 FS_FILE_RENAME | FS_FILE_ON_CHILD | FS_FILE_DIRECTORY)
 
 /* Something came, or the machine is broken. */
-#define SOON_MS 20000
+#define SOON_MS 60000
 
 /* The disks, as tests/vm/run makes them */
 struct disk {
@@ -75,6 +76,23 @@ int fill_file(const char *path);
 
 /* Runs @function in another process and waits; returns its pid. */
 int in_process(void (*function)(const char *), const char *argument);
+
+/* The listener of 32 bits is there, and the kernel runs such programs. */
+bool has_listener32(void);
+
+/* --- damaged metadata and data */
+
+/* Before the first test: what one that failed has left damaged is put back before the next. */
+void damage_init(void);
+/*
+ * Makes a directory @where, which is not there yet, with a file in @where/d that is called @name, and around
+ * it as many others as keep its metadata apart from that of the root.
+ */
+void damage_prepare(const char *where, const char *name);
+/* Overwrites all places of a disk that is not mounted where this text stands; 63 bytes at most. */
+void damage_disk(const char *device, const char *text);
+/* Puts it back. */
+void damage_undo(void);
 
 void load_module(const char *name);
 void unload_module(const char *name);
