@@ -27,6 +27,11 @@ def version_key(name):
     return [int(part) for part in re.findall(r"\d+", name)]
 
 
+def update():
+    subprocess.run(["apt-get", "-q", "update"], check=False, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, timeout=LIMIT)
+
+
 def newest(series):
     """The newest version of a series that the machine's sources have."""
     pattern = SERIES[series]
@@ -36,8 +41,7 @@ def newest(series):
         if found:
             return max(found, key=version_key)
         if attempt == 0:
-            subprocess.run(["apt-get", "-q", "update"], check=False, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, timeout=LIMIT)
+            update()
     raise RuntimeError(f"no kernel {series} in this machine's package sources")
 
 
@@ -120,7 +124,13 @@ class Kernel:
     def __init__(self, series, cache):
         self.series = series
         self.version = newest(series)
-        root = fetch(cache, self.version, self._get)
+        try:
+            root = fetch(cache, self.version, self._get)
+        except subprocess.CalledProcessError:
+            # Of an older list, which names what is no longer there.
+            update()
+            self.version = newest(series)
+            root = fetch(cache, self.version, self._get)
         self.image = os.path.join(root, "boot", "vmlinuz-" + self.version)
         modules = os.path.join(root, "usr" if os.path.isdir(os.path.join(root, "usr/lib/modules"))
                                else "", "lib", "modules")
