@@ -55,6 +55,8 @@ _fseventsctl() {
 		[[ $verb == history || -z $verb ]] && [[ --since= == "$cur"* ]] && COMPREPLY+=(--since=)
 		[[ $verb == relay && --list == "$cur"* ]] && COMPREPLY+=(--list)
 		[[ $verb == relay && --stop= == "$cur"* ]] && COMPREPLY+=(--stop=)
+		[[ $verb == watch ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W '--recursive
+			--events= --latency= --cross-mounts' -- "$cur")
 		[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 		return
 		;;
@@ -62,7 +64,7 @@ _fseventsctl() {
 
 	case $verb in
 	"")
-		mapfile -t COMPREPLY < <(compgen -W 'status list show monitor history track relay test
+		mapfile -t COMPREPLY < <(compgen -W 'status list show monitor history watch track relay test
 			configure check-config reload' -- "$cur")
 		;;
 	test)
@@ -89,6 +91,9 @@ _fseventsctl() {
 		;;
 	status | monitor)
 		_fseventsctl_where "${bus[@]}"
+		;;
+	watch)
+		_filedir
 		;;
 	check-config)
 		((cword == at + 1)) && _filedir

@@ -49,7 +49,24 @@ static const struct verb {
 	  "memory that they took together. What is printed about a COMMAND goes to the standard\n"
 	  "error output. Exits with the status of COMMAND (128 and the signal where one killed\n"
 	  "it), 125 on a failure of its own, 126 where it cannot be executed, 127 where there is\n"
-	  "none. Own processes for everybody, others for root.\n" },
+	  "none. Own processes are for everybody, others take a permission.\n" },
+	{ "watch", "PATH...", "follow changes of files and directories", 1, CTL_ARGS_ANY, false,
+	  false, ctl_watch,
+	  "Prints each change of the files and directories PATH and of what is right in them, "
+	  "with\n"
+	  "-r of all below. What could not be told is a line in its place that names the\n"
+	  "directory to look through again. Only what you may list is told.\n"
+	  "\n"
+	  "  -r, --recursive      all below, without a watch for each directory\n"
+	  "  -e, --events=LIST    of access modify attrib close-write open create delete move\n"
+	  "                       delete-self move-self mount unmount, by commas; or all\n"
+	  "                       (default: all but access and open)\n"
+	  "      --latency=MS     how late changes may be told, so that they are told together\n"
+	  "                       (default 50)\n"
+	  "      --cross-mounts   with -r: also filesystems that are mounted below\n"
+	  "\n"
+	  "The process that made a change stands in brackets where it is your own, or you are "
+	  "root.\n" },
 	{ "relay", "PID [SIGNAL]", "send a process a signal for each fork", 0, 2, true, false,
 	  ctl_relay,
 	  "The process PID gets the real-time signal SIGNAL (34 to 64, default 34), which it must\n"
@@ -62,7 +79,7 @@ static const struct verb {
 	  ctl_test,
 	  "Makes the daemon tell a synthetic event, marked as a test, of the filesystem WHERE:\n"
 	  "to history, journal, signals and streams. CODE is an event code such as\n"
-	  "threshold-below or stalled. Needs root.\n" },
+	  "threshold-below or stalled. Takes the permission org.fsevents1.test.\n" },
 	{ "configure", "LINE", "change settings at run time", 1, 1, true, false, ctl_configure,
 	  "Carries out one line of the runtime grammar, all of it or nothing, until the next\n"
 	  "reload or restart:\n"
@@ -71,14 +88,15 @@ static const struct verb {
 	  "\n"
 	  "G selects all health events, T sets thresholds (in blocks, not increasing), E CODE,...\n"
 	  "selects events, !MOUNT stops watching a filesystem, the empty line stops all.\n"
-	  "Needs root. See fsevents.conf(5).\n" },
+	  "Takes the permission org.fsevents1.configure. See fsevents.conf(5).\n" },
 	{ "check-config", "[FILE]", "check a configuration without a daemon", 0, 1, false, false,
 	  ctl_check_config,
 	  "Reads FILE and FILE.d/*.conf, or the configuration of this machine, as the daemon\n"
 	  "would, and says what is wrong with file, line and key. Exits 1 when something is.\n" },
 	{ "reload", "", "make the daemon read its configuration again", 0, 0, true, false,
 	  ctl_reload,
-	  "The old configuration stays in force when the new one has a fault. Needs root.\n" },
+	  "The old configuration stays in force when the new one has a fault. Takes the\n"
+	  "permission org.fsevents1.configure.\n" },
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -104,6 +122,10 @@ static void print_help(FILE *file)
 	      "      --since=ID           history: only events after this id\n"
 	      "      --list               relay: those there are\n"
 	      "      --stop=PID           relay: end the one to this process\n"
+	      "  -r, --recursive          watch: everything below\n"
+	      "  -e, --events=LIST        watch: these alone\n"
+	      "      --latency=MS         watch: how late changes may be told\n"
+	      "      --cross-mounts       watch: across mount points\n"
 	      "      --version            print the version and exit\n"
 	      "  -h, --help               print this, or the help of VERB, and exit\n"
 	      "\n"
@@ -176,6 +198,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 		OPTION_SINCE,
 		OPTION_LIST,
 		OPTION_STOP,
+		OPTION_LATENCY,
+		OPTION_CROSS_MOUNTS,
 		OPTION_VERSION
 	};
 	static const struct option long_options[] = {
@@ -184,13 +208,17 @@ static int parse_options(struct options *options, int argc, char **argv)
 		{ "since", required_argument, NULL, OPTION_SINCE },
 		{ "list", no_argument, NULL, OPTION_LIST },
 		{ "stop", required_argument, NULL, OPTION_STOP },
+		{ "recursive", no_argument, NULL, 'r' },
+		{ "events", required_argument, NULL, 'e' },
+		{ "latency", required_argument, NULL, OPTION_LATENCY },
+		{ "cross-mounts", no_argument, NULL, OPTION_CROSS_MOUNTS },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, ":h", long_options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, ":hre:", long_options, NULL)) >= 0) {
 		switch (c) {
 		case OPTION_BUS:
 			options->bus = optarg;
@@ -207,6 +235,18 @@ static int parse_options(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_STOP:
 			options->ctl.stop = optarg;
+			break;
+		case 'r':
+			options->ctl.recursive = true;
+			break;
+		case 'e':
+			options->ctl.events = optarg;
+			break;
+		case OPTION_LATENCY:
+			options->ctl.latency = optarg;
+			break;
+		case OPTION_CROSS_MOUNTS:
+			options->ctl.cross_mounts = true;
 			break;
 		case OPTION_VERSION:
 			options->version = true;
@@ -233,6 +273,12 @@ static int check_use(const struct verb *verb, const struct ctl *ctl)
 	}
 	if ((ctl->list || ctl->stop) && verb->run != ctl_relay) {
 		standard_error("%s: --list and --stop go with relay only", verb->name);
+		return CTL_USAGE;
+	}
+	if ((ctl->recursive || ctl->events || ctl->latency || ctl->cross_mounts) &&
+	    verb->run != ctl_watch) {
+		standard_error("%s: -r, -e, --latency and --cross-mounts go with watch only",
+			       verb->name);
 		return CTL_USAGE;
 	}
 	/* Of a line of settings and of a command it may mean something. */

@@ -32,6 +32,10 @@ struct ctl {
 	uint64_t since;
 	bool list; /* relay: --list */
 	const char *stop; /* relay: --stop, else NULL */
+	bool recursive; /* watch: -r */
+	bool cross_mounts; /* watch: --cross-mounts */
+	const char *events; /* watch: -e, else NULL */
+	const char *latency; /* watch: --latency, else NULL */
 	char **args; /* without the verb */
 	int n_args;
 	int n_after_dashes; /* of all arguments, those behind "--" */
@@ -48,6 +52,7 @@ int ctl_show(struct ctl *ctl);
 int ctl_monitor(struct ctl *ctl);
 int ctl_history(struct ctl *ctl);
 int ctl_track(struct ctl *ctl);
+int ctl_watch(struct ctl *ctl);
 int ctl_relay(struct ctl *ctl);
 int ctl_test(struct ctl *ctl);
 int ctl_configure(struct ctl *ctl);

@@ -45,6 +45,10 @@ static size_t n_variable_used(const struct packet_record *record)
 		return record->event.n_details;
 	case FSEVENTS_KIND_AMEND:
 		return record->amend.n_details;
+	case FSEVENTS_KIND_WATCH:
+		return (size_t)record->change.n_name + record->change.n_former;
+	case FSEVENTS_KIND_WATCH_LOST:
+		return record->watch_lost.n_under;
 	case FSEVENTS_KIND_GROUP:
 		return record->group_event.n_file;
 	default:
@@ -63,6 +67,10 @@ static size_t fixed_size(uint16_t kind)
 		return sizeof(struct fsevents_amend);
 	case FSEVENTS_KIND_LOST:
 		return sizeof(struct fsevents_lost);
+	case FSEVENTS_KIND_WATCH:
+		return sizeof(struct fsevents_change);
+	case FSEVENTS_KIND_WATCH_LOST:
+		return sizeof(struct fsevents_watch_lost);
 	case FSEVENTS_KIND_GROUP:
 		return sizeof(struct fsevents_group_event);
 	case FSEVENTS_KIND_GROUP_LOST:
@@ -72,6 +80,13 @@ static size_t fixed_size(uint16_t kind)
 	default:
 		return 0;
 	}
+}
+
+/* Names follow, and not details. */
+static bool has_names(uint16_t kind)
+{
+	return kind == FSEVENTS_KIND_GROUP || kind == FSEVENTS_KIND_WATCH ||
+	       kind == FSEVENTS_KIND_WATCH_LOST;
 }
 
 int packet_next(const uint8_t *packet, size_t n, size_t *offset, struct packet_record *ret)
@@ -112,7 +127,7 @@ int packet_next(const uint8_t *packet, size_t n, size_t *offset, struct packet_r
 	n_used = n_variable_used(&record);
 	if (n_used > n_variable)
 		return -EBADMSG;
-	if (head.kind == FSEVENTS_KIND_GROUP) {
+	if (has_names(head.kind)) {
 		record.file = data + head.header_size;
 	} else if (read_details(&record.details, data + head.header_size, n_used) < 0) {
 		packet_record_deinit(&record);

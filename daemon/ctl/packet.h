@@ -4,7 +4,7 @@
 /*
  * Packets of a stream
  *
- * Takes the records of OpenEvents and of process groups out of a packet, as
+ * Takes the records of OpenEvents, of watches and of process groups out of a packet, as
  * fsevents_stream.h describes them. The daemon may be newer: fixed parts may be longer or
  * shorter than known here, kinds and types of details may be unknown. Pure;
  * no byte of a packet is believed before it was checked.
@@ -23,11 +23,17 @@ struct packet_record {
 		struct fsevents_event event;
 		struct fsevents_amend amend;
 		struct fsevents_lost lost;
+		struct fsevents_change change;
+		struct fsevents_watch_lost watch_lost;
 		struct fsevents_group_event group_event;
 		struct fsevents_group_lost group_lost;
 		struct fsevents_group_empty group_empty;
 	}; /* fields that were not sent are zero */
-	const uint8_t *file; /* of a group_event, ->n_file bytes; borrowed from the packet */
+	/*
+	 * Borrowed from the packet: of a group_event ->n_file bytes, of a watch_lost ->n_under
+	 * bytes, of a change ->n_name bytes and after them ->n_former.
+	 */
+	const uint8_t *file;
 	struct details details; /* owned; those of known types that make sense */
 };
 

@@ -290,10 +290,58 @@ static void test_group(void **state)
 	assert_int_equal(next_of(packet, n_event, &offset, &record), -EBADMSG);
 }
 
+/* A record of a watch with two names, as the daemon writes it. */
+static void test_change(void **state)
+{
+	struct {
+		struct fsevents_change change;
+		char names[8];
+		struct fsevents_watch_lost lost;
+		char under[8];
+	} packet = {
+		.change = {
+			.record = { sizeof(packet.change) + 8, sizeof(packet.change),
+				    FSEVENTS_KIND_WATCH },
+			.seq = 7,
+			.mask = FSEVENTS_MOVE,
+			.n_name = 2,
+			.n_former = 3,
+		},
+		.names = { 'a', '\xff', 'o', 'l', 'd' },
+		.lost = {
+			.record = { sizeof(packet.lost) + 8, sizeof(packet.lost),
+				    FSEVENTS_KIND_WATCH_LOST },
+			.count = 9,
+			.n_under = 1,
+		},
+		.under = { 'd' },
+	};
+	const uint8_t *bytes = (const uint8_t *)&packet;
+	struct packet_record record;
+	size_t offset = 0;
+
+	assert_int_equal(packet_next(bytes, sizeof(packet), &offset, &record), 1);
+	assert_int_equal(record.kind, FSEVENTS_KIND_WATCH);
+	assert_int_equal(record.change.seq, 7);
+	assert_memory_equal(record.file, "a\xffold", 5);
+
+	assert_int_equal(packet_next(bytes, sizeof(packet), &offset, &record), 1);
+	assert_int_equal(record.kind, FSEVENTS_KIND_WATCH_LOST);
+	assert_int_equal(record.watch_lost.count, 9);
+	assert_memory_equal(record.file, "d", 1);
+	assert_int_equal(packet_next(bytes, sizeof(packet), &offset, &record), 0);
+
+	/* Names that are longer than the record. */
+	packet.change.n_former = 7;
+	offset = 0;
+	assert_int_equal(packet_next(bytes, sizeof(packet), &offset, &record), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_every_lie),
 		cmocka_unit_test(test_sizes),
