@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later OR MIT */
 
 /*
- * Reads a stream of OpenEvents, or of a process group, and prints a line per record
+ * Reads a stream of OpenEvents, of a watch or of a process group, and prints a line per record
  *
  *	stream-reader [FD]
  *
  * FD (standard input by default) is the descriptor that
- * org.fsevents1.Manager.OpenEvents() or org.fsevents1.ProcessGroup.OpenStream()
- * gave. The format is written down in fsevents_stream.h. Of use as it is, and to copy from.
+ * org.fsevents1.Manager.OpenEvents(), org.fsevents1.Watch.OpenStream() or
+ * org.fsevents1.ProcessGroup.OpenStream() gave. The format is written down in fsevents_stream.h. Of use as it is, and to copy from.
  */
 
 #include <ctype.h>
@@ -240,9 +240,84 @@ static int print_group_record(const struct fsevents_record *record)
 	}
 }
 
+static void print_mask(uint32_t mask)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {
+		{ FSEVENTS_ACCESS, "access" },	     { FSEVENTS_MODIFY, "modify" },
+		{ FSEVENTS_ATTRIB, "attrib" },	     { FSEVENTS_CLOSE_WRITE, "close-write" },
+		{ FSEVENTS_OPEN, "open" },	     { FSEVENTS_CREATE, "create" },
+		{ FSEVENTS_DELETE, "delete" },	     { FSEVENTS_DELETE_SELF, "delete-self" },
+		{ FSEVENTS_MOVE_SELF, "move-self" }, { FSEVENTS_MOUNT, "mount" },
+		{ FSEVENTS_UNMOUNT, "unmount" },     { FSEVENTS_MOVE, "move" },
+		{ FSEVENTS_MERGED, "merged" },	     { FSEVENTS_DIRECTORY, "directory" },
+	};
+	const char *comma = "";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(mask & names[i].bit))
+			continue;
+		printf("%s%s", comma, names[i].name);
+		comma = ",";
+	}
+}
+
+static void print_change(const struct fsevents_change *change)
+{
+	const uint8_t *names = (const uint8_t *)change + change->record.header_size;
+
+	if ((size_t)change->n_name + change->n_former >
+	    change->record.size - change->record.header_size)
+		return;
+	printf("change seq=%" PRIu64 " events=", (uint64_t)change->seq);
+	print_mask(change->mask);
+	printf(" realtime-usec=%" PRIu64 " inode=%" PRIu64 " pid=%u",
+	       (uint64_t)change->realtime_usec, (uint64_t)change->inode, change->pid);
+	if (change->cookie)
+		printf(" cookie=%" PRIu64, (uint64_t)change->cookie);
+	printf(" name=");
+	print_bytes(names, change->n_name);
+	if (change->n_former > 0) {
+		printf(" former=");
+		print_bytes(names + change->n_name, change->n_former);
+	}
+	putchar('\n');
+}
+
+static void print_watch_lost(const struct fsevents_watch_lost *lost)
+{
+	if (lost->n_under > lost->record.size - lost->record.header_size)
+		return;
+	if (lost->count > 0)
+		printf("lost count=%" PRIu64 " under=", (uint64_t)lost->count);
+	else
+		printf("lost count=unknown under=");
+	print_bytes((const uint8_t *)lost + lost->record.header_size, lost->n_under);
+	putchar('\n');
+}
+
+/* Return: whether it is one of these. */
+static int print_watch_record(const struct fsevents_record *record)
+{
+	switch (record->kind) {
+	case FSEVENTS_KIND_WATCH:
+		if (record->header_size >= sizeof(struct fsevents_change))
+			print_change((const struct fsevents_change *)record);
+		return 1;
+	case FSEVENTS_KIND_WATCH_LOST:
+		if (record->header_size >= sizeof(struct fsevents_watch_lost))
+			print_watch_lost((const struct fsevents_watch_lost *)record);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
 static void print_record(const struct fsevents_record *record)
 {
-	if (print_group_record(record))
+	if (print_group_record(record) || print_watch_record(record))
 		return;
 
 	/* Shorter than this program knows it: from another format. */

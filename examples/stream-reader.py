@@ -7,7 +7,7 @@
 
 Without a descriptor it asks org.fsevents1.Manager.OpenEvents() for one, on the
 system bus unless told otherwise (this needs python3-gi). A descriptor may be
-that of a process group as well. The format is written down in fsevents_stream.h.
+that of a watch or a process group as well. The format is written down in fsevents_stream.h.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 
 PACKET_MAX = 65536
 HELLO, EVENT, AMEND, LOST = 1, 2, 3, 4
+WATCH, WATCH_LOST = 64, 65
 GROUP, GROUP_LOST, GROUP_EMPTY = 128, 129, 130
 
 CODES = (
@@ -99,6 +100,28 @@ def show_group(kind, fixed, variable):
             " incomplete" if flags & 1 else ""))
 
 
+CHANGES = {
+    0x1: "access", 0x2: "modify", 0x4: "attrib", 0x8: "close-write", 0x20: "open", 0x100: "create",
+    0x200: "delete", 0x400: "delete-self", 0x800: "move-self", 0x1000: "mount", 0x2000: "unmount",
+    0x10000: "move", 0x20000000: "merged", 0x40000000: "directory",
+}
+
+
+def show_watch(kind, fixed, variable):
+    """One record of a watch as a line; True where it was one."""
+    if kind == WATCH:
+        seq, realtime, inode, cookie, mask, pid, n_name, n_former = struct.unpack_from("=QQQQIIHH", fixed, 8)
+        words = ",".join(word for bit, word in CHANGES.items() if mask & bit)
+        former = variable[n_name:n_name + n_former]
+        print("change seq=%d events=%s realtime-usec=%d inode=%d pid=%d%s name=%s%s" % (
+            seq, words, realtime, inode, pid, " cookie=%d" % cookie if cookie else "",
+            printable(variable[:n_name]), " former=" + printable(former) if former else ""))
+    elif kind == WATCH_LOST:
+        count, n_under = struct.unpack_from("=QI", fixed, 8)
+        print("lost count=%s under=%s" % (count or "unknown", printable(variable[:n_under])))
+    return kind in (WATCH, WATCH_LOST)
+
+
 def show(kind, fixed, variable):
     """One record as a line."""
     if kind == HELLO:
@@ -118,7 +141,7 @@ def show(kind, fixed, variable):
         first, last, flags = struct.unpack_from("=QQI", fixed, 8)
         print("lost first=%d last=%d%s" % (
             first, last, " amendments" if flags & 1 else " unknown" if flags & 2 else ""))
-    else:
+    elif not show_watch(kind, fixed, variable):
         show_group(kind, fixed, variable)
 
 
