@@ -177,11 +177,20 @@ const struct process_scanner_ops processes_scanner_ops = {
 	.done = on_scanner_done,
 };
 
-static void scan_apply(struct processes *processes)
+/* Return: whether there is more to do in another turn. */
+static bool scan_apply(struct processes *processes)
 {
+	int r = feed_scan_apply(processes->feed);
+
+	if (r == FEED_E_MORE) {
+		processes->scan = SCAN_APPLYING;
+		return true;
+	}
+
 	scan_account(processes);
-	if (feed_scan_apply(processes->feed) == 0)
+	if (r == 0)
 		processes->scan_pause_us = 0;
+	return false;
 }
 
 /*
@@ -283,8 +292,8 @@ static bool on_end(bool empty, void *userdata)
 	apply_records(processes, empty);
 	/* A record that is still in the socket is not missing. */
 	again = feed_round_end(processes->feed, empty && !processes->records_left);
-	if (empty && processes->scan == SCAN_CATCHING_UP)
-		scan_apply(processes);
+	if ((empty && processes->scan == SCAN_CATCHING_UP) || processes->scan == SCAN_APPLYING)
+		again |= scan_apply(processes);
 
 	processes->busy--;
 	processes_settle_groups(processes);

@@ -64,6 +64,7 @@ enum scan_state {
 	SCAN_READING, /* the scanner is at it */
 	SCAN_READ, /* the next batch is the one to wait for */
 	SCAN_CATCHING_UP, /* until the socket is empty */
+	SCAN_APPLYING, /* it was, and what waited is applied in slices */
 };
 
 struct processes {

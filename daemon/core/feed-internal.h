@@ -34,6 +34,9 @@ struct feed {
 	/* What came while a scan is under way or wanted for a loss. */
 	struct wire_proc_event *events;
 	size_t n_events, n_events_allocated;
+	size_t n_released; /* of these, from the first: applied */
+	bool replaying; /* the scan was applied, and the first ->n_replay of these are to be */
+	size_t n_replay;
 	struct wire_taskstats *records;
 	size_t n_records, n_records_allocated;
 };
@@ -41,7 +44,7 @@ struct feed {
 /** feed_is_holding() - events wait */
 static inline bool feed_is_holding(const struct feed *feed)
 {
-	return feed->scan || feed->broken;
+	return feed->scan || feed->broken || feed->n_events > 0;
 }
 
 /** feed_needs_table() - somebody follows processes by the table */
@@ -51,8 +54,12 @@ void feed_tell_lost(struct feed *feed);
 /** feed_apply() - an event, now */
 void feed_apply(struct feed *feed, const struct wire_proc_event *event);
 void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
-/** feed_release() - what waits is applied to the table as it is */
+/** feed_release() - what waits is applied to the table as it is, all of it */
 void feed_release(struct feed *feed);
+/** feed_forget() - what waited; it was applied */
+void feed_forget(struct feed *feed);
+/** feed_drop_scan() - the one under way, if any */
+void feed_drop_scan(struct feed *feed);
 /** feed_set_relayed() - what has no room for it is told to the relays of its user */
 void feed_set_relayed(struct feed *feed, struct process *process, bool relayed);
 /** feed_settle() - no more records come for a process that has ended: it goes */

@@ -2,8 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/core/feed-internal.h"
+
+/* The clock is looked at after so many events. */
+#define CLOCK_EVENTS 64
 
 int feed_scan_begin(struct feed *feed)
 {
@@ -16,7 +20,7 @@ int feed_scan_begin(struct feed *feed)
 	if (r < 0)
 		return r;
 
-	process_scan_free(feed->scan);
+	feed_drop_scan(feed);
 	feed->scan = scan;
 	groups_scan_begun(feed->groups);
 	feed->scan_done = false;
@@ -111,47 +115,94 @@ static const struct process_scan_ops scan_ops = {
 	.full = on_full,
 };
 
-/* What waits; Return: whether somebody is there of whom neither it nor the scan told the parents. */
-static bool release(struct feed *feed, struct process_scan *scan)
+/* In place of what was applied stands what was not. */
+static void move_up(struct feed *feed)
 {
-	for (size_t i = 0; i < feed->n_events; i++) {
-		process_scan_note(scan, feed->table, &feed->events[i]);
-		feed_apply(feed, &feed->events[i]);
-	}
-	feed->n_events = 0;
-	feed_release(feed);
-	return process_scan_is_doubtful(scan);
+	size_t n = feed->n_released;
+
+	/* Not each time: many may wait. */
+	if (n < feed->n_events / 2)
+		return;
+
+	memmove(feed->events, feed->events + n, (feed->n_events - n) * sizeof(*feed->events));
+	feed->n_events -= n;
+	feed->n_replay -= n < feed->n_replay ? n : feed->n_replay;
+	feed->n_released = 0;
 }
 
-int feed_scan_apply(struct feed *feed)
+/* Of what waits, until @n are applied; Return: false where that takes another turn. */
+static bool release_some(struct feed *feed, size_t n)
 {
-	_cleanup_(process_scan_freep) struct process_scan *scan = NULL;
-	bool lossless, complete, doubtful;
+	uint64_t began_ns = feed->ops->relay.now_ns(feed->userdata);
+
+	while (feed->n_released < n) {
+		const struct wire_proc_event event = feed->events[feed->n_released++];
+
+		if (feed->replaying)
+			process_scan_note(feed->scan, feed->table, &event);
+		feed_apply(feed, &event);
+		if (feed->n_released % CLOCK_EVENTS == 0 && feed->n_released < n &&
+		    feed->ops->relay.now_ns(feed->userdata) - began_ns >= FEED_SLICE_NS) {
+			move_up(feed);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void end_replay(struct feed *feed)
+{
+	bool doubtful = process_scan_is_doubtful(feed->scan);
+
+	feed_drop_scan(feed);
+	process_scan_sweep(feed->table, &scan_ops, feed);
+	groups_ready(feed->groups, feed->scan_complete, doubtful);
+	relays_ready(feed->relays);
+}
+
+static int begin_replay(struct feed *feed)
+{
+	bool lossless = !feed->broken;
 	int r;
 
-	assert(feed);
-
-	if (!feed->scan || !feed->scan_done)
-		return -EAGAIN;
-
-	lossless = !feed->broken;
 	feed_tell_lost(feed);
 	r = process_scan_apply(feed->scan, feed->table, lossless, &scan_ops, feed);
 	if (r < 0) {
-		feed->scan = process_scan_free(feed->scan);
+		feed_drop_scan(feed);
 		feed->broken = true;
 		return r;
 	}
 
-	complete = feed->scan_complete;
-	scan = feed->scan;
-	feed->scan = NULL;
 	feed->broken = false;
 	feed->rules_changed &= !feed->scan_matches;
-	doubtful = release(feed, scan);
-	process_scan_sweep(feed->table, &scan_ops, feed);
-	groups_ready(feed->groups, complete, doubtful);
-	relays_ready(feed->relays);
+	feed->replaying = true;
+	feed->n_replay = feed->n_events;
+	return 0;
+}
+
+int feed_scan_apply(struct feed *feed)
+{
+	int r;
+
+	assert(feed);
+
+	if (feed->scan ? !feed->scan_done : feed->broken || feed->n_events == 0)
+		return -EAGAIN;
+	if (feed->scan && !feed->replaying) {
+		r = begin_replay(feed);
+		if (r < 0)
+			return r;
+	}
+
+	if (feed->replaying) {
+		if (!release_some(feed, feed->n_replay))
+			return FEED_E_MORE;
+		end_replay(feed);
+	}
+	/* And what came in the meantime. */
+	if (!release_some(feed, feed->n_events))
+		return FEED_E_MORE;
+	feed_forget(feed);
 	feed_purge(feed);
 	return 0;
 }

@@ -182,7 +182,7 @@ void feed_stopped(struct feed *feed)
 {
 	assert(feed && !feed_wants_events(feed));
 
-	feed->scan = process_scan_free(feed->scan);
+	feed_drop_scan(feed);
 	feed->broken = false;
 	feed->lost = 0;
 	feed->lost_more = false;
@@ -287,10 +287,8 @@ void feed_records_lost(struct feed *feed)
 	groups_note_records_lost(feed->groups);
 }
 
-void feed_release(struct feed *feed)
+void feed_forget(struct feed *feed)
 {
-	for (size_t i = 0; i < feed->n_events; i++)
-		feed_apply(feed, &feed->events[i]);
 	for (size_t i = 0; i < feed->n_records; i++)
 		feed_apply_record(feed, &feed->records[i]);
 
@@ -298,8 +296,21 @@ void feed_release(struct feed *feed)
 	free(feed->records);
 	feed->events = NULL;
 	feed->records = NULL;
-	feed->n_events = feed->n_events_allocated = 0;
+	feed->n_events = feed->n_events_allocated = feed->n_released = 0;
 	feed->n_records = feed->n_records_allocated = 0;
+}
+
+void feed_release(struct feed *feed)
+{
+	while (feed->n_released < feed->n_events)
+		feed_apply(feed, &feed->events[feed->n_released++]);
+	feed_forget(feed);
+}
+
+void feed_drop_scan(struct feed *feed)
+{
+	feed->scan = process_scan_free(feed->scan);
+	feed->replaying = false;
 }
 
 void feed_tell_lost(struct feed *feed)
@@ -324,7 +335,7 @@ void feed_lost(struct feed *feed, uint64_t count)
 	/* What waits is older: a scan that is still to come knows nothing of it. */
 	if (feed->broken)
 		feed_tell_lost(feed);
-	feed->scan = process_scan_free(feed->scan);
+	feed_drop_scan(feed);
 	feed_release(feed);
 	feed->broken = true;
 	feed->lost += count;

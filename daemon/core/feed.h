@@ -52,6 +52,7 @@
 #include "daemon/core/wire-taskstats.h"
 
 #define FEED_WAITING_MAX 131072 /* events; past it they are lost, and counted */
+#define FEED_SLICE_NS 4000000 /* of these, applied in one turn of the loop */
 
 struct feed;
 
@@ -123,7 +124,17 @@ int feed_scan_add(struct feed *feed,
 		  const struct process_scan_entry *entry); /* 0, -ENOSPC, -ENOMEM */
 /** feed_scan_end() - @complete: false where something could not be read: groups are incomplete */
 void feed_scan_end(struct feed *feed, bool complete);
-/** feed_scan_apply() - Return: 0, -EAGAIN (events were lost meanwhile: again), -ENOMEM (again later) */
+enum {
+	_FEED_E_SUCCESS,
+
+	FEED_E_MORE, /* events wait still: once more, after a round, empty or not */
+};
+
+/**
+ * feed_scan_apply()
+ *
+ * Return: 0, FEED_E_MORE, -EAGAIN (events were lost meanwhile: again), -ENOMEM (again later).
+ */
 int feed_scan_apply(struct feed *feed);
 
 struct feed_statistics {

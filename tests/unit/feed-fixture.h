@@ -20,6 +20,7 @@ struct fixture {
 	struct feed *feed;
 	struct group *group;
 	uint64_t now_ns, seq;
+	uint64_t clock_ns, tick_ns; /* as the feed is told; how far it goes on each time */
 
 	struct group_event events[64]; /* the first ones */
 	size_t n_events;
@@ -76,7 +77,9 @@ static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *u
 
 static uint64_t on_now(void *userdata)
 {
-	return 0;
+	struct fixture *f = userdata;
+
+	return f->clock_ns += f->tick_ns;
 }
 
 static void on_ended(struct relay *relay, enum relay_end why, void *userdata)

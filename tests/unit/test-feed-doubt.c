@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -188,12 +190,94 @@ static void test_patience(void **state)
 	fixture_deinit(&f);
 }
 
+/* Ready to be applied after a loss: @n events that waited. */
+static void wait_many(struct fixture *f, uint64_t n)
+{
+	fixture_init(f, &user_group);
+	feed_lost(f->feed, 1);
+	for (uint64_t i = 0; i < n; i++)
+		hand_exec(f, LEADER);
+	assert_int_equal(feed_scan_begin(f->feed), 0);
+	assert_int_equal(feed_scan_add(f->feed, &leader_entry), 0);
+	feed_scan_end(f->feed, true);
+	turn(f);
+}
+
+/* The loop is not kept: some in each turn, and what comes meanwhile is behind them. */
+static void test_slices(void **state)
+{
+	unsigned int n_turns = 0;
+	uint64_t execs = 0;
+	struct fixture f;
+	int r;
+
+	wait_many(&f, 1000);
+	f.tick_ns = FEED_SLICE_NS;
+	while ((r = feed_scan_apply(f.feed)) == FEED_E_MORE) {
+		assert_true(totals_of(&f).execs > execs && totals_of(&f).execs < execs + 100);
+		execs = totals_of(&f).execs;
+		hand_exec(&f, LEADER);
+		assert_int_equal(totals_of(&f).execs, execs);
+		assert_false(feed_wants_scan(f.feed));
+		n_turns++;
+		turn(&f);
+	}
+	assert_int_equal(r, 0);
+	assert_true(n_turns > 10);
+	assert_int_equal(totals_of(&f).execs, 1000 + n_turns);
+	hand_exec(&f, LEADER);
+	assert_int_equal(totals_of(&f).execs, 1001 + n_turns);
+	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
+	fixture_deinit(&f);
+}
+
+static void test_loss_between_slices(void **state)
+{
+	struct fixture f;
+
+	wait_many(&f, 1000);
+	f.tick_ns = FEED_SLICE_NS;
+	assert_int_equal(feed_scan_apply(f.feed), FEED_E_MORE);
+	feed_lost(f.feed, 1);
+	assert_int_equal(totals_of(&f).execs, 1000);
+	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
+	assert_true(feed_wants_scan(f.feed));
+	hand_exec(&f, LEADER);
+	scan(&f, &leader_entry, 1);
+	assert_int_equal(totals_of(&f).execs, 1001);
+	assert_int_equal(f.n_lost, 2);
+	fixture_deinit(&f);
+}
+
+/* As many as may wait, in one slice: a figure, for who changes it. */
+static void test_release_of_many(void **state)
+{
+	struct timespec began, ended;
+	struct fixture f;
+
+	wait_many(&f, FEED_WAITING_MAX);
+	(void)clock_gettime(CLOCK_MONOTONIC, &began);
+	assert_int_equal(feed_scan_apply(f.feed), 0);
+	(void)clock_gettime(CLOCK_MONOTONIC, &ended);
+	print_message("%u that waited at once: %.1f ms\n", FEED_WAITING_MAX,
+		      (double)(ended.tv_sec - began.tv_sec) * 1e3 +
+			      (double)(ended.tv_nsec - began.tv_nsec) / 1e6);
+	assert_int_equal(totals_of(&f).execs, FEED_WAITING_MAX);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unread_forker),	  cmocka_unit_test(test_forker_read_late),
-		cmocka_unit_test(test_parent_read_late),  cmocka_unit_test(test_forkers_outside),
-		cmocka_unit_test(test_doubtful_for_good), cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_unread_forker),
+		cmocka_unit_test(test_forker_read_late),
+		cmocka_unit_test(test_parent_read_late),
+		cmocka_unit_test(test_forkers_outside),
+		cmocka_unit_test(test_doubtful_for_good),
+		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_loss_between_slices),
+		cmocka_unit_test(test_release_of_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
