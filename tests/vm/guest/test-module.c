@@ -44,7 +44,8 @@ static pid_t start(void (*function)(const char *), const char *argument)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(3600);
+		/* Not for ever, should the test itself be killed. */
+		alarm(6 * 3600);
 		function(argument);
 	}
 	return pid;
@@ -83,7 +84,7 @@ static void reload_under_load(void)
 	int i, k, status, n_reloads = number && atoi(number) ? atoi(number) : RELOADS;
 	pid_t pids[3];
 
-	alarm(60 + n_reloads * 30);
+	alarm(240 + n_reloads * 120);
 	mount_disk("tmpfs", "tmpfs", "/mnt/t", "");
 	pids[0] = start(fork_for_ever, "");
 	pids[1] = start(mount_for_ever, "0");
@@ -103,6 +104,9 @@ static void reload_under_load(void)
 		client_close(&client);
 		listener_close(&listener);
 		load_module("fsevents");
+		if ((i + 1) % 10 == 0)
+			printf("VM-FIGURE reloads under load: %d of %d\n", i + 1, n_reloads);
+		fflush(stdout);
 	}
 	for (i = 0; i < 3; i++) {
 		CHECK_INT(waitpid(pids[i], &status, WNOHANG), 0);
