@@ -8,7 +8,7 @@ N = 200
 
 
 def test_short_programs_have_names(processes, start, follow):
-    """/bin/true lives for a millisecond; how many are seen in time depends on what else runs, but none has another's."""
+    """/bin/true lives for a millisecond: some are seen in time, and none has the file of another."""
     processes()
     shell = start("/bin/dash", "-c", f"read line; i=0; while [ $i -lt {N} ]; do /bin/true; i=$((i + 1)); done")
     group = follow(shell.pid)
