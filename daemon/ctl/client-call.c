@@ -14,8 +14,8 @@
 
 #define CLIENT_PAUSE_US (50 * 1000)
 
-/* Time for a person to find the password. */
-#define CLIENT_INTERACTIVE_US (120 * 1000 * 1000)
+/* Time for a person to find the password: the daemon gives up after 120 seconds, and says so. */
+#define CLIENT_INTERACTIVE_US (130 * 1000 * 1000)
 
 int client_connect(sd_bus **ret, const char *address)
 {
@@ -125,6 +125,8 @@ static int make_call(sd_bus_message **ret, sd_bus *bus, const struct client_meth
 	if (r < 0)
 		return r;
 	r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0 && method->permitted)
+		r = sd_bus_message_set_allow_interactive_authorization(m, true);
 	if (r >= 0 && types)
 		r = sd_bus_message_appendv(m, types, ap);
 	if (r < 0)
@@ -148,7 +150,8 @@ int client_call(sd_bus *bus, const struct client_method *method, sd_bus_error *e
 		if (r < 0)
 			return r;
 
-		r = sd_bus_call(bus, m, 0, error, ret_reply);
+		r = sd_bus_call(bus, m, method->permitted ? CLIENT_INTERACTIVE_US : 0, error,
+				ret_reply);
 		if (r >= 0 || attempt == CLIENT_ATTEMPTS ||
 		    !sd_bus_error_has_name(error, SD_BUS_ERROR_LIMITS_EXCEEDED))
 			return r;
@@ -157,18 +160,4 @@ int client_call(sd_bus *bus, const struct client_method *method, sd_bus_error *e
 			return r;
 		sd_bus_error_free(error);
 	}
-}
-
-int client_request(sd_bus *bus, const char *member, sd_bus_error *error, const char *types, ...)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	va_list ap;
-	int r;
-
-	va_start(ap, types);
-	r = make_call(&m, bus, CLIENT_MANAGER(member), types, ap);
-	va_end(ap);
-	if (r >= 0)
-		r = sd_bus_message_set_allow_interactive_authorization(m, true);
-	return r < 0 ? r : sd_bus_call(bus, m, CLIENT_INTERACTIVE_US, error, NULL);
 }

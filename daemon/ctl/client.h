@@ -29,11 +29,16 @@ struct client_method {
 	const char *path;
 	const char *interface;
 	const char *member;
+	bool permitted; /* it may take a permission, which a person may have to give */
 };
 
 /** CLIENT_MANAGER() - a method of the manager */
 #define CLIENT_MANAGER(_member)                                                                    \
 	(&(const struct client_method){ BUS_PATH_ROOT, BUS_IFACE_MANAGER, (_member) })
+
+/** CLIENT_PERMITTED() - one that may take a permission */
+#define CLIENT_PERMITTED(_member)                                                                  \
+	(&(const struct client_method){ BUS_PATH_ROOT, BUS_IFACE_MANAGER, (_member), true })
 
 /**
  * client_call() - call a method of the daemon
@@ -60,9 +65,6 @@ int client_call(sd_bus *bus, const struct client_method *method, sd_bus_error *e
  * Return: 0, or a negative errno: the connection is lost.
  */
 int client_settle(sd_bus *bus);
-
-/** client_request() - the same of the manager for what needs a permission, which a person may have to give */
-int client_request(sd_bus *bus, const char *member, sd_bus_error *error, const char *types, ...);
 
 /** client_is_gone() - whether a call failed since there is no daemon to answer */
 bool client_is_gone(const sd_bus_error *error, int r);

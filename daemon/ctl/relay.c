@@ -121,9 +121,10 @@ int ctl_relay(struct ctl *ctl)
 		return r;
 
 	if (ctl->stop)
-		r = client_request(ctl->bus, "StopRelay", &error, "u", (uint32_t)pid);
+		r = client_call(ctl->bus, CLIENT_MANAGER("StopRelay"), &error, NULL, "u",
+				(uint32_t)pid);
 	else
-		r = client_request(ctl->bus, "RelayForks", &error, "uia{sv}", (uint32_t)pid,
-				   (int32_t)number, 0);
+		r = client_call(ctl->bus, CLIENT_PERMITTED("RelayForks"), &error, NULL, "uia{sv}",
+				(uint32_t)pid, (int32_t)number, 0);
 	return r < 0 ? client_failed(&error, r, "relay") : CTL_DONE;
 }

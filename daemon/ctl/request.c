@@ -35,7 +35,8 @@ int ctl_test(struct ctl *ctl)
 	if (r != CTL_DONE)
 		return r;
 
-	r = client_request(ctl->bus, "EmitTestEvent", &error, "osa{sv}", path, ctl->args[1], 0);
+	r = client_call(ctl->bus, CLIENT_PERMITTED("EmitTestEvent"), &error, NULL, "osa{sv}", path,
+			ctl->args[1], 0);
 	return r < 0 ? client_failed(&error, r, "test") : CTL_DONE;
 }
 
@@ -49,7 +50,7 @@ int ctl_configure(struct ctl *ctl)
 		standard_error("configure: LINE is not UTF-8: write other bytes as \\ooo");
 		return CTL_USAGE;
 	}
-	r = client_request(ctl->bus, "Configure", &error, "sa{sv}", line, 0);
+	r = client_call(ctl->bus, CLIENT_PERMITTED("Configure"), &error, NULL, "sa{sv}", line, 0);
 	return r < 0 ? client_failed(&error, r, "configure") : CTL_DONE;
 }
 
@@ -58,6 +59,6 @@ int ctl_reload(struct ctl *ctl)
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	int r;
 
-	r = client_request(ctl->bus, "Reload", &error, NULL);
+	r = client_call(ctl->bus, CLIENT_PERMITTED("Reload"), &error, NULL, NULL);
 	return r < 0 ? client_failed(&error, r, "reload") : CTL_DONE;
 }

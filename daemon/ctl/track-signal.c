@@ -209,13 +209,13 @@ static int track(struct track_feed *feed, uint32_t pid, int pidfd, sd_bus_error 
 	int r;
 
 	if (pidfd >= 0)
-		r = client_call(feed->bus, CLIENT_MANAGER("TrackPidfd"), error, &reply, "ha{sv}",
+		r = client_call(feed->bus, CLIENT_PERMITTED("TrackPidfd"), error, &reply, "ha{sv}",
 				pidfd, 3, "events", "as", 3, "fork", "exec", "exit", "accounting",
 				"b", 1, "hold", "b", 1);
 	else
-		r = client_call(feed->bus, CLIENT_MANAGER("TrackProcess"), error, &reply, "ua{sv}",
-				pid, 3, "events", "as", 3, "fork", "exec", "exit", "accounting",
-				"b", 1, "hold", "b", 1);
+		r = client_call(feed->bus, CLIENT_PERMITTED("TrackProcess"), error, &reply,
+				"ua{sv}", pid, 3, "events", "as", 3, "fork", "exec", "exit",
+				"accounting", "b", 1, "hold", "b", 1);
 	if (r < 0)
 		return r;
 	r = sd_bus_message_read(reply, "o", &path);

@@ -249,3 +249,29 @@ def test_all_who_ask_may_leave(layer, polkit, raw_user, client):
     wait_for(lambda: len(polkit.cancelled) == 50, what="the questions to be cancelled")
     client.ping()
     assert one.stats()["asked"] == 50
+
+
+@pytest.mark.buses("dbus-broker")
+@pytest.mark.parametrize("verb, action", [
+    (("reload",), "configure"),
+    (("configure", "/ G"), "configure"),
+    (("test", "/mnt/fake1", "enospc"), "test"),
+    (("track", "1"), "track-others"),
+    (("relay", "1", "40"), "relay"),
+], ids=lambda value: value[0] if isinstance(value, tuple) else value)
+def test_fseventsctl_lets_a_person_be_asked(layer, polkit, ctl, verb, action):
+    """And says which permission it was that could not be had."""
+    layer()
+    polkit.otherwise = NO
+    done = ctl(*verb, uid=USER, check=False)
+    assert done.returncode == 1 and f"org.fsevents1.{action}" in done.stderr, done.stderr
+    assert polkit.asked() == [(action, USER, True)]
+
+
+@pytest.mark.buses("dbus-broker")
+def test_fseventsctl_asks_for_nothing_to_read(layer, polkit, ctl):
+    layer()
+    polkit.otherwise = CHALLENGE
+    for verb in (("status",), ("list",), ("history",), ("relay", "--list")):
+        ctl(*verb, uid=USER)
+    assert {question.brief() for question in polkit.questions} <= {("read-details", USER, False)}
