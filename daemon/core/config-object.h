@@ -35,6 +35,8 @@ struct config {
 	size_t n_filesystems;
 	struct config_process *processes; /* in byte order of the names */
 	size_t n_processes;
+	struct config_watch *watches; /* in byte order of the paths, which are owned */
+	size_t n_watches;
 };
 
 /** config_new() - the built-in defaults; Return: 0 or -ENOMEM */
@@ -43,7 +45,7 @@ int config_new(struct config **ret);
 enum config_merge_outcome {
 	CONFIG_MERGED,
 	CONFIG_MERGE_FULL =
-		1, /* CONFIG_FILESYSTEMS_MAX or PROCESS_RULES_MAX is reached: not taken in */
+		1, /* CONFIG_FILESYSTEMS_MAX, PROCESS_RULES_MAX or CONFIG_WATCHES_MAX is reached: not taken in */
 };
 
 /**
@@ -59,6 +61,10 @@ int config_merge(struct config *config, struct section *section);
 /** config_merge_process() - config_merge() of a section [process NAME] */
 int config_merge_process(struct config *config, struct section *section);
 void config_processes_deinit(struct config *config);
+
+/** config_merge_watch() - config_merge() of a section [watch PATH] */
+int config_merge_watch(struct config *config, struct section *section);
+void config_watches_deinit(struct config *config);
 
 /** config_problem_add() - Return: 0 or -ENOMEM; past CONFIG_PROBLEMS_MAX it is only counted */
 int config_problem_add(struct config_problems *problems, const char *file, unsigned int line,

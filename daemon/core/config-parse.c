@@ -29,6 +29,7 @@
 #define KEY_MAX 64
 
 #define STAND_IN_MAX 24
+#define FULL_MAX 128
 
 #define ALLOWED_LINE                                                                               \
 	"allowed is [section], key = value, or a comment behind # or ; (a value ends with its "    \
@@ -359,11 +360,24 @@ static int keep_place(const struct parser *parser, struct section *section)
 	return section->process.user_file ? 0 : -ENOMEM;
 }
 
+static void describe_full(enum section_kind kind, char ret[static FULL_MAX])
+{
+	int n_max = kind == SECTION_PROCESS ? PROCESS_RULES_MAX
+		    : kind == SECTION_WATCH ? CONFIG_WATCHES_MAX
+					    : CONFIG_FILESYSTEMS_MAX;
+	const char *name = kind == SECTION_PROCESS ? "[process NAME]"
+			   : kind == SECTION_WATCH ? "[watch PATH]"
+						   : "[filesystem WHERE]";
+
+	snprintf(ret, FULL_MAX, "one section too many: allowed are at most %d %s in all files",
+		 n_max, name);
+}
+
 static int merge_sections(struct parser *parser, struct config *config)
 {
 	for (size_t i = 0; i < parser->n_sections; i++) {
 		struct section *section = parser->sections[i];
-		char message[128];
+		char message[FULL_MAX];
 		int r;
 
 		if (section->faulty)
@@ -377,12 +391,7 @@ static int merge_sections(struct parser *parser, struct config *config)
 		if (r == CONFIG_MERGED)
 			continue;
 
-		snprintf(message, sizeof(message),
-			 "one section too many: allowed are at most %d %s in all files",
-			 section->kind == SECTION_PROCESS ? PROCESS_RULES_MAX
-							  : CONFIG_FILESYSTEMS_MAX,
-			 section->kind == SECTION_PROCESS ? "[process NAME]"
-							  : "[filesystem WHERE]");
+		describe_full(section->kind, message);
 		r = config_problem_add(parser->problems, parser->file->name, 0, section->title,
 				       message);
 		if (r < 0)

@@ -72,6 +72,7 @@ struct section {
 	struct threshold_spec *thresholds; /* owned; none given and "none" are both 0 */
 	size_t n_thresholds;
 	struct section_process process;
+	struct config_watch watch; /* its path is ->name */
 };
 
 /**

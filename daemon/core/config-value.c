@@ -32,13 +32,6 @@ static const char *const log_level_names[] = { "error", "warning", "notice", "in
 static const struct grammar_names log_levels = { "a log level", log_level_names,
 						 N(log_level_names) };
 
-static const char *const watch_event_names[] = {
-	"access",      "modify", "create",  "delete", "move",	     "attrib",
-	"close-write", "open",	 "unmount", "mount",  "delete-self", "move-self",
-};
-static const struct grammar_names watch_events = { "an event of watches", watch_event_names,
-						   N(watch_event_names) };
-
 int value_sources(struct section *section, const char *value, struct grammar_error *error)
 {
 	uint32_t set;
@@ -71,7 +64,8 @@ int value_history_size(struct section *section, const char *value, struct gramma
 	return 0;
 }
 
-int value_log_level(struct section *section, const char *value, struct grammar_error *error)
+int value_parse_log_level(const char *value, enum config_log_level *ret,
+			  struct grammar_error *error)
 {
 	unsigned int level;
 	int r;
@@ -80,8 +74,13 @@ int value_log_level(struct section *section, const char *value, struct grammar_e
 	if (r < 0)
 		return r;
 
-	section->daemon.log_level = (enum config_log_level)level;
+	*ret = (enum config_log_level)level;
 	return 0;
+}
+
+int value_log_level(struct section *section, const char *value, struct grammar_error *error)
+{
+	return value_parse_log_level(value, &section->daemon.log_level, error);
 }
 
 int value_re_evaluation(struct section *section, const char *value, struct grammar_error *error)
@@ -211,25 +210,4 @@ int value_threshold(struct section *section, const char *value, struct grammar_e
 	thresholds[section->n_thresholds++] = spec;
 	section->thresholds = thresholds;
 	return 0;
-}
-
-int value_watch_events(struct section *section, const char *value, struct grammar_error *error)
-{
-	uint32_t set;
-
-	return grammar_parse_list(value, &watch_events, &set, error);
-}
-
-int value_watch_recursive(struct section *section, const char *value, struct grammar_error *error)
-{
-	bool recursive;
-
-	return grammar_parse_bool(value, &recursive, error);
-}
-
-int value_watch_log_level(struct section *section, const char *value, struct grammar_error *error)
-{
-	unsigned int level;
-
-	return grammar_parse_name(value, &log_levels, &level, error);
 }

@@ -12,6 +12,10 @@
 typedef int (*section_value_fn)(struct section *section, const char *value,
 				struct grammar_error *error);
 
+/** value_parse_log_level() - for each section that has one; as above */
+int value_parse_log_level(const char *value, enum config_log_level *ret,
+			  struct grammar_error *error);
+
 int value_sources(struct section *section, const char *value, struct grammar_error *error);
 int value_history_size(struct section *section, const char *value, struct grammar_error *error);
 int value_log_level(struct section *section, const char *value, struct grammar_error *error);
@@ -31,7 +35,6 @@ int value_user(struct section *section, const char *value, struct grammar_error 
 int value_fork_rate(struct section *section, const char *value, struct grammar_error *error);
 int value_exits(struct section *section, const char *value, struct grammar_error *error);
 
-/* These are checked for their form; nothing is kept of them. */
 int value_watch_events(struct section *section, const char *value, struct grammar_error *error);
 int value_watch_recursive(struct section *section, const char *value, struct grammar_error *error);
 int value_watch_log_level(struct section *section, const char *value, struct grammar_error *error);

@@ -30,6 +30,7 @@ struct config *config_free(struct config *config)
 		filesystem_deinit(&config->filesystems[i]);
 	free(config->filesystems);
 	config_processes_deinit(config);
+	config_watches_deinit(config);
 	filesystem_deinit(&config->builtin);
 	free(config);
 	return NULL;
@@ -167,6 +168,7 @@ int config_merge(struct config *config, struct section *section)
 	case SECTION_PROCESS:
 		return config_merge_process(config, section);
 	case SECTION_WATCH:
+		return config_merge_watch(config, section);
 	case _SECTION_KIND_N:
 		break;
 	}

@@ -168,6 +168,27 @@ void config_device_forget(struct config *config, const char *path);
 /** config_needs_identity() - some section matches by uuid: or label: */
 bool config_needs_identity(const struct config *config);
 
+/* [watch PATH] of all files together. */
+#define CONFIG_WATCHES_MAX 256
+
+/* Told without `events =`: create, delete, move, attrib, close-write. */
+#define CONFIG_WATCH_EVENTS (0x00000100U | 0x00000200U | 0x00010000U | 0x00000004U | 0x00000008U)
+
+struct config_watch {
+	char *path; /* bytes, absolute */
+	uint32_t mask; /* FSEVENTS_... of include/fsevents_stream.h; 0: none */
+	bool recursive;
+	enum config_log_level log_level; /* of its entries in the journal */
+};
+
+/**
+ * config_watch_next() - walk the sections [watch PATH], in byte order of the paths
+ * @index:	0 at the start
+ *
+ * Return: NULL at the end.
+ */
+const struct config_watch *config_watch_next(const struct config *config, size_t *index);
+
 /**
  * config_process_next() - walk the sections [process NAME], in byte order of the names
  * @index:	0 at the start
