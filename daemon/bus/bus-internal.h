@@ -15,6 +15,7 @@
 #include "daemon/bus/process-warning.h"
 #include "daemon/bus/pump.h"
 #include "daemon/bus/stranger.h"
+#include "daemon/bus/watch-object.h"
 #include "daemon/names.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
@@ -38,6 +39,7 @@ struct bus {
 	struct bus_reply *replies;
 	struct bus_groups groups;
 	struct warning_subscribers warning_subscribers;
+	struct bus_watches watches;
 
 	sd_event_source *retry;
 	uint64_t backoff_us;
@@ -52,7 +54,7 @@ struct bus {
 	struct polkit *polkit;
 	bool owned;
 
-	char **kept; /* names with streams or groups, of the connection before */
+	char **kept; /* names with streams, groups or watches, of the connection before */
 	size_t n_kept;
 	sd_id128_t bus_id; /* of the bus that they are on */
 
@@ -64,6 +66,7 @@ struct bus {
 int manager_object_add(struct bus *bus, sd_bus *sd);
 int filesystem_object_add(struct bus *bus, sd_bus *sd);
 int group_object_add(struct bus *bus, sd_bus *sd);
+int watch_object_add(struct bus *bus, sd_bus *sd);
 
 /*
  * The vtables, also for bus_introspect(). Userdata of the first is the bus, of
@@ -72,6 +75,7 @@ int group_object_add(struct bus *bus, sd_bus *sd);
 extern const sd_bus_vtable manager_vtable[];
 extern const sd_bus_vtable filesystem_vtable[];
 extern const sd_bus_vtable group_vtable[]; /* userdata: the struct bus_group */
+extern const sd_bus_vtable watch_vtable[]; /* userdata: the struct bus_watch */
 
 /** bus_of_call() - from within a method or property of ours */
 struct bus *bus_of_call(sd_bus *sd);

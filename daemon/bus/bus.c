@@ -28,11 +28,12 @@ static void bus_request_name(struct bus *bus);
 void bus_owner_gone(struct bus *bus, const char *name)
 {
 	bus_groups_leave(bus, name);
+	bus_watches_leave(bus, name);
 	warning_subscribers_leave(bus, name);
 	bus->ops->owner_gone(name, bus->userdata);
 }
 
-/* Who has a stream or a group keeps it while there is no connection. */
+/* Who has a stream, a group or a watch keeps it while there is no connection. */
 static void bus_save_kept(struct bus *bus)
 {
 	const char *name;
@@ -310,6 +311,9 @@ static int bus_open(struct bus *bus, int fd)
 	r = group_object_add(bus, bus->sd);
 	if (r < 0)
 		return r;
+	r = watch_object_add(bus, bus->sd);
+	if (r < 0)
+		return r;
 
 	r = sd_bus_start(bus->sd);
 	if (r < 0)
@@ -462,6 +466,7 @@ struct bus *bus_free(struct bus *bus)
 		free(bus->kept[--bus->n_kept]);
 	free(bus->kept);
 	bus_groups_forget(bus);
+	bus_watches_forget(bus);
 	warning_subscribers_forget(bus);
 	sd_event_source_disable_unref(bus->retry);
 	announcer_free(bus->announcer);

@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/peer-internal.h"
+#include "daemon/core/credential.h"
 
 /*
  * Credentials come from the bus alone: what /proc says of a pid may be of
@@ -29,8 +31,72 @@ static void peer_refuse_held(struct peer *peer, const char *name, const char *te
 	}
 }
 
-static int read_uid(sd_bus_message *answer, uid_t *ret)
+static int compare_groups(const void *a, const void *b)
 {
+	const gid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static int read_groups(sd_bus_message *answer, struct peer *peer)
+{
+	const uint32_t *groups;
+	size_t n, n_kept = 0;
+	int r;
+
+	r = sd_bus_message_read_array(answer, 'u', (const void **)&groups, &n);
+	if (r < 0)
+		return r;
+	n /= sizeof(*groups);
+	if (n == 0 || peer->groups)
+		return 0;
+
+	peer->groups = reallocarray(NULL, n, sizeof(*peer->groups));
+	if (!peer->groups)
+		return -ENOMEM;
+	memcpy(peer->groups, groups, n * sizeof(*groups));
+	qsort(peer->groups, n, sizeof(*peer->groups), compare_groups);
+	for (size_t i = 0; i < n && n_kept < CREDENTIAL_GROUPS_MAX; i++)
+		if (n_kept == 0 || peer->groups[i] != peer->groups[n_kept - 1])
+			peer->groups[n_kept++] = peer->groups[i];
+	peer->n_groups = n_kept;
+	return 0;
+}
+
+/* Return: 1 where it is the uid, 0, or a negative errno. */
+static int read_credential(sd_bus_message *answer, struct peer *peer)
+{
+	const char *key, *type;
+	int r;
+
+	r = sd_bus_message_read_basic(answer, 's', &key);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_peek_type(answer, NULL, &type);
+	if (r < 0)
+		return r;
+	if (strcmp(key, "UnixUserID") == 0) {
+		r = sd_bus_message_read(answer, "v", "u", &peer->uid);
+		return r < 0 ? r : 1;
+	}
+	if (strcmp(key, "ProcessID") == 0 && strcmp(type, "u") == 0) {
+		r = sd_bus_message_read(answer, "v", "u", &peer->pid);
+		return r < 0 ? r : 0;
+	}
+	if (strcmp(key, "UnixGroupIDs") != 0 || strcmp(type, "au") != 0) {
+		r = sd_bus_message_skip(answer, "v");
+		return r < 0 ? r : 0;
+	}
+
+	r = sd_bus_message_enter_container(answer, 'v', "au");
+	if (r >= 0)
+		r = read_groups(answer, peer);
+	return r < 0 ? r : sd_bus_message_exit_container(answer) < 0 ? -EBADMSG : 0;
+}
+
+static int read_credentials(sd_bus_message *answer, struct peer *peer)
+{
+	bool has_uid = false;
 	int r;
 
 	r = sd_bus_message_enter_container(answer, 'a', "{sv}");
@@ -38,44 +104,34 @@ static int read_uid(sd_bus_message *answer, uid_t *ret)
 		return r;
 
 	while ((r = sd_bus_message_enter_container(answer, 'e', "sv")) > 0) {
-		const char *key;
-		uint32_t uid;
-
-		r = sd_bus_message_read(answer, "s", &key);
+		r = read_credential(answer, peer);
 		if (r < 0)
 			return r;
-		if (strcmp(key, "UnixUserID") == 0) {
-			r = sd_bus_message_read(answer, "v", "u", &uid);
-			if (r < 0)
-				return r;
-			*ret = uid;
-			return 0;
-		}
-		r = sd_bus_message_skip(answer, "v");
-		if (r < 0)
-			return r;
+		if (r > 0)
+			has_uid = true;
 		r = sd_bus_message_exit_container(answer);
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : -ENODATA;
+	if (r < 0)
+		return r;
+	return has_uid ? 0 : -ENODATA;
 }
 
 static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
-	uid_t uid;
 
 	peer->question = sd_bus_slot_unref(peer->question);
 
-	if (sd_bus_message_is_method_error(answer, NULL) || read_uid(answer, &uid) < 0) {
+	if (sd_bus_message_is_method_error(answer, NULL) || read_credentials(answer, peer) < 0) {
 		peer_refuse_held(peer, SD_BUS_ERROR_ACCESS_DENIED,
 				 "The bus does not say who you are");
 		peer_remove(peer);
 		return 0;
 	}
 
-	if (uid != 0 && peers_count_uid(peer->peers, uid) >= PEERS_PER_UID) {
+	if (peer->uid != 0 && peers_count_uid(peer->peers, peer->uid) >= PEERS_PER_UID) {
 		peer->peers->bus->statistics.replies_refused++;
 		peer_refuse_held(peer, SD_BUS_ERROR_LIMITS_EXCEEDED,
 				 "Too many of your connections call at once; close some");
@@ -83,7 +139,6 @@ static int on_credentials(sd_bus_message *answer, void *userdata, sd_bus_error *
 		return 0;
 	}
 
-	peer->uid = uid;
 	peer->knowledge = PEER_KNOWN;
 	peers_release(peer->peers);
 	return 0;
@@ -146,9 +201,12 @@ int peer_identify(struct peer *peer)
 static void tell_room(const struct bus *bus)
 {
 	const struct bus_process_ops *process = bus->ops->process;
+	const struct bus_watch_ops *watch = bus->ops->watch;
 
 	if (process && process->room)
 		process->room(bus->ops->process_userdata(bus->userdata));
+	if (watch && watch->room)
+		watch->room(bus->ops->watch_userdata(bus->userdata));
 }
 
 static int on_pong(sd_bus_message *answer, void *userdata, sd_bus_error *error)

@@ -18,16 +18,25 @@ bool fdinfo_is_path(int fd)
 	return flags >= 0 && (flags & O_PATH);
 }
 
-bool fdinfo_is_pidfd(int fd)
+static bool fdinfo_is_of(int fd, const char *name)
 {
-	static const char pidfd[] = "anon_inode:[pidfd]";
 	char path[64], link[64];
 	ssize_t n;
 
-	/* Names of files begin with a slash, whatever stands in them. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, link, sizeof(link));
-	return n == sizeof(pidfd) - 1 && memcmp(link, pidfd, sizeof(pidfd) - 1) == 0;
+	return n == (ssize_t)strlen(name) && memcmp(link, name, strlen(name)) == 0;
+}
+
+bool fdinfo_is_pidfd(int fd)
+{
+	/* Names of files begin with a slash, whatever stands in them. */
+	return fdinfo_is_of(fd, "anon_inode:[pidfd]");
+}
+
+bool fdinfo_is_null(int fd)
+{
+	return fdinfo_is_of(fd, "/dev/null");
 }
 
 /* @key: with the line end before it and the colon. */

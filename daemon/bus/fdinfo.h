@@ -18,6 +18,9 @@ bool fdinfo_is_path(int fd);
 /** fdinfo_is_pidfd() - a descriptor of a process; as harmless to close */
 bool fdinfo_is_pidfd(int fd);
 
+/** fdinfo_is_null() - /dev/null: what stands in a message for one that was not taken (pump.h) */
+bool fdinfo_is_null(int fd);
+
 /** fdinfo_pid() - of a pidfd; Return: 0, -ESRCH (it has ended and was waited for, or is of another namespace), or a negative errno */
 int fdinfo_pid(uint32_t *ret, int fd);
 

@@ -108,12 +108,14 @@ static int print_interface(FILE *file, const char *text, const char *interface)
 
 int bus_introspect(FILE *file)
 {
-	static const char object[] = BUS_PATH_FILESYSTEM "/0_0_0", one[] = BUS_PATH_GROUP "/0";
+	static const char object[] = BUS_PATH_FILESYSTEM "/0_0_0", one[] = BUS_PATH_GROUP "/0",
+			  other[] = BUS_PATH_WATCH "/0";
 	_cleanup_(bus_closep) sd_bus *server = NULL;
 	_cleanup_(bus_closep) sd_bus *client = NULL;
 	_cleanup_free_ char *manager = NULL;
 	_cleanup_free_ char *filesystem = NULL;
 	_cleanup_free_ char *group = NULL;
+	_cleanup_free_ char *watch = NULL;
 	int r;
 
 	r = connect_pair(&server, &client);
@@ -130,6 +132,9 @@ int bus_introspect(FILE *file)
 	r = sd_bus_add_object_vtable(server, NULL, one, BUS_IFACE_GROUP, group_vtable, NULL);
 	if (r < 0)
 		return r;
+	r = sd_bus_add_object_vtable(server, NULL, other, BUS_IFACE_WATCH, watch_vtable, NULL);
+	if (r < 0)
+		return r;
 
 	r = ask(&manager, server, client, BUS_PATH_ROOT);
 	if (r < 0)
@@ -138,6 +143,9 @@ int bus_introspect(FILE *file)
 	if (r < 0)
 		return r;
 	r = ask(&group, server, client, one);
+	if (r < 0)
+		return r;
+	r = ask(&watch, server, client, other);
 	if (r < 0)
 		return r;
 
@@ -150,6 +158,9 @@ int bus_introspect(FILE *file)
 	if (r < 0)
 		return r;
 	r = print_interface(file, group, BUS_IFACE_GROUP);
+	if (r < 0)
+		return r;
+	r = print_interface(file, watch, BUS_IFACE_WATCH);
 	if (r < 0)
 		return r;
 	return fputs("</node>\n", file) < 0 ? -EIO : 0;

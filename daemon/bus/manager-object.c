@@ -10,6 +10,7 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/fdinfo.h"
 #include "daemon/bus/process-methods.h"
+#include "daemon/bus/watch-methods.h"
 #include "daemon/core/escape.h"
 
 /* All methods are marked unprivileged: each authorizes by itself. */
@@ -342,6 +343,16 @@ const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS(
 		"EmitTestEvent", SD_BUS_ARGS("o", filesystem, "s", code, "a{sv}", options),
 		SD_BUS_NO_RESULT, method_emit_test_event, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Watch", SD_BUS_ARGS("h", fd, "as", events, "a{sv}", options),
+				SD_BUS_RESULT("o", watch), method_watch,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("WatchPath", SD_BUS_ARGS("s", path, "as", events, "a{sv}", options),
+				SD_BUS_RESULT("o", watch), method_watch_path,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"WatchInode",
+		SD_BUS_ARGS("u", major, "u", minor, "t", inode, "as", events, "a{sv}", options),
+		SD_BUS_RESULT("o", watch), method_watch_inode, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("TrackProcess", SD_BUS_ARGS("u", pid, "a{sv}", options),
 				SD_BUS_RESULT("o", group), method_track_process,
 				SD_BUS_VTABLE_UNPRIVILEGED),

@@ -18,6 +18,9 @@ struct peer {
 	struct peers *peers;
 	char *name;
 	uid_t uid;
+	gid_t *groups; /* ascending, each once; NULL: the bus gives none */
+	size_t n_groups;
+	uint32_t pid; /* when it connected; 0: the bus gives none */
 	enum peer_knowledge knowledge;
 	bool kept;
 

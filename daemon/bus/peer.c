@@ -31,6 +31,22 @@ bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret)
 	return true;
 }
 
+void peers_find_groups(const struct peers *peers, const char *name, const gid_t **ret,
+		       size_t *ret_n)
+{
+	const struct peer *peer = peers_find(peers, name);
+
+	*ret = peer ? peer->groups : NULL;
+	*ret_n = peer ? peer->n_groups : 0;
+}
+
+uint32_t peers_find_pid(const struct peers *peers, const char *name)
+{
+	const struct peer *peer = peers_find(peers, name);
+
+	return peer ? peer->pid : 0;
+}
+
 static uint64_t peers_now(const struct peers *peers)
 {
 	uint64_t now;
@@ -120,6 +136,7 @@ void peer_remove(struct peer *peer)
 	sd_bus_slot_unref(peer->match);
 	sd_bus_slot_unref(peer->question);
 	sd_bus_slot_unref(peer->ping);
+	free(peer->groups);
 	free(peer->name);
 	free(peer);
 }

@@ -82,6 +82,13 @@ void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t
 /** peers_find_uid() - Return: true with the uid of a known peer */
 bool peers_find_uid(const struct peers *peers, const char *name, uid_t *ret);
 
+/** peers_find_groups() - those of a known peer, ascending, until it leaves; none where the bus gives none */
+void peers_find_groups(const struct peers *peers, const char *name, const gid_t **ret,
+		       size_t *ret_n);
+
+/** peers_find_pid() - the process that connected, which may have ended; 0: not known */
+uint32_t peers_find_pid(const struct peers *peers, const char *name);
+
 /** peers_may_tell() - it has read enough of what it was sent for a further signal to it alone; else it is asked */
 bool peers_may_tell(const struct peers *peers, const char *name);
 

@@ -33,6 +33,9 @@ RIGHTS = {
     "Manager.GetConfiguration": Right(EVERYBODY, ""),
     "Manager.Reload": Right(ROOT_ALONE, "configure"),
     "Manager.EmitTestEvent": Right(ROOT_ALONE, "test"),
+    "Manager.Watch": Right(EVERYBODY, ""),
+    "Manager.WatchPath": Right(EVERYBODY, ""),
+    "Manager.WatchInode": Right(ROOT_ALONE, "watch-inode"),
     "Manager.TrackProcess": Right(OWN_PROCESSES, "track-others"),
     "Manager.TrackPidfd": Right(OWN_PROCESSES, "track-others"),
     "Manager.RelayForks": Right(OWN_PROCESSES, "relay"),
@@ -47,6 +50,10 @@ RIGHTS = {
     "ProcessGroup.ListMembers": Right(OWNER, ""),
     "ProcessGroup.Release": Right(OWNER, ""),
     "ProcessGroup.OpenStream": Right(OWNER, ""),
+    "Watch.Start": Right(OWNER, ""),
+    "Watch.Remove": Right(OWNER, ""),
+    "Watch.SetEvents": Right(OWNER, ""),
+    "Watch.OpenStream": Right(OWNER, ""),
 }
 
 # Arguments with which the manager of cardboard does it; {pid} is a process of USER.
@@ -58,6 +65,9 @@ ARGUMENTS = {
     "Manager.OpenEvents": ("ta{sv}", 0, {}),
     "Manager.Configure": ("sa{sv}", "", {}),
     "Manager.EmitTestEvent": ("osa{sv}", FIRST, "enospc", {}),
+    "Manager.Watch": ("hasa{sv}", 0, ["create"], {}),
+    "Manager.WatchPath": ("sasa{sv}", "/mnt", ["create"], {}),
+    "Manager.WatchInode": ("uutasa{sv}", 7, 1, 2, ["create"], {}),
     "Manager.TrackProcess": ("ua{sv}", "{pid}", {}),
     "Manager.TrackPidfd": ("ha{sv}", 0, {}),
     "Manager.RelayForks": ("uia{sv}", "{pid}", 40, {}),
@@ -69,6 +79,8 @@ ARGUMENTS = {
     "Filesystem.SetEvents": ("asa{sv}", [], {}),
     "ProcessGroup.ListMembers": ("a{sv}", {}),
     "ProcessGroup.OpenStream": ("a{sv}", {}),
+    "Watch.SetEvents": ("as", ["delete"]),
+    "Watch.OpenStream": ("a{sv}", {}),
 }
 
 
@@ -98,7 +110,7 @@ class World:
         self.pid = pid
         self.path = mount_fd_path
 
-    def call(self, who, method, group=None):
+    def call(self, who, method, owned=None):
         """DONE, or the name of the error."""
         interface, member = method.split(".")
         signature, *arguments = ARGUMENTS.get(method, (None,))
@@ -106,10 +118,11 @@ class World:
         options = {"interface": f"org.fsevents1.{interface}"}
         if interface == "Filesystem":
             options["path"] = FIRST
-        elif interface == "ProcessGroup":
-            options["path"] = group
+        elif interface in ("ProcessGroup", "Watch"):
+            options["path"] = owned
         if signature and signature.startswith("h"):
-            options["opened"] = self.path if "Fd" in member and "Pid" not in member else self.pid
+            # The last has handles for its files on every machine.
+            options["opened"] = {"GetFilesystemByFd": self.path, "Watch": "/mnt"}.get(member, self.pid)
         try:
             self.callers[who].call(member, signature, *arguments, **options)
         except BusError as error:
@@ -117,7 +130,10 @@ class World:
             return DONE if error.name == "org.fsevents1.Error.StreamOpen" else error.name
         return DONE
 
-    def make_group(self, who):
+    def make(self, who, method):
+        """What the method is one of."""
+        if method.startswith("Watch."):
+            return self.callers[who].call("WatchPath", "sasa{sv}", "/mnt", ["create"], {})
         return self.callers[who].call("TrackProcess", "ua{sv}", self.pid, {})
 
 
@@ -170,11 +186,11 @@ def test_what_has_an_owner(world, polkit):
     wrong = []
     for method in (m for m, right in RIGHTS.items() if right.who == OWNER):
         for owner in ("user", "root"):
-            group = world.make_group(owner)
+            owned = world.make(owner, method)
             for who in ("holder", "other", "user", "root"):
-                if who != owner and (got := world.call(who, method, group)) != UNKNOWN:
+                if who != owner and (got := world.call(who, method, owned)) != UNKNOWN:
                     wrong.append(f"{method} of {owner}'s as {who}: {got}")
-            if (got := world.call(owner, method, group)) != DONE:
+            if (got := world.call(owner, method, owned)) != DONE:
                 wrong.append(f"{method} of its own as {owner}: {got}")
     assert not wrong, "\n".join(wrong)
     assert polkit.asked() == []

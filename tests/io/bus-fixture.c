@@ -11,7 +11,7 @@
  *	change N		as many changes of State of the first filesystem
  *	signal N BYTES		as many events with so much text
  *	stats			print the statistics, one line
- *	and those of bus-processes.h
+ *	and those of bus-processes.h and bus-watches.h
  *	rss			print VmRSS in kB
  *	quit
  *
@@ -32,6 +32,7 @@
 #include "daemon/names.h"
 #include "daemon/output/journal.h"
 #include "tests/io/bus-processes.h"
+#include "tests/io/bus-watches.h"
 
 #define FILESYSTEMS_MAX 2000
 
@@ -313,14 +314,16 @@ static void op_connected(bool connected, void *userdata)
 	fflush(stdout);
 }
 
-static void *op_process_userdata(void *userdata)
+static void *op_no_userdata(void *userdata)
 {
 	return NULL;
 }
 
 static const struct bus_ops ops = {
 	.process = &fixture_process_ops,
-	.process_userdata = op_process_userdata,
+	.process_userdata = op_no_userdata,
+	.watch = &fixture_watch_ops,
+	.watch_userdata = op_no_userdata,
 	.find = op_find,
 	.next = op_next,
 	.resolve = op_resolve,
@@ -403,7 +406,8 @@ static void fixture_do(struct fixture *fixture, const char *line)
 	char verb[16] = "";
 
 	(void)sscanf(line, "%15s %lu %lu", verb, &a, &b);
-	if (fixture_process_do(fixture->bus, verb, a, b)) {
+	if (fixture_process_do(fixture->bus, verb, a, b) ||
+	    fixture_watch_do(fixture->bus, verb, a, b)) {
 		/* Done. */
 	} else if (strcmp(verb, "add") == 0) {
 		struct fake *fake = fake_new(fixture->next_n++);

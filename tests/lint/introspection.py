@@ -17,8 +17,8 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 CONTRACT = os.path.join(SOURCE, "dbus", "org.fsevents1.xml")
 POLICY = os.path.join(SOURCE, "dbus", "org.fsevents1.conf")
 NAME = "org.fsevents1"
-# Its objects are seen by their owners alone; what --introspect says of it is the same table.
-HIDDEN = {"org.fsevents1.ProcessGroup"}
+# Their objects are seen by their owners alone; what --introspect says of them is the same table.
+HIDDEN = {"org.fsevents1.ProcessGroup", "org.fsevents1.Watch"}
 CHANGES = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 
