@@ -35,10 +35,14 @@
  * A rename between a visible and an invisible directory is told as create or
  * delete. Root is never asked for.
  *
- * What the kernel merges: bits of one name by one process have no order. Where
- * CREATE and DELETE are in one record, or renames of one inode lead in a
- * circle, the hub asks whether the name is there now, and tells that, marked
- * FSEVENTS_MERGED.
+ * What the kernel merges: bits of one name by one process have no order, and stand
+ * where the first of them stood. Where CREATE and DELETE are in one record, or
+ * an inode may have come back to a name that it left, the hub asks whether the names
+ * are there now, and tells that, marked FSEVENTS_MERGED (see hub-window.h). It
+ * needs fewer answers if the mark has FAN_DELETE_SELF, which the kernel merges into
+ * the ATTRIB of an unlink: what is gone need not be asked for.
+ *
+ * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *
  * Pids are told to root and to the user whose process it was.
  */
@@ -56,8 +60,9 @@
 
 #define HUB_NODES_MAX 100000
 #define HUB_PENDING_MAX 65536
-#define HUB_PENDING_BYTES_MAX (8U << 20)
+#define HUB_PENDING_BYTES_MAX (16U << 20)
 #define HUB_QUESTIONS_MAX 256 /* at once */
+#define HUB_QUESTION_USERS_MAX 64 /* different ones among them */
 
 struct hub;
 struct hub_watch;
@@ -118,6 +123,14 @@ void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime
 /** hub_overflow() - events are missing here */
 void hub_overflow(struct hub *hub);
 
+/**
+ * hub_emptied() - the kernel's queue was read to its end
+ *
+ * What comes now is merged into nothing that was fed before. Before the questions of
+ * that batch are asked. Optional: without it more is doubted than need be.
+ */
+void hub_emptied(struct hub *hub);
+
 /* What the hub has to know to go on. Strings and handles are the hub's, until the answers. */
 enum hub_question_kind {
 	HUB_ASK_CHAIN,
@@ -136,8 +149,8 @@ struct hub_question {
 /**
  * hub_questions() - what to ask now, the most urgent first
  *
- * After each batch. Nothing while an answer is under way. Those given are under way
- * until hub_answered().
+ * After each batch, always: the last event may have waited for the next one, and is told
+ * here. Nothing while an answer is under way. Those given are under way until hub_answered().
  *
  * Return: how many, at most HUB_QUESTIONS_MAX; 0: nothing.
  */
@@ -150,7 +163,11 @@ struct hub_link {
 };
 
 struct hub_answer {
-	int error; /* 0 or negative errno: -ESTALE, -ENOENT as in job-lookup.h, others: it could not be asked */
+	/*
+	 * 0 or negative errno: -ESTALE, -ENOENT as in job-lookup.h; -EXDEV: by no mount is it
+	 * reached; others: it could not be asked, and that is a loss for all whom it may concern
+	 */
+	int error;
 	bool may_read, may_search; /* HUB_ASK_ACCESS */
 	bool is_directory; /* HUB_ASK_ENTRY */
 	uint64_t inode; /* HUB_ASK_ENTRY */

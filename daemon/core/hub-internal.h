@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* What a hub is made of. For the files hub*.c alone. */
+
+#include <sys/queue.h>
+
+#include "daemon/core/hub-window.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/node-tree.h"
+
+#define HUB_DEPTH_MAX 4096 /* a path cannot be told at half of it */
+#define HUB_LOOKS_MAX 512 /* from one waiting event to another, to find a place */
+#define HUB_ROUNDS_MAX 64 /* of questions for one event */
+#define HUB_NODES_MIN 64
+#define HUB_NAMES 0x00010300U /* FSEVENTS_CREATE, _DELETE, _MOVE */
+#define HUB_ASKED_SLOTS 1024 /* four times HUB_QUESTIONS_MAX: a table of those asked */
+
+/* A user, as the verdicts at the nodes know it. */
+struct hub_user {
+	struct credential *credential;
+	uint32_t serial; /* never used again */
+	size_t n_watches;
+	LIST_ENTRY(hub_user) all;
+};
+
+struct hub_watch {
+	struct hub *hub;
+	struct node *node; /* its root, held */
+	struct hub_user *user; /* NULL: root, who may know everything */
+	char *prefix; /* NULL: none */
+	size_t n_prefix;
+	uint32_t mask;
+	uint64_t since; /* events up to that one are not for it */
+	void *userdata;
+	LIST_ENTRY(hub_watch) same; /* of the node */
+	LIST_ENTRY(hub_watch) all;
+};
+
+#define HUB_NOT_ASKED 1
+
+/* A name whose last state is asked for instead of being taken from the bits. */
+struct hub_doubt_name {
+	struct handle_view dir;
+	const char *name;
+	size_t n_name;
+	int error; /* HUB_NOT_ASKED; 0: it is there; -ENOENT; else it could not be asked */
+	bool is_directory;
+	uint64_t inode;
+};
+
+struct hub_doubt {
+	size_t n;
+	bool by_death; /* the names are gone if the target is */
+	bool by_exchange; /* none, if the rename before was not told yet */
+	struct hub_doubt_name names[]; /* their bytes behind them */
+};
+
+/* An event. Those that wait own what they point to; see hub-pending.c. */
+struct hub_pending {
+	struct file_event event;
+	uint64_t seq; /* counted from 1 */
+	uint64_t realtime_us;
+	uint64_t cookie;
+	struct hub_doubt *doubt; /* NULL: what it says is what happened */
+	bool dead; /* its target is no more, nor any name of it */
+	bool indexed;
+	bool is_second; /* of an exchange */
+	unsigned int n_rounds;
+	uint64_t hash; /* of the target */
+	STAILQ_ENTRY(hub_pending) link;
+	STAILQ_ENTRY(hub_pending) same;
+};
+STAILQ_HEAD(hub_pendings, hub_pending);
+
+struct hub_chunk;
+
+struct hub_row {
+	struct hub_pendings events;
+	struct hub_pending *last;
+	size_t n, n_bytes;
+	struct hub_pendings *buckets; /* by target, in order */
+	TAILQ_HEAD(hub_chunks, hub_chunk) chunks; /* the memory of them */
+};
+
+struct hub_asked {
+	struct hub_question question; /* strings behind it */
+	struct hub_doubt_name *doubt;
+	uint32_t serial; /* of the user */
+	bool answered;
+};
+
+struct hub_round { /* of questions */
+	struct hub_question questions[HUB_QUESTIONS_MAX]; /* as given */
+	struct hub_asked *asked[HUB_QUESTIONS_MAX];
+	uint16_t slots[HUB_ASKED_SLOTS];
+	size_t n, n_max;
+	uint32_t users[HUB_QUESTION_USERS_MAX]; /* by their serials */
+	size_t n_users;
+	bool under_way;
+	bool is_void; /* what comes is of before a loss of everything */
+};
+
+struct hub {
+	struct hub_options options;
+	const struct hub_ops *ops;
+	void *userdata;
+	struct node_tree tree;
+	struct hub_row row;
+	bool blocked; /* the first of the row waits for an answer */
+	struct hub_window window;
+	struct hub_round *round;
+	LIST_HEAD(, hub_watch) watches;
+	LIST_HEAD(, hub_user) users;
+	size_t n_watches;
+	uint32_t last_serial;
+	uint32_t mask; /* of all watches */
+	uint64_t last_cookie;
+	struct hub_statistics statistics;
+};
+
+/* hub.c */
+/** hub_lose() - all nodes and all that waits are forgotten, and every watch is told so */
+void hub_lose(struct hub *hub);
+void hub_tell_lost(struct hub *hub, struct hub_watch *watch, const char *under, size_t n_under);
+
+/* hub-pending.c */
+void hub_row_init(struct hub_row *row);
+void hub_row_clear(struct hub_row *row);
+/** hub_row_push() - a copy; takes ->doubt over on success; Return: 0, -ENOBUFS or -ENOMEM */
+int hub_row_push(struct hub *hub, struct hub_pending *pending);
+void hub_row_pop(struct hub_row *row);
+/** hub_row_first() - the first directory event of @target that tells a place of it, or NULL */
+struct hub_pending *hub_row_first(const struct hub_row *row, const struct handle_view *target);
+/** hub_row_died() - @target is no more: what waits and doubts it need not ask */
+void hub_row_died(struct hub_row *row, const struct handle_view *target);
+/** hub_row_drain() - tell what need not wait; @all: also the last one, though what follows may belong to it */
+void hub_row_drain(struct hub *hub, bool all);
+
+/* hub-place.c: where directories are, at the first event of the row */
+enum hub_place {
+	HUB_PLACE_FOUND,
+	HUB_PLACE_MISSING, /* has to be asked for */
+	HUB_PLACE_GONE, /* nowhere any more */
+	HUB_PLACE_FAILED, /* it could not be asked for */
+};
+/**
+ * hub_place() - the node of a directory, with all above it up to the root
+ * @ret_missing: with HUB_PLACE_MISSING: which one to ask for
+ */
+enum hub_place hub_place(struct hub *hub, const struct handle_view *handle, uint64_t seq,
+			 struct node **ret, struct handle_view *ret_missing);
+/** hub_place_parent() - of a directory to which something happened itself: of spots, which of them it is in */
+enum hub_place hub_place_parent(struct hub *hub, const struct handle_view *handle, uint64_t seq,
+				struct node **ret, struct handle_view *ret_missing);
+/** hub_place_chain() - an answer */
+void hub_place_chain(struct hub *hub, const struct handle_view *handle,
+		     const struct hub_answer *answer);
+/** hub_place_apply() - what an event of a directory does to the tree */
+void hub_place_apply(struct hub *hub, const struct hub_pending *pending);
+
+/* hub-verdict.c */
+enum hub_verdict {
+	HUB_VERDICT_ALLOWED,
+	HUB_VERDICT_DENIED,
+	HUB_VERDICT_MISSING, /* has to be asked for */
+	HUB_VERDICT_LOST, /* nothing is known of them, or they could not be asked */
+};
+/**
+ * hub_verdict() - may the receiver of @watch know a name in @dir, which is its root or below
+ * @ask:	to put what is missing among the questions
+ */
+enum hub_verdict hub_verdict(struct hub *hub, const struct hub_watch *watch, struct node *dir,
+			     uint64_t seq, bool ask);
+/** hub_verdict_below() - who may know the names in @dir: may it go into its directories, too */
+bool hub_verdict_below(const struct hub_watch *watch, struct node *dir, uint64_t seq);
+/** hub_verdict_self() - may it know something of its root itself */
+enum hub_verdict hub_verdict_self(struct hub *hub, const struct hub_watch *watch, uint64_t seq,
+				  bool ask);
+void hub_verdict_answer(struct hub *hub, struct node *node, uint32_t serial,
+			const struct hub_answer *answer);
+/** hub_verdict_forget() - the attributes of @node changed, at event @seq */
+void hub_verdict_forget(struct node *node, uint64_t seq);
+
+/* hub-match.c */
+struct hub_side {
+	struct node *dir; /* NULL: none */
+	const char *name;
+	size_t n_name;
+};
+
+struct hub_sighting { /* an event whose directories are known */
+	uint32_t mask; /* FSEVENTS_... */
+	int32_t pid;
+	uint64_t seq, realtime_us, inode, cookie;
+	bool is_second; /* of an exchange: its old name is there, that was told with the first */
+	struct hub_side at; /* of a rename: where it was */
+	struct hub_side to; /* of a rename: where it is */
+	struct node *subject; /* of a directory with watches of its own, else NULL */
+	uint32_t self; /* FSEVENTS_... for those */
+};
+
+struct hub_match { /* what walks up from an event to the watches that it matches */
+	struct hub *hub;
+	const struct hub_sighting *sighting;
+	/* @at, @to: which of the sides are below the watch. Return: false: enough */
+	bool (*visit)(struct hub_match *match, struct hub_watch *watch, bool at, bool to);
+	/* NULL: nothing; after all watches of a directory, before its parent */
+	void (*leave)(struct hub_match *match, const struct node *node, bool at, bool to);
+	bool ask; /* for what is missing */
+	bool found;
+};
+
+/** hub_match_walk() - all watches on the way up from both sides, each once */
+void hub_match_walk(struct hub_match *match);
+/** hub_match_mask() - what of it @watch is told; of a rename: in which of three ways it may be told */
+uint32_t hub_match_mask(const struct hub_watch *watch, const struct hub_sighting *sighting);
+/** hub_match_is_ready() - all verdicts that it needs are known; @ask: ask for the missing ones */
+bool hub_match_is_ready(struct hub *hub, const struct hub_sighting *sighting, bool ask);
+/** hub_match_is_wanted() - by some watch, whether it may know it or not */
+bool hub_match_is_wanted(struct hub *hub, const struct hub_sighting *sighting);
+
+/* hub-tell.c */
+/** hub_tell() - to all watches that it matches and that may know it */
+void hub_tell(struct hub *hub, const struct hub_sighting *sighting);
+
+/* hub-event.c: one event, from its record to what is told */
+/** hub_event_run() - Return: false: something is missing, nothing was told */
+bool hub_event_run(struct hub *hub, struct hub_pending *pending);
+/** hub_event_ask() - put what is missing for it among the questions */
+void hub_event_ask(struct hub *hub, struct hub_pending *pending);
+/** hub_event_give_up() - tell it as a loss */
+void hub_event_give_up(struct hub *hub, struct hub_pending *pending);
+
+/* hub-question.c */
+void hub_ask_chain(struct hub *hub, const struct handle_view *handle);
+void hub_ask_access(struct hub *hub, const struct node *node, const struct hub_user *user);
+void hub_ask_entry(struct hub *hub, struct hub_doubt_name *name);
+void hub_round_clear(struct hub_round *round);

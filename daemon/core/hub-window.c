@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/fanotify.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/hub-internal.h"
+
+#define TRACES_MIN 256
+#define TRACES_KEPT 4096 /* a table that was larger is given back */
+#define NAMES_MAX 256 /* of one inode in doubt at once */
+
+enum trace_kind {
+	TRACE_NAME, /* in a directory */
+	TRACE_MOVER, /* an inode */
+	TRACE_TOUCH, /* this inode had that name */
+};
+
+enum trace_flag {
+	TRACE_DOUBT = 1, /* name, mover */
+	TRACE_FREE = 64, /* name: nobody has it */
+	TRACE_LOOSE = 2, /* mover: its links changed */
+	TRACE_DEAD = 4, /* mover: it is no more */
+	TRACE_MADE = 8, /* touch: by CREATE */
+	TRACE_LEFT = 16, /* touch: removed, or renamed away */
+	TRACE_VACATED = 32, /* touch: the name was free again after it was made */
+};
+
+/* References are numbers of traces, counted from 1. */
+struct hub_trace {
+	uint64_t hash;
+	uint32_t
+		next; /* mover: its first touch; touch: the next one of the mover; name: who has it */
+	uint32_t name; /* touch: of what; name: the touch that made it last */
+	uint32_t mover; /* touch: of whom; name: the one that made and removed it */
+	uint32_t bytes; /* name: where its handle and its name are */
+	int32_t type; /* name: of the handle */
+	uint16_t n_name;
+	uint8_t n_handle;
+	uint8_t flags;
+};
+
+void hub_window_deinit(struct hub_window *window)
+{
+	assert(window);
+
+	free(window->traces);
+	free(window->slots);
+	free(window->bytes);
+	*window = (struct hub_window){};
+}
+
+void hub_window_clear(struct hub_window *window)
+{
+	assert(window);
+
+	if (window->n_room > TRACES_KEPT) {
+		hub_window_deinit(window);
+		return;
+	}
+	if (window->n_traces > 0)
+		memset(window->slots, 0, window->n_slots * sizeof(*window->slots));
+	window->n_traces = 0;
+	window->n_bytes = 0;
+	window->n_records = 0;
+	window->last[0] = 0;
+	window->kept = false;
+}
+
+void hub_window_emptied(struct hub_window *window)
+{
+	assert(window);
+
+	/* Both renames of an exchange come at once, but not in one step. */
+	if (window->last[0] && !window->kept)
+		window->kept = true;
+	else
+		hub_window_clear(window);
+}
+
+static struct hub_trace *trace_at(const struct hub_window *window, uint32_t number)
+{
+	return &window->traces[number - 1];
+}
+
+static uint32_t *slot_of(const struct hub_window *window, uint64_t hash)
+{
+	size_t i = (size_t)hash_number(hash) >> 20 & (window->n_slots - 1);
+
+	while (window->slots[i] && trace_at(window, window->slots[i])->hash != hash)
+		i = (i + 1) & (window->n_slots - 1);
+	return &window->slots[i];
+}
+
+static int room_make(struct hub_window *window)
+{
+	size_t n_room = window->n_room ? 2 * window->n_room : TRACES_MIN;
+	struct hub_trace *traces;
+	uint32_t *slots;
+
+	if (window->n_traces < window->n_room)
+		return 0;
+
+	slots = calloc(2 * n_room, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	traces = reallocarray(window->traces, n_room, sizeof(*traces));
+	if (!traces) {
+		free(slots);
+		return -ENOMEM;
+	}
+	free(window->slots);
+	window->slots = slots;
+	window->traces = traces;
+	window->n_room = n_room;
+	window->n_slots = 2 * n_room;
+	for (uint32_t i = 1; i <= window->n_traces; i++)
+		*slot_of(window, traces[i - 1].hash) = i;
+	return 0;
+}
+
+/* Two that have the same hash of 64 bits count as one: that can only raise a doubt. */
+static int trace_get(struct hub_window *window, uint64_t hash, uint32_t *ret)
+{
+	uint32_t *slot;
+	int r;
+
+	r = room_make(window);
+	if (r < 0)
+		return r;
+	slot = slot_of(window, hash);
+	if (!*slot) {
+		window->traces[window->n_traces++] = (struct hub_trace){ .hash = hash };
+		*slot = (uint32_t)window->n_traces;
+	}
+	*ret = *slot;
+	return 0;
+}
+
+static int mover_get(struct hub_window *window, const struct handle_view *target, uint32_t *ret)
+{
+	return trace_get(window, hash_number(handle_hash(target)) + TRACE_MOVER, ret);
+}
+
+static int bytes_put(struct hub_window *window, struct hub_trace *trace,
+		     const struct file_name *name)
+{
+	size_t n = name->dir.n + name->n_name, n_room = window->n_bytes_room ?: 4096;
+	char *bytes;
+
+	while (n_room < window->n_bytes + n)
+		n_room *= 2;
+	if (n_room > UINT32_MAX || name->n_name > UINT16_MAX || name->dir.n > UINT8_MAX)
+		return -ENOMEM;
+	if (n_room != window->n_bytes_room) {
+		bytes = realloc(window->bytes, n_room);
+		if (!bytes)
+			return -ENOMEM;
+		window->bytes = bytes;
+		window->n_bytes_room = n_room;
+	}
+	memcpy(window->bytes + window->n_bytes, name->dir.bytes, name->dir.n);
+	memcpy(window->bytes + window->n_bytes + name->dir.n, name->name, name->n_name);
+	trace->bytes = (uint32_t)window->n_bytes;
+	trace->type = name->dir.type;
+	trace->n_handle = (uint8_t)name->dir.n;
+	trace->n_name = (uint16_t)name->n_name;
+	window->n_bytes += n;
+	return 0;
+}
+
+static int touch_get(struct hub_window *window, const struct file_name *at, uint32_t mover,
+		     uint32_t *ret)
+{
+	uint64_t hash = hash_bytes(handle_hash(&at->dir), at->name, at->n_name);
+	struct hub_trace *touch;
+	uint32_t name, number;
+	int r;
+
+	hash = hash_number(hash) + TRACE_NAME;
+	r = trace_get(window, hash, &name);
+	if (r < 0)
+		return r;
+	if (trace_at(window, name)->n_handle == 0) {
+		r = bytes_put(window, trace_at(window, name), at);
+		if (r < 0)
+			return r;
+	}
+	hash = hash_number(hash ^ trace_at(window, mover)->hash * 3) + TRACE_TOUCH;
+	r = trace_get(window, hash, &number);
+	if (r < 0)
+		return r;
+	touch = trace_at(window, number);
+	if (!touch->name) {
+		touch->name = name;
+		touch->mover = mover;
+		touch->next = trace_at(window, mover)->next;
+		trace_at(window, mover)->next = number;
+	}
+	*ret = number;
+	return 0;
+}
+
+static bool name_is_doubtful(const struct hub_window *window, const struct hub_trace *name)
+{
+	return name->flags & TRACE_DOUBT ||
+	       (name->mover && !(trace_at(window, name->mover)->flags & TRACE_DEAD));
+}
+
+/* What one record means. */
+struct note {
+	uint32_t mover, touches[2]; /* 0: none */
+	uint32_t doubted[2]; /* movers, that are from now on */
+	size_t n_touches, n_doubted;
+	bool doubt; /* the record itself */
+	bool by_death; /* it is certain once its inode is gone */
+	bool by_exchange; /* it is certain if it is told together with the one before */
+};
+
+static void mover_doubt(struct hub_window *window, struct note *note, uint32_t mover)
+{
+	if (trace_at(window, mover)->flags & TRACE_DOUBT)
+		return;
+	trace_at(window, mover)->flags |= TRACE_DOUBT;
+	note->doubted[note->n_doubted++] = mover;
+}
+
+static void note_left(struct hub_window *window, struct note *note, struct hub_trace *touch)
+{
+	struct hub_trace *name = trace_at(window, touch->name);
+
+	if (!note->by_exchange) {
+		if (name->flags & TRACE_FREE || (name->next && name->next != note->mover))
+			note->doubt = true;
+		name->flags |= TRACE_FREE;
+		name->next = 0;
+	}
+	if (name->name) {
+		struct hub_trace *maker = trace_at(window, name->name);
+
+		maker->flags |= TRACE_VACATED;
+		if (trace_at(window, maker->mover)->flags & TRACE_LOOSE)
+			mover_doubt(window, note, maker->mover);
+	}
+	touch->flags |= TRACE_LEFT;
+}
+
+static void note_came(struct hub_window *window, struct note *note, uint32_t number, bool made)
+{
+	struct hub_trace *touch = trace_at(window, number);
+	struct hub_trace *name = trace_at(window, touch->name);
+
+	if (made && name->next)
+		note->doubt = true;
+	name->flags &= (uint8_t)~TRACE_FREE;
+	name->next = note->mover;
+	if (touch->flags & TRACE_LEFT)
+		mover_doubt(window, note, note->mover);
+	if (!made)
+		return;
+	touch->flags |= TRACE_MADE;
+	name->name = number;
+}
+
+/* Made and removed, in one record: the order is not known. */
+static void note_both(struct hub_window *window, struct note *note, struct hub_trace *touch)
+{
+	struct hub_trace *name = trace_at(window, touch->name);
+	const struct hub_trace *mover = trace_at(window, touch->mover);
+
+	note->by_death = !name_is_doubtful(window, name) && !(mover->flags & TRACE_DOUBT);
+	if (name_is_doubtful(window, name))
+		name->flags |= TRACE_DOUBT;
+	touch->flags |= TRACE_MADE | TRACE_LEFT | TRACE_VACATED;
+	name->flags &= (uint8_t)~TRACE_FREE;
+	name->next = 0;
+	name->name = note->touches[0];
+	if (mover->flags & TRACE_DEAD)
+		return;
+	name->mover = touch->mover;
+	note->doubt = true;
+	if (mover->flags & TRACE_LOOSE)
+		mover_doubt(window, note, touch->mover);
+}
+
+static int note_touches(struct hub_window *window, struct note *note,
+			const struct file_event *event)
+{
+	const struct file_name *names[] = { &event->at, &event->to };
+	int r;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (names[i]->dir.n == 0 || names[i]->n_name == 0)
+			continue;
+		r = touch_get(window, names[i], note->mover, &note->touches[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void note_rename(struct hub_window *window, struct note *note)
+{
+	uint32_t at = note->touches[0], to = note->touches[1];
+	uint32_t at_name = at ? trace_at(window, at)->name : 0;
+	uint32_t to_name = to ? trace_at(window, to)->name : 0;
+
+	note->by_exchange = at && to && window->last[0] && window->last[0] != note->mover &&
+			    window->last[1] == to_name && window->last[2] == at_name;
+	if (at)
+		note_left(window, note, trace_at(window, at));
+	if (to)
+		note_came(window, note, to, false);
+	window->last[0] = note->by_exchange ? 0 : note->mover;
+	window->last[1] = at_name;
+	window->last[2] = to_name;
+}
+
+static void note_names(struct hub_window *window, struct note *note, const struct file_event *event)
+{
+	uint32_t at = note->touches[0];
+	bool is_directory = event->mask & FAN_ONDIR;
+
+	if (event->mask & FAN_RENAME) {
+		note_rename(window, note);
+	} else if (at && event->mask & FAN_CREATE && event->mask & FAN_DELETE && !is_directory) {
+		note_both(window, note, trace_at(window, at));
+	} else if (at) {
+		/* A directory that was removed does not come back. */
+		if (event->mask & FAN_CREATE)
+			note_came(window, note, at, true);
+		if (event->mask & FAN_DELETE)
+			note_left(window, note, trace_at(window, at));
+	}
+
+	if (trace_at(window, note->mover)->flags & TRACE_DOUBT || note->n_doubted > 0) {
+		note->doubt = true;
+		note->by_death = false;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		const struct hub_trace *name;
+
+		if (!note->touches[i])
+			continue;
+		name = trace_at(window, trace_at(window, note->touches[i])->name);
+		if (name->flags & TRACE_DOUBT ||
+		    (name->mover != note->mover && name_is_doubtful(window, name)))
+			note->doubt = true;
+	}
+	/* What was doubted anyway is not settled by that. */
+	if (note->doubt)
+		note->by_exchange = false;
+	else
+		note->doubt = note->by_exchange;
+}
+
+static void note_links(struct hub_window *window, struct note *note, const struct file_event *event)
+{
+	struct hub_trace *mover = trace_at(window, note->mover);
+
+	if (event->mask & FAN_DELETE_SELF) {
+		mover->flags = (uint8_t)((mover->flags & ~TRACE_LOOSE) | TRACE_DEAD);
+		return;
+	}
+	if (mover->flags & TRACE_DEAD)
+		return;
+	mover->flags |= TRACE_LOOSE;
+	for (uint32_t i = mover->next; i; i = trace_at(window, i)->next) {
+		uint8_t flags = trace_at(window, i)->flags;
+
+		if (flags & TRACE_MADE && flags & TRACE_VACATED) {
+			mover_doubt(window, note, note->mover);
+			note->doubt = true;
+		}
+	}
+}
+
+/* The names that @note makes doubtful, each once. Return: their number. */
+static size_t note_collect(struct hub_window *window, const struct note *note, uint32_t *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < 2; i++)
+		if (note->touches[i])
+			ret[n++] = trace_at(window, note->touches[i])->name;
+	if (n == 2 && ret[0] == ret[1])
+		n = 1;
+
+	for (size_t i = 0; i < note->n_doubted; i++)
+		for (uint32_t t = trace_at(window, note->doubted[i])->next; t && n < NAMES_MAX;
+		     t = trace_at(window, t)->next) {
+			uint32_t name = trace_at(window, t)->name;
+			bool there = false;
+
+			for (size_t k = 0; k < n && !there; k++)
+				there = ret[k] == name;
+			if (!there)
+				ret[n++] = name;
+		}
+	if (!note->by_death && !note->by_exchange)
+		for (size_t i = 0; i < n; i++)
+			trace_at(window, ret[i])->flags |= TRACE_DOUBT;
+	return n;
+}
+
+static int doubt_new(struct hub_window *window, const struct note *note, struct hub_doubt **ret)
+{
+	uint32_t names[NAMES_MAX];
+	size_t n = note_collect(window, note, names), n_bytes = 0;
+	struct hub_doubt *doubt;
+	char *p;
+
+	for (size_t i = 0; i < n; i++)
+		n_bytes += trace_at(window, names[i])->n_handle +
+			   (size_t)trace_at(window, names[i])->n_name;
+	doubt = calloc(1, sizeof(*doubt) + n * sizeof(doubt->names[0]) + n_bytes);
+	if (!doubt)
+		return -ENOMEM;
+
+	doubt->n = n;
+	doubt->by_death = note->by_death;
+	doubt->by_exchange = note->by_exchange;
+	p = (char *)(doubt->names + n);
+	for (size_t i = 0; i < n; i++) {
+		const struct hub_trace *name = trace_at(window, names[i]);
+		size_t n_name = name->n_handle + (size_t)name->n_name;
+
+		memcpy(p, window->bytes + name->bytes, n_name);
+		doubt->names[i] = (struct hub_doubt_name){
+			.dir = { name->type, name->n_handle, (const uint8_t *)p },
+			.name = p + name->n_handle,
+			.n_name = name->n_name,
+			.error = HUB_NOT_ASKED,
+		};
+		p += n_name;
+	}
+	*ret = doubt;
+	return 0;
+}
+
+int hub_window_note(struct hub_window *window, const struct file_event *event,
+		    struct hub_doubt **ret)
+{
+	bool named = event->mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME);
+	struct note note = {};
+	int r;
+
+	assert(window);
+	assert(event);
+	assert(ret);
+
+	*ret = NULL;
+	if (event->target.n == 0 || (event->mask & FAN_ONDIR && !named))
+		return 0;
+	/* A change of the links of a file has no name. */
+	if (!named && (event->at.dir.n > 0 || !(event->mask & (FAN_ATTRIB | FAN_DELETE_SELF))))
+		return 0;
+
+	if (window->n_records++ >= HUB_WINDOW_MAX)
+		hub_window_clear(window);
+	if (!(event->mask & FAN_RENAME))
+		window->last[0] = 0;
+	r = mover_get(window, &event->target, &note.mover);
+	if (r < 0)
+		return r;
+	if (named) {
+		r = note_touches(window, &note, event);
+		if (r < 0)
+			return r;
+		note_names(window, &note, event);
+	} else {
+		note_links(window, &note, event);
+	}
+	return note.doubt ? doubt_new(window, &note, ret) : 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the kernel may have merged
+ *
+ * A record that waits in the kernel takes up whatever the same process does to the
+ * same name of the same inode later, though other records came between. So its
+ * last state may be younger than records behind it. For that a name must have been
+ * made, removed and made again while the record waited:
+ *
+ *	CREATE and DELETE are in one record
+ *	an inode comes back to a name that it left
+ *	an inode whose links changed, and is not gone, had a name that was made and left
+ *	the records of a name contradict each other
+ *
+ * Then it and all its names are in doubt as long as records may wait, and what
+ * is told is whether the names are there. Everything else is certain, and that
+ * is nearly everything. Remembers the names of what waits in the kernel together;
+ * pure bookkeeping.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/wire-file.h"
+
+/* Records, when the kernel's queue is never seen empty: as long as that may be. */
+#define HUB_WINDOW_MAX 16384
+
+struct hub_trace;
+
+struct hub_window {
+	struct hub_trace *traces;
+	uint32_t *slots;
+	size_t n_traces, n_room, n_slots;
+	char *bytes;
+	size_t n_bytes, n_bytes_room;
+	size_t n_records;
+	uint32_t last[3]; /* of a rename right before: inode, old name, new name; else 0 */
+	bool kept; /* beyond an end of the queue, for what belongs to that */
+};
+
+struct hub_doubt;
+
+void hub_window_deinit(struct hub_window *window);
+void hub_window_clear(struct hub_window *window);
+/** hub_window_emptied() - nothing waits in the kernel */
+void hub_window_emptied(struct hub_window *window);
+
+/**
+ * hub_window_note() - a record, in the order of the kernel
+ * @ret:	names in doubt with it, to be freed; NULL: what it says is certain
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int hub_window_note(struct hub_window *window, const struct file_event *event,
+		    struct hub_doubt **ret);

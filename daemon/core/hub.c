@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/fanotify.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/hub-internal.h"
+#include "include/fsevents_stream.h"
+
+int hub_new(struct hub **ret, const struct hub_options *options, const struct hub_ops *ops,
+	    void *userdata)
+{
+	struct hub *hub;
+	size_t n_nodes;
+
+	assert(ret);
+	assert(options);
+	assert(ops && ops->changed && ops->lost && ops->owner);
+
+	hub = calloc(1, sizeof(*hub));
+	if (!hub)
+		return -ENOMEM;
+
+	hub->options = *options;
+	hub->ops = ops;
+	hub->userdata = userdata;
+	if (hub->options.n_pending_max == 0)
+		hub->options.n_pending_max = HUB_PENDING_MAX;
+	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
+	node_tree_init(&hub->tree, n_nodes > HUB_NODES_MIN ? n_nodes : HUB_NODES_MIN);
+	hub_row_init(&hub->row);
+	LIST_INIT(&hub->watches);
+	LIST_INIT(&hub->users);
+	*ret = hub;
+	return 0;
+}
+
+struct hub *hub_free(struct hub *hub)
+{
+	if (!hub)
+		return NULL;
+
+	assert(hub->n_watches == 0);
+	hub_row_clear(&hub->row);
+	if (hub->round)
+		hub_round_clear(hub->round);
+	free(hub->round);
+	hub_window_deinit(&hub->window);
+	node_tree_deinit(&hub->tree);
+	free(hub);
+	return NULL;
+}
+
+static int user_get(struct hub *hub, struct credential *credential, struct hub_user **ret)
+{
+	struct hub_user *user;
+
+	LIST_FOREACH(user, &hub->users, all)
+		if (user->credential == credential) {
+			user->n_watches++;
+			*ret = user;
+			return 0;
+		}
+
+	user = calloc(1, sizeof(*user));
+	if (!user)
+		return -ENOMEM;
+	user->credential = credential_ref(credential);
+	user->serial = ++hub->last_serial;
+	user->n_watches = 1;
+	LIST_INSERT_HEAD(&hub->users, user, all);
+	*ret = user;
+	return 0;
+}
+
+static void user_put(struct hub_user *user)
+{
+	if (!user || --user->n_watches > 0)
+		return;
+	LIST_REMOVE(user, all);
+	credential_unref(user->credential);
+	free(user);
+}
+
+static void mask_update(struct hub *hub)
+{
+	struct hub_watch *watch;
+
+	hub->mask = 0;
+	LIST_FOREACH(watch, &hub->watches, all)
+		hub->mask |= watch->mask;
+}
+
+static int root_get(struct hub *hub, const struct handle_view *root, struct node **ret)
+{
+	struct node *node = node_tree_find(&hub->tree, root);
+	int r;
+
+	if (!node) {
+		r = node_tree_add(&hub->tree, root, 0, &node);
+		if (r < 0)
+			return r;
+	} else if (node->state != NODE_PLACED) {
+		node->state = NODE_UNPLACED;
+	}
+	*ret = node;
+	return 0;
+}
+
+static int prefix_set(struct hub_watch *watch, const char *prefix)
+{
+	if (!prefix || !*prefix)
+		return 0;
+	watch->prefix = strdup(prefix);
+	watch->n_prefix = strlen(prefix);
+	return watch->prefix ? 0 : -ENOMEM;
+}
+
+int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watch_options *options)
+{
+	struct hub_watch *watch;
+	int r;
+
+	assert(ret);
+	assert(hub);
+	assert(options && options->credential);
+	assert(options->root.n > 0 && options->root.n <= HANDLE_MAX);
+
+	watch = calloc(1, sizeof(*watch));
+	if (!watch)
+		return -ENOMEM;
+	watch->hub = hub;
+	watch->mask = options->mask & WATCH_MASK_ALL;
+	watch->userdata = options->userdata;
+	watch->since = hub->statistics.events;
+
+	r = prefix_set(watch, options->prefix);
+	if (r == 0 && !credential_is_root(options->credential))
+		r = user_get(hub, options->credential, &watch->user);
+	if (r == 0)
+		r = root_get(hub, &options->root, &watch->node);
+	if (r < 0) {
+		user_put(watch->user);
+		free(watch->prefix);
+		free(watch);
+		return r;
+	}
+
+	if (LIST_EMPTY(&watch->node->watches))
+		node_watched(&hub->tree, watch->node);
+	LIST_INSERT_HEAD(&watch->node->watches, watch, same);
+	LIST_INSERT_HEAD(&hub->watches, watch, all);
+	hub->n_watches++;
+	hub->mask |= watch->mask;
+	*ret = watch;
+	return 0;
+}
+
+/* Nobody is to be told anything: what is known is not kept up to date any more. */
+static void forget_all(struct hub *hub)
+{
+	hub_row_clear(&hub->row);
+	hub_window_clear(&hub->window);
+	node_tree_forget(&hub->tree);
+	hub->blocked = false;
+	if (hub->round && hub->round->under_way)
+		hub->round->is_void = true;
+}
+
+struct hub_watch *hub_watch_free(struct hub_watch *watch)
+{
+	struct hub *hub;
+
+	if (!watch)
+		return NULL;
+
+	hub = watch->hub;
+	LIST_REMOVE(watch, same);
+	LIST_REMOVE(watch, all);
+	if (LIST_EMPTY(&watch->node->watches))
+		node_unwatched(&hub->tree, watch->node);
+	hub->n_watches--;
+	user_put(watch->user);
+	free(watch->prefix);
+	free(watch);
+	mask_update(hub);
+	if (hub->n_watches == 0)
+		forget_all(hub);
+	return NULL;
+}
+
+void hub_watch_set_mask(struct hub_watch *watch, uint32_t mask)
+{
+	assert(watch);
+
+	watch->mask = mask & WATCH_MASK_ALL;
+	mask_update(watch->hub);
+}
+
+uint32_t hub_mask(const struct hub *hub)
+{
+	assert(hub);
+
+	return hub->mask;
+}
+
+size_t hub_n_watches(const struct hub *hub)
+{
+	assert(hub);
+
+	return hub->n_watches;
+}
+
+void hub_tell_lost(struct hub *hub, struct hub_watch *watch, const char *under, size_t n_under)
+{
+	/* How many they were would tell of names that it may not know. */
+	hub->ops->lost(0, under, n_under, watch->userdata);
+}
+
+void hub_lose(struct hub *hub)
+{
+	struct hub_watch *watch;
+
+	assert(hub);
+
+	hub->statistics.lost += hub->row.n;
+	forget_all(hub);
+	LIST_FOREACH(watch, &hub->watches, all)
+		hub_tell_lost(hub, watch, NULL, 0);
+}
+
+void hub_overflow(struct hub *hub)
+{
+	assert(hub);
+
+	hub->statistics.lost++;
+	hub_lose(hub);
+}
+
+void hub_emptied(struct hub *hub)
+{
+	assert(hub);
+
+	hub_window_emptied(&hub->window);
+}
+
+static int pending_push(struct hub *hub, struct hub_pending *pending)
+{
+	int r = hub_row_push(hub, pending);
+
+	if (r == 0)
+		return 0;
+	free(pending->doubt);
+	hub->statistics.lost++;
+	hub_lose(hub);
+	return r;
+}
+
+void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime_us)
+{
+	struct hub_pending pending;
+
+	assert(hub);
+	assert(event);
+
+	hub->statistics.events++;
+	if (hub->n_watches == 0)
+		return;
+	if (event->overflow) {
+		hub_overflow(hub);
+		return;
+	}
+
+	pending = (struct hub_pending){ .event = *event,
+					.seq = hub->statistics.events,
+					.realtime_us = realtime_us };
+	if (event->mask & FAN_DELETE_SELF && event->target.n > 0)
+		hub_row_died(&hub->row, &event->target);
+	if ((event->mask & FAN_ONDIR || hub->mask & HUB_NAMES) &&
+	    hub_window_note(&hub->window, event, &pending.doubt) < 0) {
+		hub_overflow(hub);
+		return;
+	}
+
+	/* A rename waits for the next one: both may be an exchange. */
+	if (STAILQ_EMPTY(&hub->row.events) && !(event->mask & FAN_RENAME) && !pending.doubt) {
+		if (!hub_event_run(hub, &pending) && pending_push(hub, &pending) == 0)
+			hub->blocked = true;
+		return;
+	}
+	if (pending_push(hub, &pending) == 0 && !hub->blocked)
+		hub_row_drain(hub, false);
+}
+
+void hub_statistics(const struct hub *hub, struct hub_statistics *ret)
+{
+	assert(hub);
+	assert(ret);
+
+	*ret = hub->statistics;
+	ret->n_nodes = hub->tree.n_nodes;
+	ret->n_pending = hub->row.n;
+	ret->evicted = hub->tree.evicted;
+}
