@@ -9,8 +9,9 @@
  * Names, objects, authorization and who sees which object are the bus's;
  * queues, streams and everything behind them are not.
  *
- * A descriptor of a peer is never looked at through itself: mount id, inode and flags
- * are read from /proc/self/fdinfo, its handle by name_to_handle_at(), which waits for nobody.
+ * A descriptor of a peer is never looked at through itself: its mount id is read
+ * from /proc/self/fdinfo, its handle by name_to_handle_at(), which waits for nobody. Who asks by a path is in our
+ * mount namespace and below our root (confinement.h).
  */
 
 #include <stdbool.h>
@@ -47,7 +48,10 @@ struct bus_watch_request {
 	uint64_t latency_us;
 
 	pid_t pid; /* of the caller as the bus gave it; 0: not known */
-	/* As the bus gave them; none where it has no group ids. */
+	/*
+	 * As the bus gave them, ascending, each once, at most CREDENTIAL_GROUPS_MAX; none
+	 * where it has no group ids. Borrowed.
+	 */
 	const gid_t *groups;
 	size_t n_groups;
 };
