@@ -423,7 +423,7 @@ int file_events_member_unmark(struct file_events_member *member,
 {
 	assert(member);
 	assert(mark && mark->mount);
-	assert(mark->handle.n > 0 && mark->handle.n <= HANDLE_MAX);
+	assert(mark->handle.n <= HANDLE_MAX);
 
 	return member_submit(member, mark, true);
 }

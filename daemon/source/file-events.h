@@ -78,7 +78,7 @@ struct file_events_mark {
 
 /** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS, -E2BIG (the path) or -ENOMEM */
 int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark);
-/** file_events_member_unmark() - of an inode: take the mask away; nobody is told */
+/** file_events_member_unmark() - take the mask away; nobody is told */
 int file_events_member_unmark(struct file_events_member *member,
 			      const struct file_events_mark *mark);
 

@@ -30,16 +30,17 @@ static int mark_filesystem(const struct watch_mark_request *request, int fanotif
 {
 	_cleanup_(reach_deinit) struct reach alone = REACH_NONE;
 	const struct reach *reach = visible;
+	unsigned int flags = FAN_MARK_FILESYSTEM;
 	int r;
 
-	r = mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, request->mask, reach->mount_fd);
+	flags |= request->remove ? FAN_MARK_REMOVE : FAN_MARK_ADD;
+	r = mark(fanotify_fd, flags, request->mask, reach->mount_fd);
 	if (r == -EXDEV && request->btrfs) {
 		r = reach_open_private(&alone, visible, true);
 		if (r < 0)
 			return r;
 		reach = &alone;
-		r = mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, request->mask,
-			 reach->mount_fd);
+		r = mark(fanotify_fd, flags, request->mask, reach->mount_fd);
 	}
 	if (r == 0)
 		*ret_root = reach->root;

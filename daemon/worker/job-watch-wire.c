@@ -172,7 +172,6 @@ int watch_mark_request_encode(const struct watch_mark_request *request, void **r
 
 	assert(request->where);
 	assert(request->handle.n <= HANDLE_MAX);
-	assert(!request->remove || request->handle.n > 0);
 
 	if (strlen(request->where) >= WATCH_PATH_MAX)
 		return -E2BIG;
@@ -210,8 +209,7 @@ int watch_mark_request_decode(const void *payload, size_t n_payload, struct watc
 	request.remove = flat_get_u32(&reader) != 0;
 	request.mask = flat_get_u64(&reader);
 	request.handle = lookup_get_handle(&reader);
-	if (!flat_reader_done(&reader) || !request.where ||
-	    (request.remove && request.handle.n == 0))
+	if (!flat_reader_done(&reader) || !request.where)
 		return -EBADMSG;
 
 	*ret = request;

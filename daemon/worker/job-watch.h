@@ -68,7 +68,7 @@ struct watch_mark_request {
 	 * moment, attached nowhere, marked, and dropped.
 	 */
 	struct handle_view handle;
-	bool remove; /* of the inode: take ->mask away */
+	bool remove; /* take ->mask away */
 	uint64_t mask; /* FAN_...; of a file, what only directories can have is left out */
 	bool btrfs;
 };

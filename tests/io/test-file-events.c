@@ -695,13 +695,25 @@ static void test_marks(void **state)
 	know("one", "d/one");
 	expect("CREATE|ONDIR d:one -: one\n");
 
+	/* Of the whole filesystem, what is taken away alone: when the next has its answer, it was. */
+	one = mark_of(FAN_OPEN | FAN_CREATE | FAN_ONDIR, false);
+	assert_int_equal(mark(fixture, &one), 0);
+	one.mask = FAN_OPEN;
+	assert_return_code(file_events_member_unmark(watched.member, &one), 0);
+	assert_int_equal(mark_inode(fixture, "d"), 0);
+	act("mkdir outside && ls outside");
+	know("outside", "outside");
+	expect("CREATE|ONDIR root:outside -: outside\n");
+	one.mask = FAN_CREATE | FAN_ONDIR;
+	assert_return_code(file_events_member_unmark(watched.member, &one), 0);
+
 	/* Another follows the first: when that has its answer, this was done. */
 	one = mark_of(INODE_MASK, false);
 	one.handle = handle_view(&watched.known[1].handle);
 	assert_return_code(file_events_member_unmark(watched.member, &one), 0);
 	assert_return_code(file_events_member_unmark(watched.member, &one), 0);
 	assert_int_equal(mark_inode(fixture, "one"), 0);
-	assert_int_equal(watched.n_marked, 2);
+	assert_int_equal(watched.n_marked, 4);
 	act("mkdir d/two");
 	expect("");
 
