@@ -264,6 +264,7 @@ static void sources(void (*add)(const char *, const char *, void *), void *ctx, 
 	health_sources(manager->health, add, ctx);
 	add("processes", processes_source(manager->processes), ctx);
 	add("accounting", processes_accounting_source(manager->processes), ctx);
+	add("watches", watches_source(manager->watches), ctx);
 	if (manager->options.safe_mode)
 		add("safe-mode", "after crashes", ctx);
 }
@@ -277,6 +278,7 @@ static void limits(void (*add)(const char *, uint64_t, void *), void *ctx, void 
 	add("events-per-query", 256, ctx);
 	add("history-size", settings_daemon(manager->settings)->history_size, ctx);
 	add("streams-per-user", limit->streams, ctx);
+	add("watches-per-user", limit->watches, ctx);
 	add("groups-per-user", limit->groups, ctx);
 	add("relays-per-user", limit->relays, ctx);
 	add("queue-bytes-per-user", limit->queue_bytes, ctx);
@@ -325,6 +327,7 @@ static void statistics(bool is_root, void (*add)(const char *, uint64_t, void *)
 	add("descriptors-refused", bus.descriptors_refused, ctx);
 	health_statistics(manager->health, add, ctx);
 	processes_statistics(manager->processes, true, add, ctx);
+	watches_statistics(manager->watches, true, add, ctx);
 }
 
 static void *process_userdata(void *userdata)
@@ -332,6 +335,13 @@ static void *process_userdata(void *userdata)
 	struct manager *manager = userdata;
 
 	return manager->processes;
+}
+
+static void *watch_userdata(void *userdata)
+{
+	struct manager *manager = userdata;
+
+	return manager->watches;
 }
 
 static void connected(bool is_connected, void *userdata)
@@ -362,5 +372,7 @@ const struct bus_ops manager_bus_ops = {
 	.statistics = statistics,
 	.process = &processes_bus_ops,
 	.process_userdata = process_userdata,
+	.watch = &watches_bus_ops,
+	.watch_userdata = watch_userdata,
 	.connected = connected,
 };

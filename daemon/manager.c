@@ -77,6 +77,7 @@ static void on_superblock_added(struct superblock *sb, void *userdata)
 {
 	struct manager *manager = userdata;
 
+	watches_superblock_added(manager->watches, sb);
 	/* Those of the first reading are judged once the settings are in force. */
 	if (manager->configured)
 		manager_judge(manager, sb, MONITOR_NEWBORN);
@@ -86,6 +87,7 @@ static void on_superblock_changed(struct superblock *sb, void *userdata)
 {
 	struct manager *manager = userdata;
 
+	watches_superblock_changed(manager->watches, sb);
 	if (!manager->configured)
 		return;
 	manager_judge(manager, sb, MONITOR_NEWBORN);
@@ -95,7 +97,10 @@ static void on_superblock_changed(struct superblock *sb, void *userdata)
 
 static void on_superblock_removed(struct superblock *sb, void *userdata)
 {
-	manager_drop_monitor(userdata, sb, true);
+	struct manager *manager = userdata;
+
+	watches_superblock_removed(manager->watches, sb);
+	manager_drop_monitor(manager, sb, true);
 }
 
 static const struct superblock_ops manager_superblock_ops = {
@@ -138,6 +143,9 @@ static void manager_take_settings(struct manager *manager)
 	if (r < 0)
 		journal_log(LOG_ERR, NULL, "Rules of processes stay as they were: %s",
 			    strerror(-r));
+	r = watches_configure(manager->watches, settings_config(manager->settings));
+	if (r < 0)
+		journal_log(LOG_ERR, NULL, "Watches stay as they were: %s", strerror(-r));
 	manager_ask_users(manager);
 	manager_retime_tick(manager);
 
@@ -280,6 +288,10 @@ static int manager_begin(struct manager *manager)
 		processes_set_off(manager->processes, "safe mode after crashes");
 	else if (!config->source_processes)
 		processes_set_off(manager->processes, "switched off by the configuration");
+	if (manager->options.safe_mode)
+		watches_set_off(manager->watches, "safe mode after crashes");
+	else if (!config->source_watches)
+		watches_set_off(manager->watches, "switched off by the configuration");
 
 	r = mounts_start(manager->mounts);
 	if (r < 0)
@@ -369,11 +381,19 @@ static int manager_build(struct manager *manager)
 	if (r < 0)
 		return r;
 
+	r = watches_new(&manager->watches, manager->loop,
+			&(struct watches_options){ .quota = manager->quota,
+						   .pool = manager->pool,
+						   .superblocks = manager->superblocks });
+	if (r < 0)
+		return r;
+
 	r = bus_new(&manager->bus, manager->loop, manager->bus_address, manager->quota,
 		    &manager_bus_ops, manager);
 	if (r < 0)
 		return r;
 	processes_set_bus(manager->processes, manager->bus);
+	watches_set_bus(manager->watches, manager->bus);
 	return 0;
 }
 
@@ -443,6 +463,7 @@ struct manager *manager_free(struct manager *manager)
 	/* While it flushes, calls may still come in that look at the others. */
 	bus_free(manager->bus);
 	processes_free(manager->processes);
+	watches_free(manager->watches);
 	pool_cancel(manager->users);
 	settings_free(manager->settings);
 	mounts_free(manager->mounts);

@@ -28,6 +28,7 @@
 #include "daemon/processes.h"
 #include "daemon/source/gate.h"
 #include "daemon/source/mounts.h"
+#include "daemon/watches.h"
 #include "daemon/worker/pool.h"
 
 struct alarm_locate;
@@ -61,6 +62,7 @@ struct manager {
 	struct quota *quota;
 	struct publisher *publisher;
 	struct processes *processes;
+	struct watches *watches;
 	struct bus *bus;
 
 	sd_event_source *tick; /* the one shared backstop */

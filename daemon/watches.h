@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/bus/bus-watch.h"
 #include "daemon/bus/bus.h"
 #include "daemon/core/cleanup.h"
 #include "daemon/core/config.h"

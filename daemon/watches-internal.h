@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The inside of "watches"
+ *
+ * watches.c builds it and follows the mount table; watches-volume.c has what one superblock needs: hubs and
+ * the groups of fanotify that feed them; watches-mark.c what those are marked
+ * with; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
+ * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
+ * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
+ * watches-bus.c answers the bus.
+ *
+ * Nothing is freed from within a callback: what is removed waits for the settling.
+ */
+
+#include <sys/queue.h>
+
+#include "daemon/bus/bus-watch.h"
+#include "daemon/core/credential.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/watch-queue.h"
+#include "daemon/output/packet-stream.h"
+#include "daemon/output/unread.h"
+#include "daemon/source/file-events.h"
+#include "daemon/watches.h"
+#include "daemon/worker/job-watch.h"
+
+/* Of all users together. */
+#define WATCHES_TOTAL 65536
+
+/* An access in the first moments of a mount can make the umount of who mounted it fail. */
+#define WATCHES_BIRTH_US 50000
+
+/* For a job that touches a mount. */
+#define WATCHES_DEADLINE_US 2000000
+
+/* Where there was no room, or the mount table has not caught up. */
+#define WATCHES_RETRY_US 20000
+
+/* Before the mount table is believed not to have it, and a mount not to let itself be touched. */
+#define WATCHES_TRIES_MAX 50
+
+/* What is not there and what its caller may not know of are told in the same words. */
+#define WATCHES_NOT_FOUND "There is no such file or directory"
+
+#define SIDE_BUCKETS 256 /* a power of two */
+
+struct watched;
+struct volume;
+struct walk;
+
+/* Recursive watches are fed by a mark of the filesystem, others by marks of inodes. */
+enum side_kind {
+	SIDE_TREE,
+	SIDE_SPOT,
+
+	_SIDE_KIND_N,
+};
+
+/* One watch in one filesystem; a watch across mounts has several. */
+struct anchor {
+	struct watched *watched;
+	struct side *side;
+	struct hub_watch *hub_watch; /* NULL: not yet */
+	struct handle root;
+	char *prefix; /* of what is mounted inside the watched tree; NULL: of the watch itself */
+	uint64_t mount; /* likewise: which (place_key) */
+	uint64_t mask; /* FAN_...: marked for it */
+	uint64_t asked; /* FAN_...: and being marked; 0: nothing is under way */
+	uint64_t turn; /* likewise: the number of the request */
+	LIST_ENTRY(anchor) in_side, in_bucket;
+	LIST_ENTRY(anchor) in_watched;
+	TAILQ_ENTRY(anchor) marking; /* while ->asked */
+};
+
+struct side {
+	struct volume *volume;
+	enum side_kind kind;
+	struct hub *hub; /* NULL: nobody watches */
+	struct file_events_member *member;
+	struct handle root; /* of the filesystem, once it is marked */
+	uint64_t mask; /* FAN_...: marked, of a tree */
+	uint64_t asked; /* likewise, and asked for */
+	uint64_t n_asked, n_marked; /* requests for marks, and answers to them */
+	uint64_t pause_us; /* the shortest that one of them wants */
+	LIST_HEAD(, anchor) anchors;
+	LIST_HEAD(, anchor) buckets[SIDE_BUCKETS]; /* by ->root, of spots */
+	TAILQ_HEAD(, anchor) marking;
+
+	/* The questions under way, in slices. */
+	const struct hub_question *questions;
+	size_t n_questions, n_answered, n_slice;
+	struct pool_ticket *ticket;
+	bool put_off; /* there was no room, or no mount: again by the timer */
+};
+
+struct volume {
+	struct watches *watches;
+	struct superblock *sb;
+	bool leaving; /* nothing is asked of it any more */
+	struct side sides[_SIDE_KIND_N];
+	LIST_ENTRY(volume) all;
+};
+
+enum watched_state {
+	WATCHED_FINDING, /* what the path or number names */
+	WATCHED_PLACING, /* on which superblock, and whether that may be touched yet */
+	WATCHED_ASKING, /* whether its owner may */
+	WATCHED_MARKING,
+	WATCHED_STANDING,
+	WATCHED_ABSENT, /* its filesystem is not mounted */
+};
+
+struct watched {
+	struct watches *watches;
+	uint64_t id;
+	enum watched_state state;
+	struct credential *credential;
+	struct quota_charge charge;
+	struct bus_reply *reply; /* until it is answered */
+	bool removed; /* freed at the settling */
+	bool stood; /* it did once, whatever it does now */
+	bool waits; /* for the next try */
+
+	/* What was asked for. */
+	char *path; /* as found; may be empty */
+	bool by_inode; /* an administrator's */
+	bool recursive, cross_mounts;
+	bool is_directory;
+	uint32_t mask; /* FSEVENTS_... */
+	uint64_t latency_us;
+	uint64_t inode;
+	uint64_t subvolume;
+	struct handle handle;
+	uint32_t major, minor; /* with ->by_inode */
+
+	/* Where it is. */
+	uint32_t mnt_id; /* by which it was reached */
+	uint64_t mount_unique; /* 0: not known */
+	char *type; /* of its filesystem */
+	uint64_t fsid;
+	uint64_t generation; /* of the superblock tried last; none older is tried */
+	struct anchor *anchor; /* the main one; NULL: none */
+	LIST_HEAD(, anchor) anchors; /* all */
+
+	/* On the way. */
+	struct pool_ticket *ticket;
+	unsigned int tries;
+
+	/* What is told. */
+	struct watch_queue *queue;
+	size_t n_pushed; /* since the last flush */
+	size_t n_sent; /* bytes of the first packet that went to the bus already */
+	sd_event_source *timer; /* when to tell */
+	bool due; /* it runs */
+	bool blocked; /* nobody has room for it */
+	bool held; /* until Start() or OpenStream() */
+	bool announced; /* the object is there */
+	bool streamed; /* it has or had a stream: nothing goes to the bus any more */
+	struct packet_stream *stream; /* NULL: none */
+	struct quota_charge stream_charge;
+
+	LIST_ENTRY(watched) all;
+	LIST_ENTRY(watched) in_blocked, in_waiting;
+};
+
+/* received + gaps = delivered + merged + denied + lost + queued: see watches_statistics(). */
+struct watches_account {
+	uint64_t told; /* changes that hubs gave, and what is told of mounts */
+	uint64_t gaps; /* losses of unknown extent */
+	uint64_t lost_before; /* changes that hubs told as a loss of known count */
+	uint64_t denied; /* of hubs that are gone */
+	uint64_t events; /* likewise, fed */
+	uint64_t questions;
+	/* Of watches that are gone. */
+	uint64_t delivered, merged, lost;
+};
+
+#define WATCHES_OWNERS 64
+
+struct watches {
+	sd_event *loop;
+	struct quota *quota;
+	struct pool *pool;
+	struct superblock_table *superblocks;
+	struct bus *bus;
+	const char *off; /* why nobody is to watch; NULL: all may */
+	int error; /* why nobody can, the last time it was tried */
+	char source_text[96];
+	unsigned int limit; /* watches of one user */
+
+	struct credentials *credentials;
+	struct file_events *events;
+	struct unread *unread; /* of streams that were closed */
+	LIST_HEAD(, volume) volumes;
+	LIST_HEAD(, watched) watched;
+	LIST_HEAD(watched_list, watched) blocked, waiting;
+	size_t n_watched;
+	uint64_t last_id;
+
+	sd_event_source *settle; /* something is to be freed */
+	sd_event_source *review; /* the mount table changed */
+	sd_event_source *retry; /* of who waits, and of sides that were put off */
+	sd_event_source *unblock; /* somebody has read */
+
+	struct {
+		int32_t pid; /* 0: none */
+		uid_t uid;
+	} owners[WATCHES_OWNERS]; /* of this batch */
+
+	struct watch_tree *tree; /* watches-tree.c; NULL: no recursive watch so far */
+	struct watches_account account;
+};
+
+/* watches.c */
+void watches_arm(sd_event_source *timer, uint64_t us); /* from now */
+void watches_arm_unless(sd_event_source *timer, uint64_t us); /* it is armed */
+void watches_disarm(sd_event_source *source);
+uint64_t watches_now(void); /* CLOCK_MONOTONIC */
+uint64_t watches_realtime(void);
+int watches_add_timer(struct watches *watches, sd_event_source **ret, const char *name,
+		      sd_event_time_handler_t handler, void *userdata);
+void watches_settle_later(struct watches *watches);
+void watches_retry_later(struct watches *watches);
+struct watched *watches_find(struct watches *watches, uint64_t id);
+/* A sentence, and -1. */
+int watches_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* watches-volume.c */
+extern const struct hub_ops watches_hub_ops;
+struct volume *volume_find(struct watches *watches, const struct superblock *sb);
+int volume_get(struct watches *watches, struct superblock *sb, struct volume **ret);
+void volume_free(struct volume *volume); /* without anchors */
+void volume_free_unused(struct watches *watches); /* those without anchors */
+enum pool_lane volume_lane(const struct superblock *sb);
+/** volume_mount() - by which it may be touched now; NULL: by none, @ret_wait_us until one is old enough, 0: never */
+const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait_us);
+bool volume_mount_is_idmapped(const struct mount *mount);
+/** volume_submission() - a job on it, to be completed */
+struct pool_submission volume_submission(const struct superblock *sb, enum job_kind job);
+bool volume_is_btrfs(const struct superblock *sb);
+/**
+ * volume_look_up() - ask questions there
+ * @request:	the mount is filled in
+ *
+ * Return: 0, -ENOBUFS: later, -ENOENT: no mount leads there, or another negative errno.
+ */
+int volume_look_up(struct watches *watches, const struct superblock *sb,
+		   struct lookup_request *request, pool_reply_fn reply, void *userdata,
+		   struct pool_ticket **ret_ticket);
+/** side_open() - with hub and group; Return: 0 or a negative errno */
+int side_open(struct side *side);
+void side_close(struct side *side);
+/** anchor_new() - not told of anything yet; Return: 0 or a negative errno */
+int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
+	       const struct handle *root);
+struct anchor *anchor_free(struct anchor *anchor);
+DEFINE_FREEP(anchor, anchor_free)
+/** anchor_stand() - from now on it is told; its side was read to the end; Return: 0 or a negative errno */
+int anchor_stand(struct anchor *anchor);
+
+/* watches-mark.c */
+void side_on_marked(int error, const struct handle_view *handle, const struct handle_view *root,
+		    void *userdata);
+/**
+ * anchor_mark() - let its side be marked as it needs it
+ *
+ * Return: 0: anchor_marked() follows, 1: it is so already, or a negative errno (-ENOBUFS: later).
+ */
+int anchor_mark(struct anchor *anchor);
+void anchor_unmark(struct anchor *anchor); /* what no other one needs; it is in no list any more */
+void side_relax(struct side *side); /* of a tree: what all pay for and nobody asks for any more */
+void anchor_marked(struct anchor *anchor, int error); /* in watches-place.c */
+
+/* watches-lookup.c */
+void side_ask(struct side *side); /* what its hub has to know, unless that is under way */
+void side_ask_again(struct side *side); /* what was put off */
+
+/* watches-find.c */
+void watched_find(struct watched *watched); /* what a path or a number names */
+struct lookup_credential watched_lookup_credential(const struct watched *watched);
+/* It cannot be watched: refused, or absent on. */
+void watched_give_up(struct watched *watched, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void watched_give_up_type(struct watched *watched, const char *type, const char *why);
+void watched_give_up_errno(struct watched *watched, int error);
+void watched_give_up_result(struct watched *watched, enum pool_result result);
+void watched_try_again(struct watched *watched, int error); /* -ENOBUFS: later; else give up */
+
+/* watches-place.c */
+void watched_step(struct watched *watched); /* go on */
+void watched_wait(struct watched *watched); /* go on at the next try */
+void watched_abandon(struct watched *watched); /* what is under way, and where it was */
+void watched_return(struct watched *watched); /* it is absent: some filesystem may be it */
+/* watches-watched.c */
+int watched_new(struct watches *watches, const struct bus_watch_request *request,
+		const struct bus_sender *sender, struct bus_reply *reply,
+		struct bus_refusal *refusal);
+void watched_free(struct watched *watched);
+void watched_remove(struct watched *watched);
+void watched_fail(struct watched *watched, const struct bus_refusal *refusal); /* and remove */
+void watched_leave(struct watched *watched); /* its filesystem is gone */
+int watched_set_mask(struct watched *watched, uint32_t mask, struct bus_refusal *refusal);
+/** watched_check_mask() - what its owner may ask for; 0, or -1 with @refusal */
+int watched_check_mask(const struct watched *watched, uint32_t mask, struct bus_refusal *refusal);
+/** watched_tell_mount() - mount or unmount of @name, if it is asked for */
+void watched_tell_mount(struct watched *watched, uint32_t bit, const char *name, uint64_t inode);
+
+/* watches-deliver.c */
+void watched_tell(struct watched *watched, const struct change *change, uint64_t late_us);
+void watched_tell_lost(struct watched *watched, uint64_t count, const char *under, size_t n_under);
+void watched_flush(struct watched *watched); /* as much as there is room for */
+int watched_open_stream(struct watched *watched, int *ret_fd, struct bus_refusal *refusal);
+void watched_close_stream(struct watched *watched);
+void watched_release(struct watched *watched); /* it is not held any more */
+void watches_unblock(struct watches *watches); /* try again what had no room */
+void watches_room(struct watches *watches); /* there may be some: from the loop */
+
+/* watches-tree.c */
+int watch_tree_new(struct watch_tree **ret, struct watches *watches);
+struct watch_tree *watch_tree_free(struct watch_tree *tree);
+void watch_tree_review(struct watch_tree *tree); /* the mount table is another one */
+void watch_tree_ask_again(struct watch_tree *tree); /* what was put off */
+void watch_tree_joined(struct watched *watched); /* a recursive watch stands */
+/* A mount inside a tree is marked for a watch across mounts. */
+void watch_tree_marked(struct anchor *anchor, int error);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/watches-internal.h"
+#include "include/fsevents_stream.h"
+
+/*
+ * On which superblock
+ */
+
+static struct superblock *place_again(struct watched *watched)
+{
+	struct superblock *sb = NULL;
+
+	while ((sb = superblock_table_next(watched->watches->superblocks, sb)))
+		if (sb->generation == watched->generation)
+			return sb;
+	return NULL;
+}
+
+/* Return: NULL where the table does not have it (yet). */
+static struct superblock *place(struct watched *watched, const struct mount **ret_by)
+{
+	struct superblock *sb = NULL;
+	const struct mount *mount;
+
+	*ret_by = NULL;
+	if (watched->stood)
+		return place_again(watched);
+
+	mount = superblock_table_find_mount(watched->watches->superblocks, watched->mnt_id, &sb);
+	if (!mount || (watched->mount_unique && mount->unique_id &&
+		       mount->unique_id != watched->mount_unique))
+		return NULL;
+	*ret_by = mount;
+	return sb;
+}
+
+static bool place_is_possible(struct watched *watched, const struct superblock *sb,
+			      const struct mount *by)
+{
+	if (superblock_class(sb) == SUPERBLOCK_PSEUDO) {
+		watched_give_up_type(watched, sb->type, "it shows the kernel, and keeps no files");
+		return false;
+	}
+	if (by && volume_mount_is_idmapped(by)) {
+		watched_give_up_type(watched, sb->type, "this mount changes their owners");
+		return false;
+	}
+	return true;
+}
+
+static void step_place(struct watched *watched)
+{
+	enum side_kind kind = watched->recursive ? SIDE_TREE : SIDE_SPOT;
+	const struct mount *by;
+	struct superblock *sb = place(watched, &by);
+	struct volume *volume;
+	uint64_t wait_us;
+	int r;
+
+	if (!sb) {
+		if (watched->stood || watched->tries++ >= WATCHES_TRIES_MAX)
+			watched_give_up(watched, SD_BUS_ERROR_NOT_SUPPORTED,
+					"It is on a filesystem that is not in the mount table");
+		else
+			watched_wait(watched);
+		return;
+	}
+	if (!place_is_possible(watched, sb, by))
+		return;
+	if (!volume_mount(sb, &wait_us)) {
+		if (wait_us > 0)
+			watched_wait(watched);
+		else
+			watched_give_up_type(watched, sb->type, "no mount leads there");
+		return;
+	}
+
+	if (!watched->type)
+		watched->type = strdup(sb->type);
+	r = watched->type ? volume_get(watched->watches, sb, &volume) : -ENOMEM;
+	if (r == 0)
+		r = anchor_new(&watched->anchor, watched, &volume->sides[kind], &watched->handle);
+	if (r < 0) {
+		/* What was made for it and has nobody. */
+		watches_settle_later(watched->watches);
+		if (r == -EOPNOTSUPP)
+			watched_give_up_type(watched, sb->type,
+					     "the kernel has no fanotify for names");
+		else
+			watched_give_up_errno(watched, r);
+		return;
+	}
+
+	watched->generation = sb->generation;
+	watched->state = WATCHED_ASKING;
+	watched_step(watched);
+}
+
+/*
+ * Whether its owner may
+ */
+
+static void asked(struct watched *watched, const struct lookup_reply *reply)
+{
+	const struct lookup_answer *answer = &reply->answers[0];
+	bool may = watched->by_inode || credential_is_root(watched->credential) || answer->may_read;
+
+	if (answer->error < 0 || !may) {
+		watched_give_up(watched, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
+		return;
+	}
+	/* Handles of two filesystems may be equal. */
+	if (watched->stood &&
+	    (reply->fsid != watched->fsid || answer->is_directory != watched->is_directory)) {
+		watched_give_up(watched, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
+		return;
+	}
+	if (watched->recursive && !answer->is_directory) {
+		watched_give_up(watched, SD_BUS_ERROR_INVALID_ARGS,
+				"Only a directory can be watched with all below it");
+		return;
+	}
+
+	watched->fsid = reply->fsid;
+	watched->is_directory = answer->is_directory;
+	watched->state = WATCHED_MARKING;
+	watched_step(watched);
+}
+
+static void on_asked(enum pool_result result, const void *bytes, size_t n, void *userdata)
+{
+	struct watched *watched = userdata;
+	struct lookup_reply reply = {};
+	int r;
+
+	watched->ticket = NULL;
+	if (result != POOL_DONE) {
+		watched_give_up_result(watched, result);
+		return;
+	}
+	r = lookup_reply_decode(bytes, n, 1, &reply);
+	if (r == 0)
+		r = reply.error;
+	if (r == 0)
+		asked(watched, &reply);
+	/* Another mount was there at that moment. */
+	else if (r == -ESTALE)
+		watched_try_again(watched, -ENOBUFS);
+	else
+		watched_give_up_errno(watched, r);
+	lookup_reply_deinit(&reply);
+}
+
+static void step_ask(struct watched *watched)
+{
+	const struct superblock *sb = watched->anchor->side->volume->sb;
+	const struct lookup_credential credential = watched_lookup_credential(watched);
+	const struct lookup_question question = {
+		.kind = LOOKUP_ACCESS,
+		.handle = handle_view(&watched->handle),
+	};
+	struct lookup_request request = {
+		.credentials = &credential,
+		.n_credentials = 1,
+		.questions = &question,
+		.n_questions = 1,
+	};
+	int r;
+
+	r = volume_look_up(watched->watches, sb, &request, on_asked, watched, &watched->ticket);
+	if (r < 0)
+		watched_try_again(watched, r);
+}
+
+/*
+ * The mark
+ */
+
+static void stand(struct watched *watched)
+{
+	struct anchor *anchor = watched->anchor;
+	bool again = watched->stood;
+	int r;
+
+	/* What happened before is not for it. */
+	file_events_member_read(anchor->side->member);
+	r = anchor_stand(anchor);
+	if (r < 0) {
+		watched_give_up_errno(watched, r);
+		return;
+	}
+
+	watched->state = WATCHED_STANDING;
+	watched->stood = true;
+	watched->tries = 0;
+	if (again) {
+		watched_tell_mount(watched, FSEVENTS_MOUNT, "", watched->inode);
+		watched_tell_lost(watched, 0, NULL, 0);
+	} else if (watched->reply) {
+		watched->announced = true;
+		bus_reply_watch(TAKE_PTR(watched->reply), watched->id);
+	}
+	if (watched->recursive && !watched->removed)
+		watch_tree_joined(watched);
+}
+
+void anchor_marked(struct anchor *anchor, int error)
+{
+	struct watched *watched = anchor->watched;
+
+	if (anchor != watched->anchor) {
+		watch_tree_marked(anchor, error);
+		return;
+	}
+	/* Its mask became another one: and may be yet another one by now. */
+	if (watched->state != WATCHED_MARKING) {
+		if (error == 0)
+			(void)anchor_mark(anchor);
+		return;
+	}
+
+	if (error == 0)
+		stand(watched);
+	else if (error == -ENOMEM || error == -ENOSPC || error == -ESTALE)
+		watched_try_again(watched, error == -ESTALE ? -ENOBUFS : error);
+	else
+		watched_give_up_type(watched, anchor->side->volume->sb->type, strerror(-error));
+}
+
+static void step_mark(struct watched *watched)
+{
+	int r = anchor_mark(watched->anchor);
+
+	if (r > 0)
+		stand(watched);
+	else if (r < 0)
+		watched_try_again(watched, r);
+}
+
+void watched_step(struct watched *watched)
+{
+	assert(!watched->ticket);
+
+	if (watched->removed)
+		return;
+
+	switch (watched->state) {
+	case WATCHED_FINDING:
+		watched_find(watched);
+		return;
+	case WATCHED_PLACING:
+		step_place(watched);
+		return;
+	case WATCHED_ASKING:
+		step_ask(watched);
+		return;
+	case WATCHED_MARKING:
+		step_mark(watched);
+		return;
+	case WATCHED_STANDING:
+	case WATCHED_ABSENT:
+		return;
+	}
+}
+
+/* The next one that came after the last one that was tried. */
+void watched_return(struct watched *watched)
+{
+	struct superblock *sb = NULL;
+
+	if (watched->state != WATCHED_ABSENT || watched->removed)
+		return;
+
+	while ((sb = superblock_table_next(watched->watches->superblocks, sb)))
+		if (sb->generation > watched->generation && strcmp(sb->type, watched->type) == 0)
+			break;
+	if (!sb)
+		return;
+
+	watched->generation = sb->generation;
+	watched->tries = 0;
+	watched->state = WATCHED_PLACING;
+	watched_wait(watched);
+}

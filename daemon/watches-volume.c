@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <stdio.h>
+
+#include "daemon/core/mount-options.h"
+#include "daemon/watches-internal.h"
+
+struct volume *volume_find(struct watches *watches, const struct superblock *sb)
+{
+	struct volume *volume;
+
+	LIST_FOREACH(volume, &watches->volumes, all)
+		if (volume->sb == sb)
+			return volume;
+	return NULL;
+}
+
+int volume_get(struct watches *watches, struct superblock *sb, struct volume **ret)
+{
+	struct volume *volume = volume_find(watches, sb);
+
+	if (!volume) {
+		volume = calloc(1, sizeof(*volume));
+		if (!volume)
+			return -ENOMEM;
+		volume->watches = watches;
+		volume->sb = sb;
+		for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
+			volume->sides[i].volume = volume;
+			volume->sides[i].kind = (enum side_kind)i;
+			TAILQ_INIT(&volume->sides[i].marking);
+		}
+		LIST_INSERT_HEAD(&watches->volumes, volume, all);
+	}
+
+	*ret = volume;
+	return 0;
+}
+
+void volume_free(struct volume *volume)
+{
+	for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
+		assert(LIST_EMPTY(&volume->sides[i].anchors));
+		side_close(&volume->sides[i]);
+	}
+	LIST_REMOVE(volume, all);
+	free(volume);
+}
+
+void volume_free_unused(struct watches *watches)
+{
+	struct volume *volume, *next;
+
+	for (volume = LIST_FIRST(&watches->volumes); volume; volume = next) {
+		bool used = false;
+
+		next = LIST_NEXT(volume, all);
+		for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
+			if (LIST_EMPTY(&volume->sides[i].anchors))
+				side_close(&volume->sides[i]);
+			else
+				used = true;
+		}
+		if (!used)
+			volume_free(volume);
+	}
+}
+
+enum pool_lane volume_lane(const struct superblock *sb)
+{
+	return superblock_class(sb) == SUPERBLOCK_LOCAL ? POOL_LANE_LOCAL : POOL_LANE_FOREIGN;
+}
+
+/* What it shows are other owners than the filesystem has. */
+bool volume_mount_is_idmapped(const struct mount *mount)
+{
+	const char *options = mount->options, *option;
+	size_t n;
+
+	while ((option = mount_options_next(&options, &n)))
+		if (n == strlen("idmapped") && memcmp(option, "idmapped", n) == 0)
+			return true;
+	return false;
+}
+
+const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait_us)
+{
+	const struct mount *display = superblock_display_mount(sb), *best = NULL;
+	uint64_t now = watches_now(), wait_us = 0;
+
+	for (size_t i = 0; i < sb->n_mounts; i++) {
+		const struct mount *mount = sb->mounts[i];
+		uint64_t old_us = mount->seen_us + WATCHES_BIRTH_US;
+
+		if (!mount->reachable || volume_mount_is_idmapped(mount))
+			continue;
+		if (old_us > now) {
+			if (wait_us == 0 || old_us - now < wait_us)
+				wait_us = old_us - now;
+			continue;
+		}
+		if (!best || mount == display)
+			best = mount;
+	}
+
+	*ret_wait_us = best ? 0 : wait_us;
+	return best;
+}
+
+struct pool_submission volume_submission(const struct superblock *sb, enum job_kind job)
+{
+	return (struct pool_submission){
+		.lane = volume_lane(sb),
+		.lane_key = sb->generation,
+		.owner_uid = sb->owner_uid,
+		.job = job,
+		.fd = -1,
+		.deadline_us = WATCHES_DEADLINE_US,
+	};
+}
+
+bool volume_is_btrfs(const struct superblock *sb)
+{
+	return strcmp(sb->type, "btrfs") == 0;
+}
+
+int volume_look_up(struct watches *watches, const struct superblock *sb,
+		   struct lookup_request *request, pool_reply_fn reply, void *userdata,
+		   struct pool_ticket **ret_ticket)
+{
+	struct pool_submission submission = volume_submission(sb, JOB_LOOKUP);
+	_cleanup_free_ void *payload = NULL;
+	const struct mount *mount;
+	uint64_t wait_us;
+	int r;
+
+	mount = volume_mount(sb, &wait_us);
+	if (!mount)
+		return wait_us > 0 ? -ENOBUFS : -ENOENT;
+
+	request->where = mount->where;
+	request->mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	request->mount_id_is_unique = mount->unique_id;
+	request->btrfs = volume_is_btrfs(sb);
+	r = lookup_request_encode(request, &payload, &submission.n_payload);
+	if (r < 0)
+		return r;
+	submission.payload = payload;
+	submission.reply = reply;
+	submission.userdata = userdata;
+	return pool_submit(watches->pool, &submission, ret_ticket);
+}
+
+/*
+ * What the source tells
+ */
+
+static void on_begin(void *userdata)
+{
+	struct side *side = userdata;
+
+	memset(side->volume->watches->owners, 0, sizeof(side->volume->watches->owners));
+}
+
+static void on_event(const struct file_event *event, void *userdata)
+{
+	struct side *side = userdata;
+
+	if (event->overflow)
+		hub_overflow(side->hub);
+	else
+		hub_feed(side->hub, event, watches_realtime());
+}
+
+static void on_end(bool empty, void *userdata)
+{
+	struct side *side = userdata;
+
+	if (empty)
+		hub_emptied(side->hub);
+	side_ask(side);
+}
+
+static const struct file_events_ops events_ops = {
+	.begin = on_begin,
+	.event = on_event,
+	.end = on_end,
+	.marked = side_on_marked,
+};
+
+/*
+ * What the hub tells
+ */
+
+static void on_changed(const struct change *change, void *watch_userdata)
+{
+	struct anchor *anchor = watch_userdata;
+
+	/* From the first sign to the reading it waited already. */
+	watched_tell(anchor->watched, change, anchor->side->pause_us);
+}
+
+static void on_lost(uint64_t count, const char *under, size_t n_under, void *watch_userdata)
+{
+	struct anchor *anchor = watch_userdata;
+
+	watched_tell_lost(anchor->watched, count, under, n_under);
+}
+
+/*
+ * The owner of its directory in /proc is its effective user, or root where
+ * others may not look into it. Asked once for each batch.
+ */
+static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
+{
+	struct side *side = userdata;
+	struct watches *watches = side->volume->watches;
+	size_t i = (uint32_t)pid % WATCHES_OWNERS;
+	char path[sizeof("/proc/") + 3 * sizeof(int)];
+	struct stat status;
+
+	if (pid <= 0)
+		return false;
+	if (watches->owners[i].pid != pid) {
+		(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+		if (stat(path, &status) < 0)
+			return false;
+		watches->owners[i].pid = pid;
+		watches->owners[i].uid = status.st_uid;
+	}
+	*ret = watches->owners[i].uid;
+	return true;
+}
+
+const struct hub_ops watches_hub_ops = {
+	.changed = on_changed,
+	.lost = on_lost,
+	.owner = on_owner,
+};
+
+int side_open(struct side *side)
+{
+	const struct hub_options options = { .tree = side->kind == SIDE_TREE };
+	struct watches *watches = side->volume->watches;
+	_cleanup_(hub_freep) struct hub *hub = NULL;
+	int r;
+
+	if (side->hub)
+		return 0;
+
+	r = hub_new(&hub, &options, &watches_hub_ops, side);
+	if (r < 0)
+		return r;
+	r = file_events_member_new(&side->member, watches->events, &events_ops, side);
+	if (r < 0)
+		return r;
+
+	side->hub = TAKE_PTR(hub);
+	side->pause_us = UINT64_MAX;
+	return 0;
+}
+
+void side_close(struct side *side)
+{
+	struct watches_account *account = &side->volume->watches->account;
+	struct hub_statistics statistics;
+
+	if (!side->hub)
+		return;
+
+	pool_cancel(side->ticket);
+	side->ticket = NULL;
+	side->n_questions = side->n_answered = side->n_slice = 0;
+	side->put_off = false;
+	side->member = file_events_member_free(side->member);
+	hub_statistics(side->hub, &statistics);
+	account->denied += statistics.denied;
+	account->events += statistics.events;
+	account->questions += statistics.questions;
+	side->hub = hub_free(side->hub);
+	side->mask = side->asked = 0;
+	side->n_asked = side->n_marked = 0;
+	side->root = (struct handle){};
+}
+
+/*
+ * Anchors
+ */
+
+static void side_set_pause(struct side *side)
+{
+	struct anchor *anchor;
+
+	side->pause_us = UINT64_MAX;
+	LIST_FOREACH(anchor, &side->anchors, in_side)
+		if (anchor->watched->latency_us / 2 < side->pause_us)
+			side->pause_us = anchor->watched->latency_us / 2;
+
+	if (side->pause_us < FILE_EVENTS_PAUSE_MIN_US)
+		side->pause_us = FILE_EVENTS_PAUSE_MIN_US;
+	if (side->pause_us > FILE_EVENTS_PAUSE_MAX_US)
+		side->pause_us = FILE_EVENTS_PAUSE_MAX_US;
+	if (side->member)
+		file_events_member_set_pause(side->member, side->pause_us);
+}
+
+int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
+	       const struct handle *root)
+{
+	const struct handle_view view = handle_view(root);
+	struct anchor *anchor;
+	int r;
+
+	r = side_open(side);
+	if (r < 0)
+		return r;
+	anchor = calloc(1, sizeof(*anchor));
+	if (!anchor)
+		return -ENOMEM;
+
+	anchor->watched = watched;
+	anchor->side = side;
+	anchor->root = *root;
+	LIST_INSERT_HEAD(&side->anchors, anchor, in_side);
+	LIST_INSERT_HEAD(&side->buckets[handle_hash(&view) % SIDE_BUCKETS], anchor, in_bucket);
+	LIST_INSERT_HEAD(&watched->anchors, anchor, in_watched);
+	if (watched->latency_us / 2 < side->pause_us)
+		side_set_pause(side);
+	*ret = anchor;
+	return 0;
+}
+
+struct anchor *anchor_free(struct anchor *anchor)
+{
+	struct side *side;
+
+	if (!anchor)
+		return NULL;
+
+	side = anchor->side;
+	hub_watch_free(anchor->hub_watch);
+	LIST_REMOVE(anchor, in_side);
+	LIST_REMOVE(anchor, in_bucket);
+	LIST_REMOVE(anchor, in_watched);
+	if (anchor->asked)
+		TAILQ_REMOVE(&side->marking, anchor, marking);
+	anchor_unmark(anchor);
+	if (anchor->watched->latency_us / 2 <= side->pause_us)
+		side_set_pause(side);
+	free(anchor->prefix);
+	free(anchor);
+	return NULL;
+}
+
+int anchor_stand(struct anchor *anchor)
+{
+	const struct hub_watch_options options = {
+		.root = handle_view(&anchor->root),
+		.is_directory = anchor->watched->is_directory,
+		.mask = anchor->watched->mask,
+		.credential = anchor->watched->credential,
+		.prefix = anchor->prefix,
+		.userdata = anchor,
+	};
+
+	assert(!anchor->hub_watch);
+
+	return hub_watch_new(&anchor->hub_watch, anchor->side->hub, &options);
+}

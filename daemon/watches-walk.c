@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/watches-tree.h"
+#include "include/fsevents_stream.h"
+
+struct walk *walk_free(struct walk *walk)
+{
+	if (!walk)
+		return NULL;
+
+	free(walk->path);
+	free(walk->handles);
+	free(walk);
+	return NULL;
+}
+
+/* Without '/' at the ends and doubled. */
+static void append_path(char *path, const char *more)
+{
+	char *at = path + strlen(path);
+
+	while (*more) {
+		size_t n = strcspn(more, "/");
+
+		if (n > 0) {
+			if (at > path)
+				*at++ = '/';
+			memcpy(at, more, n);
+			at += n;
+		}
+		more += n + (more[n] == '/');
+	}
+	*at = '\0';
+}
+
+static size_t count_names(const char *path)
+{
+	size_t n = *path != '\0';
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+int walk_new(struct walk **ret, enum walk_kind kind, const char *root, const char *below)
+{
+	_cleanup_(walk_freep) struct walk *walk = calloc(1, sizeof(*walk));
+
+	if (!walk)
+		return -ENOMEM;
+	walk->kind = kind;
+	walk->path = calloc(1, strlen(root) + strlen(below) + 2);
+	if (!walk->path)
+		return -ENOMEM;
+	append_path(walk->path, root);
+	append_path(walk->path, below);
+
+	walk->n_names = count_names(walk->path);
+	if (walk->n_names == 0 || walk->n_names > WALK_DEPTH_MAX)
+		return -EINVAL;
+	walk->handles = calloc(walk->n_names + 1, sizeof(*walk->handles));
+	if (!walk->handles)
+		return -ENOMEM;
+
+	*ret = TAKE_PTR(walk);
+	return 0;
+}
+
+/* The last name is that of the mount point itself, which leads to what is mounted there. */
+static size_t walk_n_wanted(const struct walk *walk)
+{
+	return walk->kind == WALK_ROOT ? walk->n_names + 1 : walk->n_names;
+}
+
+/* Name @i and all after it. */
+static const char *walk_rest(const struct walk *walk, size_t i)
+{
+	const char *at = walk->path;
+
+	for (; i > 0; i--)
+		at = strchr(at, '/') + 1;
+	return at;
+}
+
+static struct side *walk_side(const struct watch_tree *tree, const struct walk *walk)
+{
+	struct volume *volume;
+
+	LIST_FOREACH(volume, &tree->watches->volumes, all) {
+		struct side *side = &volume->sides[SIDE_TREE];
+
+		if (volume->sb->generation == walk->generation)
+			return side->hub && side->root.n > 0 ? side : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * Who is to hear of it
+ */
+
+static bool wants(const struct walk *walk, const struct anchor *anchor)
+{
+	const struct watched *watched = anchor->watched;
+
+	if (!anchor->hub_watch || watched->removed ||
+	    (walk->watched && walk->watched != watched->id))
+		return false;
+	if (watched->cross_mounts)
+		return true;
+	return watched->mask & (walk->kind == WALK_MOUNT ? FSEVENTS_MOUNT : FSEVENTS_UNMOUNT);
+}
+
+/* Return: which of the directories is its root; the number of all: none. */
+static size_t find_root(const struct walk *walk, const struct anchor *anchor)
+{
+	const struct handle_view root = handle_view(&anchor->root);
+	size_t i;
+
+	for (i = 0; i < walk->n_handles; i++) {
+		const struct handle_view view = handle_view(&walk->handles[i]);
+
+		if (handle_equal(&view, &root))
+			break;
+	}
+	return i;
+}
+
+/* To all of one who may list the directories from number @first on. */
+static void reach(struct watch_tree *tree, const struct walk *walk, struct side *side,
+		  const struct credential *credential, size_t first)
+{
+	struct anchor *anchor, *next;
+
+	for (anchor = LIST_FIRST(&side->anchors); anchor; anchor = next) {
+		size_t i;
+
+		next = LIST_NEXT(anchor, in_side);
+		if (anchor->watched->credential != credential || !wants(walk, anchor))
+			continue;
+		i = find_root(walk, anchor);
+		if (i < walk->n_handles && i >= first)
+			watch_tree_reached(tree, walk, anchor, walk_rest(walk, i));
+	}
+}
+
+static bool is_done(const struct watch_tree *tree, const struct credential *credential)
+{
+	for (size_t i = 0; i < tree->n_done; i++)
+		if (tree->done[i] == credential)
+			return true;
+	return false;
+}
+
+/* Return: somebody who was not asked for yet; NULL: nobody. */
+static struct credential *next_credential(const struct watch_tree *tree, const struct walk *walk,
+					  const struct side *side)
+{
+	struct anchor *anchor;
+
+	LIST_FOREACH(anchor, &side->anchors, in_side)
+		if (wants(walk, anchor) && !is_done(tree, anchor->watched->credential) &&
+		    find_root(walk, anchor) < walk->n_handles)
+			return anchor->watched->credential;
+	return NULL;
+}
+
+/*
+ * The questions
+ */
+
+static void walk_end(struct watch_tree *tree)
+{
+	struct walk *walk = STAILQ_FIRST(&tree->walks);
+
+	STAILQ_REMOVE_HEAD(&tree->walks, next);
+	tree->n_walks--;
+	walk_free(walk);
+	while (tree->n_done > 0)
+		credential_unref(tree->done[--tree->n_done]);
+}
+
+static void take_entry(struct watch_tree *tree, struct walk *walk,
+		       const struct lookup_answer *answer)
+{
+	struct handle *handle = &walk->handles[walk->n_handles];
+
+	if (answer->error < 0 || answer->target.n == 0 || answer->target.n > HANDLE_MAX) {
+		walk_end(tree);
+		return;
+	}
+	*handle = (struct handle){ .type = answer->target.type, .n = answer->target.n };
+	memcpy(handle->bytes, answer->target.bytes, answer->target.n);
+	walk->n_handles++;
+}
+
+static void take_access(struct watch_tree *tree, struct walk *walk,
+			const struct lookup_reply *reply)
+{
+	struct side *side = walk_side(tree, walk);
+	size_t first = walk->n_handles;
+
+	while (first > 0) {
+		const struct lookup_answer *answer = &reply->answers[first - 1];
+
+		if (answer->error < 0 || !answer->may_read || !answer->may_search)
+			break;
+		first--;
+	}
+	if (side)
+		reach(tree, walk, side, walk->credential, first);
+}
+
+static void on_answer(enum pool_result result, const void *bytes, size_t n, void *userdata)
+{
+	struct watch_tree *tree = userdata;
+	struct walk *walk = STAILQ_FIRST(&tree->walks);
+	struct lookup_reply reply = {};
+	bool entry = walk->n_handles < walk_n_wanted(walk);
+	int r = -EIO;
+
+	tree->ticket = NULL;
+	if (result == POOL_DONE)
+		r = lookup_reply_decode(bytes, n, entry ? 1 : walk->n_handles, &reply);
+	if (r == 0)
+		r = reply.error;
+
+	tree->busy = true;
+	if (r < 0)
+		walk_end(tree);
+	else if (entry)
+		take_entry(tree, walk, &reply.answers[0]);
+	else
+		take_access(tree, walk, &reply);
+	lookup_reply_deinit(&reply);
+	tree->busy = false;
+	watch_tree_go_on(tree);
+}
+
+static int ask(struct watch_tree *tree, const struct side *side, struct lookup_request *request)
+{
+	return volume_look_up(tree->watches, side->volume->sb, request, on_answer, tree,
+			      &tree->ticket);
+}
+
+static int ask_entry(struct watch_tree *tree, const struct walk *walk, const struct side *side)
+{
+	const char *name = walk_rest(walk, walk->n_handles - 1);
+	const struct lookup_question question = {
+		.kind = LOOKUP_ENTRY,
+		.handle = handle_view(&walk->handles[walk->n_handles - 1]),
+		.name = name,
+		.n_name = strcspn(name, "/"),
+	};
+	struct lookup_request request = { .questions = &question, .n_questions = 1 };
+
+	return ask(tree, side, &request);
+}
+
+static int ask_access(struct watch_tree *tree, struct walk *walk, const struct side *side)
+{
+	struct lookup_question questions[WALK_DEPTH_MAX + 1] = {};
+	const struct lookup_credential credential = {
+		.uid = walk->credential->uid,
+		.groups = walk->credential->groups,
+		.n_groups = walk->credential->n_groups,
+	};
+	struct lookup_request request = {
+		.credentials = &credential,
+		.n_credentials = 1,
+		.questions = questions,
+		.n_questions = walk->n_handles,
+	};
+
+	for (size_t i = 0; i < walk->n_handles; i++) {
+		questions[i].kind = LOOKUP_ACCESS;
+		questions[i].handle = handle_view(&walk->handles[i]);
+	}
+	return ask(tree, side, &request);
+}
+
+/* Return: 0: asked, 1: go on, or a negative errno. */
+static int walk_ask(struct watch_tree *tree, struct walk *walk, struct side *side)
+{
+	struct credential *credential;
+
+	if (walk->n_handles == 0)
+		walk->handles[walk->n_handles++] = side->root;
+	if (walk->n_handles < walk_n_wanted(walk))
+		return ask_entry(tree, walk, side);
+	if (walk->kind == WALK_ROOT) {
+		watch_tree_found_root(tree, walk, &walk->handles[walk->n_names]);
+		return -ESRCH;
+	}
+
+	credential = next_credential(tree, walk, side);
+	if (!credential || tree->n_done == WALK_CREDENTIALS_MAX)
+		return -ESRCH;
+	tree->done[tree->n_done++] = credential_ref(credential);
+	walk->credential = credential;
+	if (!credential_is_root(credential))
+		return ask_access(tree, walk, side);
+	reach(tree, walk, side, credential, 0);
+	return 1;
+}
+
+void watch_tree_go_on(struct watch_tree *tree)
+{
+	if (tree->busy)
+		return;
+
+	tree->busy = true;
+	while (!tree->ticket && !tree->put_off && !STAILQ_EMPTY(&tree->walks)) {
+		struct walk *walk = STAILQ_FIRST(&tree->walks);
+		struct side *side = walk_side(tree, walk);
+		int r = side ? walk_ask(tree, walk, side) : -ESRCH;
+
+		if (r == -ENOBUFS) {
+			tree->put_off = true;
+			/* It is asked for anew. */
+			if (tree->n_done > 0 && walk->n_handles == walk_n_wanted(walk))
+				credential_unref(tree->done[--tree->n_done]);
+			watches_retry_later(tree->watches);
+		} else if (r < 0) {
+			walk_end(tree);
+		}
+	}
+	tree->busy = false;
+}
+
+void watch_tree_ask_again(struct watch_tree *tree)
+{
+	tree->put_off = false;
+	watch_tree_go_on(tree);
+	watch_tree_cross_again(tree);
+}
+
+void watch_tree_stop(struct watch_tree *tree)
+{
+	pool_cancel(tree->ticket);
+	tree->ticket = NULL;
+	while (!STAILQ_EMPTY(&tree->walks))
+		walk_end(tree);
+	tree->put_off = false;
+}
+
+/* Two mounts of one superblock have the same place. */
+static bool is_known(const struct watch_tree *tree, const struct walk *walk)
+{
+	const struct walk *other;
+
+	STAILQ_FOREACH(other, &tree->walks, next)
+		if (other->kind == walk->kind && other->generation == walk->generation &&
+		    other->watched == walk->watched && strcmp(other->path, walk->path) == 0)
+			return true;
+	return false;
+}
+
+void watch_tree_push(struct watch_tree *tree, struct walk *walk)
+{
+	struct side *side = walk_side(tree, walk);
+	struct anchor *anchor;
+
+	if (!side || is_known(tree, walk)) {
+		walk_free(walk);
+		return;
+	}
+	if (tree->n_walks == WALKS_MAX) {
+		LIST_FOREACH(anchor, &side->anchors, in_side)
+			if (wants(walk, anchor))
+				watched_tell_lost(anchor->watched, 0, NULL, 0);
+		walk_free(walk);
+		return;
+	}
+	STAILQ_INSERT_TAIL(&tree->walks, walk, next);
+	tree->n_walks++;
+}
