@@ -178,7 +178,9 @@ static enum outcome name_find(struct hub *hub, const struct hub_pending *pending
 			      struct hub_doubt_name *name, struct hub_sighting *ret, bool ask)
 {
 	const struct file_name at = { name->dir, name->name, name->n_name };
-	uint64_t inode = handle_inode(&pending->event.target);
+	/* Other names may be those of another inode, by somebody else. */
+	bool is_own = name < pending->doubt->names + pending->doubt->n_own;
+	uint64_t inode = is_own ? handle_inode(&pending->event.target) : 0;
 	bool is_there = name->error == 0;
 	enum outcome outcome;
 
@@ -187,14 +189,14 @@ static enum outcome name_find(struct hub *hub, const struct hub_pending *pending
 	/* Another inode there may have come when the directory was out of sight. */
 	*ret = (struct hub_sighting){
 		.mask = FSEVENTS_MERGED | (is_there ? FSEVENTS_CREATE : FSEVENTS_DELETE),
-		.pid = pending->event.pid,
+		.pid = is_own ? pending->event.pid : 0,
 		.seq = pending->seq,
 		.realtime_us = pending->realtime_us,
 		.inode = inode,
 	};
 	if (is_there ? name->is_directory : pending->event.mask & FAN_ONDIR)
 		ret->mask |= FSEVENTS_DIRECTORY;
-	if (name == &pending->doubt->names[0] && !(pending->event.mask & FAN_RENAME))
+	if (is_own && name == &pending->doubt->names[0] && !(pending->event.mask & FAN_RENAME))
 		ret->mask |= mask_of(&pending->event) & ~(NAMES | FSEVENTS_DIRECTORY);
 
 	outcome = side_find(hub, &at, pending->seq, &ret->at, ask);

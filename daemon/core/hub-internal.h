@@ -51,6 +51,7 @@ struct hub_doubt_name {
 
 struct hub_doubt {
 	size_t n;
+	size_t n_own; /* the first of them are those of the event itself */
 	bool by_death; /* the names are gone if the target is */
 	bool by_exchange; /* none, if the rename before was not told yet */
 	struct hub_doubt_name names[]; /* their bytes behind them */
@@ -97,6 +98,7 @@ struct hub_round { /* of questions */
 	size_t n, n_max;
 	uint32_t users[HUB_QUESTION_USERS_MAX]; /* by their serials */
 	size_t n_users;
+	uint64_t seq; /* of the last event that is certainly before the answers */
 	bool under_way;
 	bool is_void; /* what comes is of before a loss of everything */
 };

@@ -180,6 +180,7 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 	if (!hub->blocked)
 		return 0;
 	hub->round->under_way = true;
+	hub->round->seq = hub->statistics.events;
 	hub->statistics.questions += hub->round->n;
 	*ret = hub->round->questions;
 	return hub->round->n;

@@ -183,7 +183,8 @@ void hub_verdict_answer(struct hub *hub, struct node *node, uint32_t serial,
 	if (!verdict)
 		return;
 	former = verdict->bits;
-	verdict->seq = (uint32_t)hub->statistics.events;
+	/* A change that comes between the question and the answer may not be in it. */
+	verdict->seq = (uint32_t)hub->round->seq;
 	if (answer->error == 0)
 		verdict->bits = VERDICT_KNOWN | VERDICT_OLD |
 				(answer->may_read ? VERDICT_READ : 0) |

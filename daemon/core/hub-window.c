@@ -378,7 +378,8 @@ static void note_links(struct hub_window *window, struct note *note, const struc
 }
 
 /* The names that @note makes doubtful, each once. Return: their number. */
-static size_t note_collect(struct hub_window *window, const struct note *note, uint32_t *ret)
+static size_t note_collect(struct hub_window *window, const struct note *note, uint32_t *ret,
+			   size_t *ret_n_own)
 {
 	size_t n = 0;
 
@@ -387,6 +388,7 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 			ret[n++] = trace_at(window, note->touches[i])->name;
 	if (n == 2 && ret[0] == ret[1])
 		n = 1;
+	*ret_n_own = n;
 
 	for (size_t i = 0; i < note->n_doubted; i++)
 		for (uint32_t t = trace_at(window, note->doubted[i])->next; t && n < NAMES_MAX;
@@ -408,7 +410,7 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 static int doubt_new(struct hub_window *window, const struct note *note, struct hub_doubt **ret)
 {
 	uint32_t names[NAMES_MAX];
-	size_t n = note_collect(window, note, names), n_bytes = 0;
+	size_t n_own, n = note_collect(window, note, names, &n_own), n_bytes = 0;
 	struct hub_doubt *doubt;
 	char *p;
 
@@ -420,6 +422,7 @@ static int doubt_new(struct hub_window *window, const struct note *note, struct 
 		return -ENOMEM;
 
 	doubt->n = n;
+	doubt->n_own = n_own;
 	doubt->by_death = note->by_death;
 	doubt->by_exchange = note->by_exchange;
 	p = (char *)(doubt->names + n);

@@ -449,6 +449,28 @@ static void test_chmod(void **state)
 	unwatch(&told);
 }
 
+static void close_it(struct sim *ours, void *userdata)
+{
+	assert_true(sim_chmod(ours, 9, *(uint32_t *)userdata, 0, 0));
+}
+
+/* The answer was found before the change, and is given after it. */
+static void test_chmod_overtakes(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d");
+	struct told told;
+
+	forget();
+	watch(&told, d, 1000, ALL);
+	touch(d, "a");
+	sim_feed(&sim, hub, UINT32_MAX);
+	assert_true(sim_ask(&sim, hub, NULL, NULL)); /* where it is */
+	assert_true(sim_ask(&sim, hub, close_it, &d));
+	touch(d, "b");
+	check(&told, "+a ~/");
+	unwatch(&told);
+}
+
 /* A directory whose names it may read, but into which it may not go. */
 static void test_split(void **state)
 {
@@ -736,6 +758,7 @@ int main(void)
 		TEST(test_hidden_link),
 		TEST(test_verdict),
 		TEST(test_chmod),
+		TEST(test_chmod_overtakes),
 		TEST(test_split),
 		TEST(test_pids),
 		TEST(test_self),

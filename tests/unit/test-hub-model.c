@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Random operations of several processes, and receivers that keep a list of the
+ * names that they know by nothing but what they are told. Whenever nothing waits, that
+ * list is what they could list themselves.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "include/fsevents_stream.h"
+#include "tests/unit/hub-sim.h"
+
+#define WATCHES 5
+#define PATHS 512
+#define PATH_BYTES 160
+#define OPERATIONS 120 /* between two times that nothing waits */
+#define DRAINS 12
+#define SEEDS 60
+#define SEEN 65536
+
+struct names {
+	size_t n;
+	char paths[PATHS][PATH_BYTES];
+};
+
+struct receiver {
+	struct model *model;
+	struct hub_watch *watch;
+	struct credential *credential;
+	uint32_t root;
+	int user; /* -1: root */
+	struct names known;
+	struct names again; /* to be looked through when nothing waits */
+	bool all_again;
+	uint64_t n_told, n_lost;
+	uint64_t cookie; /* of the last one */
+	bool seen[SEEN]; /* by name and inode */
+};
+
+struct snapshot {
+	struct sim_inode inodes[SIM_INODES];
+	struct sim_entry entries[SIM_ENTRIES];
+};
+
+struct model {
+	uint64_t random;
+	struct sim sim;
+	struct hub *hub;
+	struct receiver receivers[WATCHES];
+	struct snapshot *past; /* of this drain, by operation */
+	uint64_t first;
+	/* Modes change; then what is told may have become visible only after it happened. */
+	bool chmod;
+	bool talk;
+};
+
+static unsigned int draw(struct model *model, unsigned int n)
+{
+	model->random ^= model->random << 13;
+	model->random ^= model->random >> 7;
+	model->random ^= model->random << 17;
+	return (unsigned int)((model->random >> 20) % n);
+}
+
+static void names_add(struct names *names, const char *path)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (strcmp(names->paths[i], path) == 0)
+			return;
+	assert_true(names->n < PATHS);
+	snprintf(names->paths[names->n++], PATH_BYTES, "%s", path);
+}
+
+static bool is_below(const char *path, const char *above)
+{
+	size_t n = strlen(above);
+
+	return n == 0 || (strncmp(path, above, n) == 0 && (path[n] == '\0' || path[n] == '/'));
+}
+
+static void names_drop(struct names *names, const char *above)
+{
+	for (size_t i = 0; i < names->n;)
+		if (is_below(names->paths[i], above))
+			memmove(names->paths[i], names->paths[--names->n], PATH_BYTES);
+		else
+			i++;
+}
+
+static bool names_has(const struct names *names, const char *path)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (strcmp(names->paths[i], path) == 0)
+			return true;
+	return false;
+}
+
+static bool may(const struct snapshot *now, uint32_t dir, int user, uint8_t bits)
+{
+	return user < 0 || (now->inodes[dir].mode[user] & bits) == bits;
+}
+
+/* What @user finds by listing @dir, called @path, and all below it. */
+static void list(const struct snapshot *now, uint32_t dir, int user, const char *path,
+		 struct names *ret)
+{
+	if (!may(now, dir, user, 4))
+		return;
+	for (size_t i = 0; i < SIM_ENTRIES; i++) {
+		const struct sim_entry *entry = &now->entries[i];
+		char below[PATH_BYTES];
+
+		if (!entry->target || entry->dir != dir)
+			continue;
+		snprintf(below, sizeof(below), "%s%s%s", path, *path ? "/" : "", entry->name);
+		names_add(ret, below);
+		if (now->inodes[entry->target].is_directory && may(now, dir, user, 5))
+			list(now, entry->target, user, below, ret);
+	}
+}
+
+static size_t seen_of(const char *name, uint64_t inode)
+{
+	return (size_t)(hash_number(hash_bytes(HASH_BYTES_INIT + inode, name, strlen(name))) >> 48);
+}
+
+static void see(const struct snapshot *now, uint32_t dir, struct receiver *receiver)
+{
+	if (!may(now, dir, receiver->user, 4))
+		return;
+	for (size_t i = 0; i < SIM_ENTRIES; i++) {
+		const struct sim_entry *entry = &now->entries[i];
+
+		if (!entry->target || entry->dir != dir)
+			continue;
+		receiver->seen[seen_of(entry->name, entry->target)] = true;
+		if (now->inodes[entry->target].is_directory && may(now, dir, receiver->user, 5))
+			see(now, entry->target, receiver);
+	}
+}
+
+static const struct snapshot *present(struct model *model)
+{
+	static struct snapshot now;
+
+	memcpy(now.inodes, model->sim.inodes, sizeof(now.inodes));
+	memcpy(now.entries, model->sim.entries, sizeof(now.entries));
+	return &now;
+}
+
+/* The directory that was called @path then; 0: none. */
+static uint32_t look(const struct snapshot *now, uint32_t root, const char *path)
+{
+	char copy[PATH_BYTES], *rest = copy, *name;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	while ((name = strsep(&rest, "/"))) {
+		uint32_t found = 0;
+
+		for (size_t i = 0; i < SIM_ENTRIES && *name; i++)
+			if (now->entries[i].target && now->entries[i].dir == root &&
+			    strcmp(now->entries[i].name, name) == 0)
+				found = now->entries[i].target;
+		if (!found)
+			return 0;
+		root = found;
+	}
+	return now->inodes[root].is_directory ? root : 0;
+}
+
+/* Whether @user may go down from @root to it. */
+static bool is_reached(const struct snapshot *now, uint32_t dir, uint32_t root, int user)
+{
+	while (dir != root) {
+		uint32_t above = 0;
+
+		for (size_t i = 0; i < SIM_ENTRIES; i++)
+			if (now->entries[i].target == dir)
+				above = now->entries[i].dir;
+		if (!above || !may(now, above, user, 5))
+			return false;
+		dir = above;
+	}
+	return true;
+}
+
+/* A directory came from elsewhere: it is looked through, as it was when it came. */
+static void came(struct receiver *receiver, const struct change *change, const char *path)
+{
+	const struct model *model = receiver->model;
+	const struct snapshot *then = &model->past[change->realtime_us - model->first];
+	struct names found = {};
+
+	names_drop(&receiver->known, path);
+	names_add(&receiver->known, path);
+	/* It may have been something else before, which goes on under another name. */
+	if (change->mask & FSEVENTS_MERGED)
+		names_add(&receiver->again, path);
+	if (!(change->mask & FSEVENTS_DIRECTORY))
+		return;
+	if (change->inode &&
+	    is_reached(then, (uint32_t)change->inode, receiver->root, receiver->user))
+		list(then, (uint32_t)change->inode, receiver->user, path, &found);
+	for (size_t i = 0; i < found.n; i++)
+		names_add(&receiver->known, found.paths[i]);
+	/* What was in it when it came may have changed before this was told. */
+	if (found.n > 0 || model->chmod)
+		names_add(&receiver->again, path);
+}
+
+/* What is below @former is below @path now, and the other way round with @swap. */
+static void names_move(struct names *names, const char *former, const char *path, bool swap)
+{
+	struct names moved = {};
+	char buffer[PATH_BYTES * 2];
+
+	for (size_t i = 0; i < names->n; i++) {
+		const char *one = names->paths[i];
+
+		if (is_below(one, former))
+			snprintf(buffer, sizeof(buffer), "%s%s", path, one + strlen(former));
+		else if (!is_below(one, path))
+			snprintf(buffer, sizeof(buffer), "%s", one);
+		else if (swap)
+			snprintf(buffer, sizeof(buffer), "%s%s", former, one + strlen(path));
+		else
+			continue;
+		names_add(&moved, buffer);
+	}
+	*names = moved;
+}
+
+static void went_to(struct receiver *receiver, const struct change *change, const char *former,
+		    const char *path)
+{
+	bool known = names_has(&receiver->known, former);
+
+	names_move(&receiver->known, former, path, false);
+	names_move(&receiver->again, former, path, false);
+	if (!known)
+		came(receiver, change, path);
+}
+
+static void exchange(struct receiver *receiver, const char *former, const char *path)
+{
+	bool had_former = names_has(&receiver->known, former);
+	bool had_path = names_has(&receiver->known, path);
+
+	names_move(&receiver->known, former, path, true);
+	names_move(&receiver->again, former, path, true);
+	if (!had_former)
+		names_add(&receiver->again, path);
+	if (!had_path)
+		names_add(&receiver->again, former);
+	/* Both are there, also where one was told missing, as it was later. */
+	names_add(&receiver->known, path);
+	names_add(&receiver->known, former);
+}
+
+static void on_changed(const struct change *change, void *userdata)
+{
+	struct receiver *receiver = userdata;
+	char path[PATH_BYTES], former[PATH_BYTES] = "";
+	const char *name;
+
+	snprintf(path, sizeof(path), "%.*s", (int)change->n_name, change->name);
+	snprintf(former, sizeof(former), "%.*s", (int)change->n_former, change->former ?: "");
+	if (receiver->model->talk)
+		print_message("  %td: %08x '%s' '%s' inode %lu cookie %lu at %lu\n",
+			      receiver - receiver->model->receivers, change->mask, path, former,
+			      (unsigned long)change->inode, (unsigned long)change->cookie,
+			      (unsigned long)change->realtime_us);
+	receiver->n_told++;
+	name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	if (*name && change->inode && !receiver->model->chmod &&
+	    !receiver->seen[seen_of(name, change->inode)])
+		fail_msg("'%s', inode %lu, could never be seen", path,
+			 (unsigned long)change->inode);
+
+	assert_true(__builtin_popcount(change->mask & 0x00010300) <= 1);
+	if (change->mask & FSEVENTS_CREATE)
+		came(receiver, change, path);
+	else if (change->mask & FSEVENTS_DELETE)
+		names_drop(&receiver->known, path);
+	else if (change->mask & FSEVENTS_MOVE && change->cookie &&
+		 change->cookie == receiver->cookie)
+		exchange(receiver, former, path);
+	else if (change->mask & FSEVENTS_MOVE && !change->cookie)
+		went_to(receiver, change, former, path);
+	else if (change->mask & FSEVENTS_ATTRIB && change->mask & FSEVENTS_DIRECTORY)
+		names_add(&receiver->again, path);
+	receiver->cookie = change->cookie;
+}
+
+static void on_lost(uint64_t count, const char *under, size_t n_under, void *userdata)
+{
+	struct receiver *receiver = userdata;
+
+	if (receiver->model->talk)
+		print_message("  %td: lost '%.*s'\n", receiver - receiver->model->receivers,
+			      (int)n_under, under ?: "");
+	receiver->n_lost++;
+	receiver->all_again = true;
+}
+
+static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
+{
+	*ret = 1000;
+	return pid == 1;
+}
+
+static const struct hub_ops ops = { on_changed, on_lost, on_owner };
+
+static uint32_t any_directory(struct model *model)
+{
+	uint32_t directories[SIM_ENTRIES + 1] = { SIM_ROOT };
+	unsigned int n = 1;
+
+	for (size_t i = 0; i < SIM_ENTRIES; i++) {
+		uint32_t target = model->sim.entries[i].target;
+
+		if (target && model->sim.inodes[target].is_directory)
+			directories[n++] = target;
+	}
+	return directories[draw(model, n)];
+}
+
+static bool is_root_of_watch(const struct model *model, uint32_t inode)
+{
+	for (size_t i = 0; i < WATCHES; i++)
+		if (model->receivers[i].root == inode)
+			return true;
+	return false;
+}
+
+/* A closed directory that is gone before it was asked for counts as open: keep them. */
+static bool is_kept(const struct model *model, uint32_t dir, const char *name)
+{
+	const struct sim_entry *entry = sim_find(&model->sim, dir, name);
+	bool closed = false;
+
+	for (size_t i = 0; entry && !model->chmod && i < SIM_USERS; i++)
+		if (model->sim.inodes[entry->target].mode[i] != 5)
+			closed = true;
+	return closed || (entry && is_root_of_watch(model, entry->target));
+}
+
+static const struct sim_entry *any_entry(struct model *model)
+{
+	for (unsigned int i = 0; i < 200; i++) {
+		const struct sim_entry *entry = &model->sim.entries[draw(model, 64)];
+
+		if (entry->target)
+			return entry;
+	}
+	return NULL;
+}
+
+static bool change_names(struct model *model, int32_t pid, const struct sim_entry *entry)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	const char *name = names[draw(model, 3)];
+	uint32_t dir = any_directory(model);
+	struct sim *sim = &model->sim;
+	uint32_t made;
+
+	switch (draw(model, 12)) {
+	case 0:
+	case 1:
+		return sim_make(sim, pid, dir, name, false);
+	case 2:
+		made = sim->n_inodes < 12 || draw(model, 2) ? sim_make(sim, pid, dir, name, true)
+							    : 0;
+		if (made && draw(model, 3) == 0)
+			sim->inodes[made].mode[draw(model, SIM_USERS)] =
+				(uint8_t)(draw(model, 8) & 5);
+		return made;
+	case 3:
+	case 4:
+		return entry && !is_kept(model, entry->dir, entry->name) &&
+		       sim_remove(sim, pid, entry->dir, entry->name);
+	case 5:
+	case 6:
+		return entry && !is_kept(model, dir, name) &&
+		       sim_rename(sim, pid, entry->dir, entry->name, dir, name);
+	case 7:
+		return entry && !is_kept(model, entry->dir, name) &&
+		       sim_rename(sim, pid, entry->dir, entry->name, entry->dir, name);
+	case 8:
+		return entry && sim_exchange(sim, pid, entry->dir, entry->name, dir, name);
+	case 9:
+		return entry && sim_link(sim, pid, entry->target, dir, name);
+	case 10:
+		return entry && sim_close(sim, pid, entry->dir, entry->name);
+	default:
+		return model->chmod && !is_root_of_watch(model, dir) && draw(model, 4) == 0 &&
+		       sim_chmod(sim, pid, dir, draw(model, SIM_USERS),
+				 (uint8_t)(draw(model, 8) & 5));
+	}
+}
+
+static void operate(struct model *model)
+{
+	const struct sim_entry *entry = any_entry(model);
+	uint64_t before = model->sim.when;
+
+	change_names(model, (int32_t)draw(model, 3) + 1, entry);
+	if (model->sim.when == before)
+		return;
+	assert_true(model->sim.when - model->first <= OPERATIONS);
+	memcpy(&model->past[model->sim.when - model->first], present(model),
+	       sizeof(struct snapshot));
+	for (size_t i = 0; i < WATCHES; i++)
+		see(present(model), model->receivers[i].root, &model->receivers[i]);
+}
+
+static void operate_between(struct sim *sim, void *userdata)
+{
+	struct model *model = userdata;
+
+	for (unsigned int n = draw(model, 4); n > 0; n--)
+		if (model->sim.when - model->first < OPERATIONS)
+			operate(model);
+}
+
+static int path_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void check(struct model *model, struct receiver *receiver, unsigned int seed)
+{
+	const struct snapshot *now = present(model);
+	struct names found = {}, *known = &receiver->known;
+
+	for (size_t i = 0; i < receiver->again.n; i++) {
+		const char *path = receiver->again.paths[i];
+		uint32_t dir = *path ? look(now, receiver->root, path) : receiver->root;
+		bool there = !*path || names_has(known, path);
+
+		names_drop(known, path);
+		if (there && *path)
+			names_add(known, path);
+		if (there && dir && is_reached(now, dir, receiver->root, receiver->user))
+			list(now, dir, receiver->user, path, known);
+	}
+	if (receiver->all_again) {
+		known->n = 0;
+		list(now, receiver->root, receiver->user, "", known);
+	}
+	receiver->again.n = 0;
+	receiver->all_again = false;
+
+	list(now, receiver->root, receiver->user, "", &found);
+	qsort(found.paths, found.n, PATH_BYTES, path_compare);
+	qsort(known->paths, known->n, PATH_BYTES, path_compare);
+	for (size_t i = 0; i < found.n || i < known->n; i++)
+		if (i >= found.n || i >= known->n || strcmp(found.paths[i], known->paths[i]) != 0)
+			fail_msg("seed %u, watch %td: '%s' is there, '%s' is known", seed,
+				 receiver - model->receivers, i < found.n ? found.paths[i] : "-",
+				 i < known->n ? known->paths[i] : "-");
+}
+
+static void watch(struct model *model, struct credentials *credentials)
+{
+	for (size_t i = 0; i < WATCHES; i++) {
+		struct receiver *receiver = &model->receivers[i];
+		struct handle root;
+		struct hub_watch_options options = { .is_directory = true,
+						     .mask = WATCH_MASK_ALL,
+						     .userdata = receiver };
+
+		receiver->model = model;
+		receiver->root = i < 2 ? SIM_ROOT : any_directory(model);
+		receiver->user = i == 0 ? -1 : (int)(i - 1) % SIM_USERS;
+		assert_int_equal(credential_get(credentials,
+						receiver->user < 0 ? 0
+								   : (uid_t)receiver->user + 1000,
+						NULL, 0, &receiver->credential),
+				 0);
+		root = sim_handle(receiver->root);
+		options.root = handle_view(&root);
+		options.credential = receiver->credential;
+		assert_int_equal(hub_watch_new(&receiver->watch, model->hub, &options), 0);
+		list(present(model), receiver->root, receiver->user, "", &receiver->known);
+		see(present(model), receiver->root, receiver);
+	}
+}
+
+static void drain(struct model *model, unsigned int seed)
+{
+	unsigned int n_rounds = 0;
+
+	model->first = model->sim.when;
+	memcpy(&model->past[0], present(model), sizeof(struct snapshot));
+	for (unsigned int n = draw(model, OPERATIONS); n > 0; n--) {
+		if (model->sim.when - model->first < OPERATIONS)
+			operate(model);
+		if (draw(model, 10) == 0) {
+			sim_feed(&model->sim, model->hub, draw(model, 8));
+			if (draw(model, 2))
+				sim_ask(&model->sim, model->hub, operate_between, model);
+		}
+	}
+	sim_feed(&model->sim, model->hub, UINT32_MAX);
+	while (sim_ask(&model->sim, model->hub, operate_between, model))
+		assert_true(++n_rounds < 1000);
+	if (model->sim.n_events > 0)
+		sim_settle(&model->sim, model->hub);
+	for (size_t i = 0; i < WATCHES; i++)
+		check(model, &model->receivers[i], seed);
+}
+
+static void run(struct model *model, struct credentials *credentials, unsigned int seed)
+{
+	const struct hub_options options = { .tree = true, .n_nodes_max = seed % 3 ? 0 : 64 };
+	struct snapshot *past = model->past;
+	struct hub_statistics statistics;
+
+	memset(model, 0, sizeof(*model));
+	model->past = past;
+	model->random = 0x9e3779b97f4a7c15U * (seed + 1);
+	model->chmod = seed % 2;
+	model->talk = getenv("HUB_MODEL_SEED") != NULL;
+	sim_init(&model->sim);
+	model->sim.talk = model->talk;
+	model->sim.delete_self = seed % 4;
+	assert_int_equal(hub_new(&model->hub, &options, &ops, NULL), 0);
+	for (unsigned int i = 0; i < 40; i++) {
+		operate(model);
+		model->first = model->sim.when;
+	}
+	model->sim.n_events = 0;
+	watch(model, credentials);
+	for (unsigned int i = 0; i < DRAINS; i++)
+		drain(model, seed);
+
+	hub_statistics(model->hub, &statistics);
+	assert_int_equal(statistics.n_pending, 0);
+	for (size_t i = 0; i < WATCHES; i++) {
+		hub_watch_free(model->receivers[i].watch);
+		credential_unref(model->receivers[i].credential);
+	}
+	hub_free(model->hub);
+}
+
+static void test_model(void **state)
+{
+	const char *only = getenv("HUB_MODEL_SEED");
+	const char *many = getenv("HUB_MODEL_SEEDS");
+	struct credentials *credentials;
+	uint64_t n_told = 0, n_lost = 0, n_questions = 0;
+	struct model *model;
+
+	model = calloc(1, sizeof(*model));
+	assert_non_null(model);
+	model->past = calloc(OPERATIONS + 1, sizeof(struct snapshot));
+	assert_non_null(model->past);
+	assert_int_equal(credentials_new(&credentials), 0);
+	for (unsigned int seed = 0; seed < (many ? (unsigned int)atoi(many) : SEEDS); seed++) {
+		if (only && (unsigned int)atoi(only) != seed)
+			continue;
+		run(model, credentials, seed);
+		n_questions += model->sim.n_questions;
+		for (size_t i = 0; i < WATCHES; i++) {
+			n_told += model->receivers[i].n_told;
+			n_lost += model->receivers[i].n_lost;
+		}
+	}
+	print_message("%lu told, %lu lost, %lu questions\n", (unsigned long)n_told,
+		      (unsigned long)n_lost, (unsigned long)n_questions);
+	assert_true(n_told > 0);
+	credentials_free(credentials);
+	free(model->past);
+	free(model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
