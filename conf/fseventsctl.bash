@@ -55,6 +55,7 @@ _fseventsctl() {
 		[[ $verb == history || -z $verb ]] && [[ --since= == "$cur"* ]] && COMPREPLY+=(--since=)
 		[[ $verb == relay && --list == "$cur"* ]] && COMPREPLY+=(--list)
 		[[ $verb == relay && --stop= == "$cur"* ]] && COMPREPLY+=(--stop=)
+		[[ $verb == status && --openmetrics == "$cur"* ]] && COMPREPLY+=(--openmetrics)
 		[[ $verb == watch ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W '--recursive
 			--events= --latency= --cross-mounts' -- "$cur")
 		[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace

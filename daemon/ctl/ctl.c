@@ -29,7 +29,8 @@ static const struct verb {
 	  false, ctl_status,
 	  "Shows each monitored filesystem with its size, what is available to an ordinary\n"
 	  "user, a usage bar and its state. WHERE limits it to some filesystems: a mount\n"
-	  "point, any path on the filesystem, or an object path.\n" },
+	  "point, any path on the filesystem, or an object path. With --openmetrics as figures\n"
+	  "in the text format of OpenMetrics.\n" },
 	{ "list", "", "filesystems with device, type and object path", 0, 0, true, false, ctl_list,
 	  "Lists the monitored filesystems without asking any of them for its usage.\n" },
 	{ "show", "WHERE", "everything known of one filesystem", 1, 1, true, false, ctl_show,
@@ -119,6 +120,7 @@ static void print_help(FILE *file)
 	      "Options:\n"
 	      "      --bus=BUS            system (default), session, or a D-Bus address\n"
 	      "      --json               one JSON object a line\n"
+	      "      --openmetrics        status: as figures for a collector\n"
 	      "      --since=ID           history: only events after this id\n"
 	      "      --list               relay: those there are\n"
 	      "      --stop=PID           relay: end the one to this process\n"
@@ -199,6 +201,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 		OPTION_LIST,
 		OPTION_STOP,
 		OPTION_LATENCY,
+		OPTION_OPENMETRICS,
 		OPTION_CROSS_MOUNTS,
 		OPTION_VERSION
 	};
@@ -208,6 +211,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 		{ "since", required_argument, NULL, OPTION_SINCE },
 		{ "list", no_argument, NULL, OPTION_LIST },
 		{ "stop", required_argument, NULL, OPTION_STOP },
+		{ "openmetrics", no_argument, NULL, OPTION_OPENMETRICS },
 		{ "recursive", no_argument, NULL, 'r' },
 		{ "events", required_argument, NULL, 'e' },
 		{ "latency", required_argument, NULL, OPTION_LATENCY },
@@ -235,6 +239,9 @@ static int parse_options(struct options *options, int argc, char **argv)
 			break;
 		case OPTION_STOP:
 			options->ctl.stop = optarg;
+			break;
+		case OPTION_OPENMETRICS:
+			options->ctl.openmetrics = true;
 			break;
 		case 'r':
 			options->ctl.recursive = true;
@@ -278,6 +285,11 @@ static int check_use(const struct verb *verb, const struct ctl *ctl)
 	if ((ctl->recursive || ctl->events || ctl->latency || ctl->cross_mounts) &&
 	    verb->run != ctl_watch) {
 		standard_error("%s: -r, -e, --latency and --cross-mounts go with watch only",
+			       verb->name);
+		return CTL_USAGE;
+	}
+	if (ctl->openmetrics && (verb->run != ctl_status || ctl->style.json)) {
+		standard_error("%s: --openmetrics goes with status only, and without --json",
 			       verb->name);
 		return CTL_USAGE;
 	}

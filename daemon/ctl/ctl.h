@@ -32,6 +32,7 @@ struct ctl {
 	uint64_t since;
 	bool list; /* relay: --list */
 	const char *stop; /* relay: --stop, else NULL */
+	bool openmetrics; /* status: --openmetrics */
 	bool recursive; /* watch: -r */
 	bool cross_mounts; /* watch: --cross-mounts */
 	const char *events; /* watch: -e, else NULL */

@@ -7,6 +7,7 @@
 #include "daemon/core/sentence.h"
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/metrics.h"
 #include "daemon/ctl/shown.h"
 #include "daemon/ctl/table.h"
 
@@ -57,6 +58,10 @@ int ctl_status(struct ctl *ctl)
 		return r;
 	client_usage(ctl->bus, &list);
 
+	if (ctl->openmetrics) {
+		metrics_print(&list);
+		return CTL_DONE;
+	}
 	if (ctl->style.json)
 		return print_json(&list);
 	if (list.n_items == 0)
