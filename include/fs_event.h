@@ -102,7 +102,7 @@ enum fs_nl_command {
 	/* -> VERSION, EVENTS (all that exist), GROUP_STATS of each group */
 	FS_NL_C_GET_INFO = 16,
 	/*
-	 * FS, EVENTS, FILE_EVENTS -> FS_ID, DEV_MAJOR, DEV_MINOR, CAPABLE
+	 * FS, EVENTS, FILE_EVENTS -> FS_ID, DEV_MAJOR, DEV_MINOR, CAPABLE, HOLDS
 	 * Replaces what this port requested on that filesystem, but for its
 	 * levels. EVENTS alone may be given, or FILE_EVENTS alone: the other is
 	 * taken for 0. FS_EVENT_UNMOUNTED is always told to whoever requests
@@ -170,6 +170,7 @@ enum fs_nl_attribute {
 	FS_NL_A_VERSION = 25, /* u32, FS_EVENTS_FAMILY_VERSION */
 	FS_NL_A_CAPABLE = 26, /* u64, as EVENTS: those that can come on this filesystem */
 	FS_NL_A_GROUP_STATS = 27, /* nested enum fs_nl_stat, once for each group */
+	FS_NL_A_HOLDS = 28, /* u64, as EVENTS: FROZEN and REMOUNT_RO where it is so already */
 	__FS_NL_A_MAX,
 };
 #define FS_NL_A_MAX (__FS_NL_A_MAX - 1)

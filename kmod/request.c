@@ -90,6 +90,7 @@ struct asked {
 	u32 fs_id;
 	dev_t dev;
 	u64 capable;
+	u64 holds;
 };
 
 static int fs_set(struct super_block *sb, struct genl_info *info, void *data)
@@ -109,6 +110,7 @@ static int fs_set(struct super_block *sb, struct genl_info *info, void *data)
 		asked->fs_id = fs->id;
 		asked->dev = fs->dev;
 		asked->capable = request_capable(fs, sb);
+		asked->holds = tell_get_holds(fs);
 	}
 	owner_put(owner);
 	return request_refuse(info, error);
@@ -119,7 +121,8 @@ static int fs_set_fill(struct sk_buff *skb, const struct asked *asked)
 	if (nla_put_u32(skb, FS_NL_A_FS_ID, asked->fs_id) ||
 	    nla_put_u32(skb, FS_NL_A_DEV_MAJOR, MAJOR(asked->dev)) ||
 	    nla_put_u32(skb, FS_NL_A_DEV_MINOR, MINOR(asked->dev)) ||
-	    nla_put_u64_64bit(skb, FS_NL_A_CAPABLE, asked->capable, FS_NL_A_PAD))
+	    nla_put_u64_64bit(skb, FS_NL_A_CAPABLE, asked->capable, FS_NL_A_PAD) ||
+	    nla_put_u64_64bit(skb, FS_NL_A_HOLDS, asked->holds, FS_NL_A_PAD))
 		return -EMSGSIZE;
 	return 0;
 }

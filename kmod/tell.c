@@ -246,6 +246,20 @@ void tell_frozen(struct filesystem *fs, bool is_frozen, u32 pid)
 	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
+u64 tell_get_holds(struct filesystem *fs)
+{
+	unsigned long flags;
+	u64 holds = 0;
+
+	raw_spin_lock_irqsave(&fs->tell_lock, flags);
+	if (fs->is_frozen)
+		holds |= FS_EVENT_BIT(FS_EVENT_FROZEN);
+	if (fs->is_read_only)
+		holds |= FS_EVENT_BIT(FS_ERR_REMOUNT_RO);
+	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
+	return holds;
+}
+
 void fs_event_notify(struct super_block *sb, unsigned int event_id)
 {
 	struct filesystem *fs;

@@ -39,6 +39,8 @@ void tell_read_only(struct filesystem *fs, bool is_read_only, u32 pid);
 /* It gave up writing by itself, and stays read-only until it is unmounted. */
 void tell_aborted(struct filesystem *fs, u32 pid);
 void tell_frozen(struct filesystem *fs, bool is_frozen, u32 pid);
+/* FS_NL_A_HOLDS */
+u64 tell_get_holds(struct filesystem *fs);
 
 /* All that is left and, when it is unmounted, that: then nothing any more. */
 void tell_end(struct filesystem *fs, bool is_unmounted);

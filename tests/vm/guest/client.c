@@ -187,6 +187,9 @@ static void parse_answer(struct client *client, const struct nlmsghdr *message)
 		case FS_NL_A_CAPABLE:
 			client->capable = mnl_attr_get_u64(attr);
 			break;
+		case FS_NL_A_HOLDS:
+			client->holds = mnl_attr_get_u64(attr);
+			break;
 		case FS_NL_A_WATCH_ID:
 			client->watch_id = mnl_attr_get_u32(attr);
 			break;

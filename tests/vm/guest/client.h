@@ -28,6 +28,7 @@ struct client {
 	uint32_t dev_major;
 	uint32_t dev_minor;
 	uint64_t capable;
+	uint64_t holds;
 	uint32_t watch_id;
 	uint64_t n_seq[GROUP_MAX];
 	uint64_t n_lost_buffer[GROUP_MAX];

@@ -119,10 +119,15 @@ static void freeze_is_told(const struct disk *disk)
 		CHECK_INT(with_open("/mnt/f", FIFREEZE, NULL), -EBUSY);
 		fd = open_path("/mnt/f");
 		CHECK_INT(client_levels(&client, fd, &level, 1), 0);
-		close(fd);
 		is_next(FS_THR_LRBELOW, 0);
+		/* Whoever asks now is not told, and hears of it in the answer. */
+		CHECK_INT(client_fs_set(&client, fd, ALL, ALL_FILE_EVENTS), 0);
+		CHECK_INT(client.holds, FS_EVENT_BIT(FS_EVENT_FROZEN));
 		pid = in_process(thaw, "/mnt/f");
 		is_next(FS_EVENT_THAWED, pid);
+		CHECK_INT(client_fs_set(&client, fd, ALL, ALL_FILE_EVENTS), 0);
+		CHECK_INT(client.holds, 0);
+		close(fd);
 		CHECK_INT(with_open("/mnt/f", FITHAW, NULL), -EINVAL);
 	}
 	unmount("/mnt/f");
