@@ -7,40 +7,11 @@
 #include <linux/taskstats.h>
 #include <string.h>
 
+#include "daemon/core/wire-attribute.h"
 #include "daemon/core/wire-taskstats.h"
 
 /* The first version of the structure that the kernel gave bytes of storage in. */
 #define STATS_MIN (offsetof(struct taskstats, write_bytes) + sizeof(uint64_t))
-
-struct attribute {
-	unsigned int type;
-	const uint8_t *data;
-	size_t n_data;
-};
-
-/* Return: 1 with the next attribute, 0 at the end, -EBADMSG. */
-static int attribute_next(const uint8_t *data, size_t n_data, size_t *offset, struct attribute *ret)
-{
-	size_t n_left = n_data - *offset;
-	struct nlattr header;
-
-	if (n_left == 0)
-		return 0;
-	if (n_left < sizeof(header))
-		return -EBADMSG;
-	memcpy(&header, data + *offset, sizeof(header));
-	if (header.nla_len < sizeof(header) || header.nla_len > n_left)
-		return -EBADMSG;
-
-	*ret = (struct attribute){
-		.type = header.nla_type & NLA_TYPE_MASK,
-		.data = data + *offset + sizeof(header),
-		.n_data = header.nla_len - sizeof(header),
-	};
-	*offset += (size_t)NLA_ALIGN(header.nla_len) < n_left ? (size_t)NLA_ALIGN(header.nla_len)
-							      : n_left;
-	return 1;
-}
 
 /*
  * User and system time are sampled by tick; what the scheduler measured, where
@@ -59,7 +30,7 @@ static void scale_times(const struct taskstats *stats, struct wire_taskstats *re
 	ret->user_us = run_us - ret->system_us;
 }
 
-static int decode_stats(const struct attribute *attribute, struct wire_taskstats *ret)
+static int decode_stats(const struct wire_attribute *attribute, struct wire_taskstats *ret)
 {
 	struct taskstats stats = {};
 
@@ -86,16 +57,16 @@ static int decode_stats(const struct attribute *attribute, struct wire_taskstats
 }
 
 /* TASKSTATS_TYPE_AGGR_PID holds the pid and the structure. */
-static int decode_thread(const struct attribute *aggregate, struct wire_taskstats *ret)
+static int decode_thread(const struct wire_attribute *aggregate, struct wire_taskstats *ret)
 {
 	struct wire_taskstats record = {};
-	struct attribute attribute;
+	struct wire_attribute attribute;
 	uint32_t tid = 0;
 	size_t offset = 0;
 	int r, found = 0;
 
 	for (;;) {
-		r = attribute_next(aggregate->data, aggregate->n_data, &offset, &attribute);
+		r = wire_attribute_next(aggregate->data, aggregate->n_data, &offset, &attribute);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -123,7 +94,7 @@ static int decode_thread(const struct attribute *aggregate, struct wire_taskstat
 int wire_taskstats_decode(const void *data, size_t n_data, struct wire_taskstats *ret)
 {
 	struct wire_taskstats record;
-	struct attribute attribute;
+	struct wire_attribute attribute;
 	size_t offset = 0;
 	int r, found = 0;
 
@@ -131,7 +102,7 @@ int wire_taskstats_decode(const void *data, size_t n_data, struct wire_taskstats
 	assert(ret);
 
 	for (;;) {
-		r = attribute_next(data, n_data, &offset, &attribute);
+		r = wire_attribute_next(data, n_data, &offset, &attribute);
 		if (r < 0)
 			return r;
 		if (r == 0)
