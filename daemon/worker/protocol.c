@@ -49,6 +49,7 @@ size_t job_reply_max(uint32_t kind)
 	case JOB_STATFS:
 	case JOB_MARK:
 	case JOB_WATCH_MARK:
+	case JOB_SEND:
 		return 256;
 	case JOB_WRITERS:
 		return 4096;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Sockets to the module's family
+ *
+ * The one user of libnl for it: resolves the family and its groups, joins them,
+ * and composes requests. One socket makes requests and hears nothing but answers;
+ * each group has one of its own, so that a flood in one costs the others
+ * nothing. All are read by recvmsg(), because libnl cannot tell an overrun
+ * from no memory; what is in a datagram is decoded elsewhere. Nothing here
+ * waits for a filesystem: requests are sent by a worker (JOB_SEND), because the module looks
+ * for a superblock while they are sent.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/cleanup.h"
+
+struct module_link;
+
+enum module_socket {
+	MODULE_SOCKET_REQUESTS,
+	MODULE_SOCKET_EVENTS,
+	_MODULE_SOCKET_N,
+};
+
+/** module_link_new() - Return: 0, -ENOENT (no such family), -EPERM, or another negative errno */
+int module_link_new(struct module_link **ret);
+struct module_link *module_link_free(struct module_link *link);
+DEFINE_FREEP(module_link, module_link_free)
+
+/** module_link_fd() - for polling and for JOB_SEND; stays the link's */
+int module_link_fd(const struct module_link *link, enum module_socket socket);
+
+/** module_link_family() - the number of the family, until it goes */
+uint16_t module_link_family(const struct module_link *link);
+
+/**
+ * module_link_receive() - take one datagram of the kernel's
+ * @ret:	@ret_n bytes, until the next call
+ *
+ * Return: 0, or an outcome of netlink_receive(), or a negative errno.
+ */
+int module_link_receive(struct module_link *link, enum module_socket socket, const void **ret,
+			size_t *ret_n);
+
+/* FS_NL_C_FS_SET of a filesystem by its type and device number: no mount is touched. */
+struct module_request {
+	uint32_t seq; /* of netlink: the answer has it too */
+	const char *type;
+	uint32_t major, minor;
+	uint64_t events; /* bits FS_EVENT_BIT(id) */
+};
+
+/** module_link_compose() - @ret: a datagram to be freed; Return: 0 or -ENOMEM */
+int module_link_compose(const struct module_link *link, const struct module_request *request,
+			void **ret, size_t *ret_n);
+
+/** module_link_compose_end() - FS_NL_C_FS_DEL by the identity that an answer gave; as above */
+int module_link_compose_end(const struct module_link *link, uint32_t seq, uint32_t fs_id,
+			    void **ret, size_t *ret_n);
