@@ -117,8 +117,8 @@ static void asked(struct watched *watched, const struct lookup_reply *reply)
 		return;
 	}
 	/* Handles of two filesystems may be equal. */
-	if (watched->stood &&
-	    (reply->fsid != watched->fsid || answer->is_directory != watched->is_directory)) {
+	if (watched->stood && (reply->identity != watched->identity ||
+			       answer->is_directory != watched->is_directory)) {
 		watched_give_up(watched, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
 		return;
 	}
@@ -128,7 +128,7 @@ static void asked(struct watched *watched, const struct lookup_reply *reply)
 		return;
 	}
 
-	watched->fsid = reply->fsid;
+	watched->identity = reply->identity;
 	watched->is_directory = answer->is_directory;
 	watched->state = WATCHED_MARKING;
 	watched_step(watched);

@@ -12,8 +12,8 @@
  *
  * A recursive watch is fed by one mark of its filesystem, any other by a mark of
  * its inode. A superblock that goes is told as unmount; one that comes with the same
- * fsid at which the handle still leads to the same inode is watched again and told as mount, with a loss
- * of unknown extent between.
+ * identity (its uuid, or fsid) in which the handle still leads to the same inode is watched again and
+ * told as mount, with a loss of unknown extent between.
  */
 
 #include <stdbool.h>

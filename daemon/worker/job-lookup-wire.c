@@ -386,7 +386,7 @@ int lookup_reply_decode(const void *reply, size_t n_reply, size_t n_questions,
 	r = links_decode(&reader, &links);
 	if (r == 0)
 		r = answers_decode(&reader, n_questions, &links, first, &decoded);
-	decoded.fsid = flat_get_u64(&reader);
+	decoded.identity = flat_get_u64(&reader);
 	if (r == 0 && !flat_reader_done(&reader))
 		r = -EBADMSG;
 	if (r == 0)

@@ -11,7 +11,7 @@
  * Reply: error (as i32); how many links, each type and bytes of the handle, name,
  * number of the next one (counted from 1; 0: it is the last); how many answers, each
  * error, flags, inode (wide), type and bytes of the target, number of the first
- * link (0: none); the fsid (wide). Chains share what they have in common.
+ * link (0: none); what identifies the filesystem (wide). Chains share what they have in common.
  */
 
 #include "daemon/worker/flat.h"

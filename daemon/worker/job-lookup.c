@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "daemon/core/cleanup.h"
-#include "daemon/core/index.h"
 #include "daemon/worker/caller.h"
+#include "daemon/worker/job-lookup-links.h"
 #include "daemon/worker/job-lookup-wire.h"
 #include "daemon/worker/reach.h"
 
@@ -30,23 +30,15 @@ struct lookup {
 	const struct lookup_request *request;
 	struct lookup_result *results; /* of each question */
 	uint32_t *order; /* questions in the order in which they are answered */
-	/* Links found so far. */
-	struct flat_writer writer;
-	struct index index;
-	struct handle *handles;
-	uint16_t *depths; /* how many links up to the root, itself included */
-	uint32_t n_links;
-	uint64_t fsid;
+	struct lookup_links links; /* found so far */
+	uint64_t identity;
 };
 
 static void lookup_deinit(struct lookup *lookup)
 {
 	free(lookup->results);
 	free(lookup->order);
-	free(lookup->handles);
-	free(lookup->depths);
-	index_deinit(&lookup->index);
-	flat_writer_deinit(&lookup->writer);
+	lookup_links_deinit(&lookup->links);
 }
 
 static uint64_t now_ns(void)
@@ -67,33 +59,6 @@ static int open_within(int fd, const char *name, int flags)
 	long r = syscall(SYS_openat2, fd, name, &how, sizeof(how));
 
 	return r < 0 ? -errno : (int)r;
-}
-
-/* Return: number of the link of this directory, counted from 1, or 0. */
-static uint32_t links_find(const struct lookup *lookup, const struct handle_view *handle)
-{
-	uint32_t *slot = index_first(&lookup->index, handle_hash(handle));
-
-	for (; *slot; slot = index_next(&lookup->index, slot)) {
-		const struct handle_view other = handle_view(&lookup->handles[*slot - 1]);
-
-		if (handle_equal(&other, handle))
-			break;
-	}
-	return *slot;
-}
-
-static void links_add(struct lookup *lookup, const struct lookup_node *node)
-{
-	const struct handle_view handle = handle_view(&node->handle);
-	uint32_t *slot = index_first(&lookup->index, handle_hash(&handle));
-
-	while (*slot)
-		slot = index_next(&lookup->index, slot);
-
-	lookup->handles[lookup->n_links++] = node->handle;
-	*slot = lookup->n_links;
-	lookup_node_put(&lookup->writer, node);
 }
 
 /* The last component of what the descriptor is called. */
@@ -188,7 +153,7 @@ static int chain_climb(struct lookup *lookup, const struct reach *reach, int sta
 		if (r < 0)
 			return r;
 		handle = handle_view(&node->handle);
-		*ret_next = links_find(lookup, &handle);
+		*ret_next = lookup_links_find(&lookup->links, &handle);
 		if (*ret_next > 0)
 			return n;
 		if (handle_equal(&handle, &root)) {
@@ -223,17 +188,17 @@ static int answer_chain(struct lookup *lookup, const struct reach *reach,
 	n = chain_climb(lookup, reach, TAKE_FD(fd), nodes, &next);
 	if (n < 0)
 		return n;
-	depth = n + (next > 0 ? lookup->depths[next - 1] : 0);
+	depth = n + (next > 0 ? lookup_links_depth(&lookup->links, next) : 0);
 	if (depth > LOOKUP_DEPTH_MAX)
 		return -ELOOP;
-	if ((size_t)n > LOOKUP_LINKS_MAX - lookup->n_links)
-		return -ENOBUFS;
+	r = lookup_links_reserve(&lookup->links, (uint32_t)n);
+	if (r < 0)
+		return r;
 
-	result->first = n > 0 ? lookup->n_links + 1 : next;
+	result->first = n > 0 ? lookup->links.n + 1 : next;
 	for (int i = 0; i < n; i++) {
-		nodes[i].next = i + 1 < n ? lookup->n_links + 2 : next;
-		lookup->depths[lookup->n_links] = (uint16_t)(depth - i);
-		links_add(lookup, &nodes[i]);
+		nodes[i].next = i + 1 < n ? lookup->links.n + 2 : next;
+		lookup_links_add(&lookup->links, &nodes[i], depth - i);
 	}
 	return 0;
 }
@@ -395,7 +360,7 @@ static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, 
 		r = reach_open(&visible, request->where, request->mount_id,
 			       request->mount_id_is_unique);
 		if (r == 0 && !private && i == 0)
-			lookup->fsid = reach_fsid(&visible);
+			lookup->identity = reach_identity(&visible);
 		if (r == 0 && private) {
 			r = reach_open_private(&alone, &visible, request->btrfs);
 			reach_deinit(&visible);
@@ -437,9 +402,7 @@ static int lookup_prepare(struct lookup *lookup, const struct lookup_request *re
 	lookup->request = request;
 	lookup->results = calloc(n + 1, sizeof(*lookup->results));
 	lookup->order = calloc(n + 1, sizeof(*lookup->order));
-	lookup->handles = calloc(LOOKUP_LINKS_MAX, sizeof(*lookup->handles));
-	lookup->depths = calloc(LOOKUP_LINKS_MAX, sizeof(*lookup->depths));
-	if (!lookup->results || !lookup->order || !lookup->handles || !lookup->depths)
+	if (!lookup->results || !lookup->order)
 		return -ENOMEM;
 
 	for (size_t rank = 0; n_order < n; rank++)
@@ -447,7 +410,7 @@ static int lookup_prepare(struct lookup *lookup, const struct lookup_request *re
 			if (question_rank(&request->questions[i]) == rank)
 				lookup->order[n_order++] = (uint32_t)i;
 
-	return index_init(&lookup->index, LOOKUP_LINKS_MAX);
+	return lookup_links_reserve(&lookup->links, 1);
 }
 
 static int reply_encode(const struct lookup *lookup, int error, void **ret, size_t *ret_n)
@@ -455,16 +418,16 @@ static int reply_encode(const struct lookup *lookup, int error, void **ret, size
 	_cleanup_(flat_writer_deinit) struct flat_writer writer = {};
 	uint32_t n_answers = error < 0 ? 0 : (uint32_t)lookup->request->n_questions;
 
-	if (lookup->writer.failed)
+	if (lookup->links.writer.failed)
 		return -ENOMEM;
 
 	flat_put_u32(&writer, (uint32_t)error);
-	flat_put_u32(&writer, lookup->n_links);
-	flat_put_raw(&writer, lookup->writer.data, lookup->writer.n);
+	flat_put_u32(&writer, lookup->links.n);
+	flat_put_raw(&writer, lookup->links.writer.data, lookup->links.writer.n);
 	flat_put_u32(&writer, n_answers);
 	for (uint32_t i = 0; i < n_answers; i++)
 		lookup_result_put(&writer, &lookup->results[i]);
-	flat_put_u64(&writer, error < 0 ? 0 : lookup->fsid);
+	flat_put_u64(&writer, error < 0 ? 0 : lookup->identity);
 	return flat_writer_finish(&writer, ret, ret_n);
 }
 

@@ -90,8 +90,7 @@ struct lookup_answer {
 
 struct lookup_reply {
 	int error; /* of all: 0; -ESTALE: another mount is there; ... */
-	uint64_t
-		fsid; /* of the mount: the two words of f_fsid, the first one low; 0 with an error */
+	uint64_t identity; /* of the filesystem: reach_identity(); 0: not known, or an error */
 	size_t n_answers;
 	struct lookup_answer *answers;
 	struct lookup_link *links; /* all of them; what answers point to */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -11,8 +12,17 @@
 #include <sys/vfs.h>
 
 #include "daemon/core/cleanup.h"
+#include "daemon/core/index.h"
 #include "daemon/worker/mountpoint.h"
 #include "daemon/worker/reach.h"
+
+/* Since 6.9, and newer than the headers: FS_IOC_GETFSUUID. */
+struct uuid_of_filesystem {
+	uint8_t n;
+	uint8_t bytes[16];
+};
+
+#define GET_UUID _IOR(0x15, 0, struct uuid_of_filesystem)
 
 /* As the kernel has it: a handle with room behind. */
 union file {
@@ -186,15 +196,26 @@ int reach_open_private(struct reach *ret, const struct reach *visible, bool btrf
 	return fd < 0 ? -errno : reach_fill(ret, fd);
 }
 
-uint64_t reach_fsid(const struct reach *reach)
+static uint64_t identity_of(const void *bytes, size_t n)
 {
+	return hash_bytes(HASH_BYTES_INIT, bytes, n);
+}
+
+uint64_t reach_identity(const struct reach *reach)
+{
+	struct uuid_of_filesystem uuid = {};
+	struct btrfs_ioctl_fs_info_args info = {};
 	struct statfs sfs;
-	uint32_t words[2];
 
 	assert(reach);
 
+	if (ioctl(reach->root_fd, GET_UUID, &uuid) == 0 && uuid.n <= sizeof(uuid.bytes))
+		return identity_of(uuid.bytes, uuid.n);
 	if (fstatfs(reach->mount_fd, &sfs) < 0)
 		return 0;
-	memcpy(words, &sfs.f_fsid, sizeof(words));
-	return (uint64_t)words[1] << 32 | words[0];
+	/* Each of its subvolumes has an fsid of its own, and it has no uuid for the other call. */
+	if ((unsigned long)sfs.f_type == BTRFS_SUPER_MAGIC &&
+	    ioctl(reach->root_fd, BTRFS_IOC_FS_INFO, &info) == 0)
+		return identity_of(info.fsid, sizeof(info.fsid));
+	return identity_of(&sfs.f_fsid, sizeof(sfs.f_fsid));
 }

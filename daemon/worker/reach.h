@@ -41,8 +41,13 @@ void reach_deinit(struct reach *reach);
 /** reach_handle() - an O_PATH descriptor; Return: it, -ESTALE (no such inode), or another negative errno */
 int reach_handle(const struct reach *reach, const struct handle_view *handle);
 
-/** reach_fsid() - the two words of f_fsid, the first one low; 0: not known */
-uint64_t reach_fsid(const struct reach *reach);
+/**
+ * reach_identity() - what tells this filesystem from others, and stays when it is mounted again
+ *
+ * From its uuid, where it has one, also of another device number and for all
+ * subvolumes of btrfs; else from f_fsid. 0: not known.
+ */
+uint64_t reach_identity(const struct reach *reach);
 
 /** handle_of() - of an open file; Return: 0, -EOPNOTSUPP, or another negative errno */
 int handle_of(int fd, struct handle *ret);
