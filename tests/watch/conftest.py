@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Fixtures of the watch tests: those of the bus tests, and processes that change files.
+
+Run by `./dev test watch` inside tests/private-namespace.
+"""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+
+BUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus")
+sys.path.insert(0, os.path.abspath(BUS))
+
+from actors import Actors  # noqa: E402
+from receivers import Receiver  # noqa: E402
+
+# What space is left is none of these tests' business.
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+
+
+def _load_bus_fixtures():
+    """Two files called conftest cannot import each other; as a plugin its fixtures are tests/bus' alone."""
+    spec = importlib.util.spec_from_file_location("bus_fixtures", os.path.join(BUS, "conftest.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+globals().update(_load_bus_fixtures())
+
+
+def pytest_generate_tests(metafunc):
+    """What a bus does with messages is shown by the bus tests: here one is enough."""
+    if "bus_kind" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("buses")
+        metafunc.parametrize("bus_kind", marker.args if marker else ("dbus-daemon",))
+
+
+@pytest.fixture
+def watching(daemon):
+    """watching(config_text="") -> Daemon that leaves the space of filesystems alone"""
+    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
+
+
+@pytest.fixture
+def actors(scratch):
+    """actors(directory, seeds, steps) -> Actors, ended after the test"""
+    made = []
+
+    def make(directory, seeds, steps, **options):
+        log = os.path.join(scratch, f"actors{len(made)}")
+        os.mkdir(log, 0o755)
+        made.append(Actors(directory, log, seeds, steps, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def receive(bus, scratch):
+    """receive(where, events, uid=0, stream=False, **options) -> Receiver in a process of that user"""
+    made = []
+
+    def make(where, events, **options):
+        directory = os.path.join(scratch, f"receiver{len(made)}")
+        os.mkdir(directory, 0o755)
+        made.append(Receiver(bus.address, directory, where, events, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random changes by several processes: what was told is what was done, and leads to the tree that is there."""
+
+import itertools
+import os
+
+import pytest
+
+from replay import Replay, invented, missing
+from waiting import PATIENCE, wait_for
+from watching import CREATE, Lost, check_invariant, check_numbers
+
+EVENTS = ["create", "delete", "move", "attrib", "close-write", "mount", "unmount"]
+KINDS = ["tmpfs", "ext4", "xfs", "btrfs"]
+ROUNDS, STEPS, N_ACTORS = 3, 150, 3
+SIZE_MB = 300
+
+
+class Barrier:
+    """Makes a file beside all else: when that was told, all before it was."""
+
+    def __init__(self, receiver, root):
+        self.receiver, self.root = receiver, root
+        self.numbers = itertools.count()
+        self.read_to = 0
+
+    def wait(self):
+        """What was told since the last one, without the marker. One that is lost itself is made again."""
+        def told():
+            name = b"marker-%d" % next(self.numbers)
+            path = os.path.join(os.fsencode(self.root), name)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            try:
+                self.receiver.wait(name, CREATE, PATIENCE / 10)
+            except AssertionError:
+                return False
+            finally:
+                os.unlink(path)
+            return True
+        wait_for(told, 3 * PATIENCE, "a marker")
+        records = self.receiver.read()[self.read_to:]
+        self.read_to += len(records)
+        return [one for one in records if isinstance(one, Lost) or not one.name.startswith(b"marker-")]
+
+
+def check_round(replay, records, deeds):
+    """
+    The tree that was told is the one that is there; with nothing lost, each deed was told, and no other.
+    False: something was lost.
+    """
+    before, n_lost = len(replay.told), len(replay.losses)
+    replay.expect(deeds)
+    try:
+        replay.apply(records)
+        replay.check_tree()
+        if len(replay.losses) > n_lost:
+            return False
+        told = replay.told[before:]
+        untold, n_merged = missing(told, deeds, replay.away)
+        assert not untold, f"{len(untold)} of {len(deeds)} deeds were not told: {untold[:5]}"
+        made_up = invented(told, deeds, replay.away)
+        assert not made_up, f"nobody did {made_up[:5]}"
+    except AssertionError:
+        print("what was told:", *replay.told[before:], "what was done:", *deeds, sep="\n")
+        raise
+    print(f"{len(deeds)} deeds by {len(records)} records, {n_merged} told as merged")
+    return True
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("mode", ["signals", "stream"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_replay_is_the_tree(watching, client, loopfs, actors, receive, kind, mode, seed):
+    watching()
+    disk = loopfs(kind, SIZE_MB)
+    crowd = actors(disk.where, [seed * 100 + i for i in range(N_ACTORS)], STEPS, mounts=True)
+    receiver = receive(crowd.root, EVENTS, stream=mode == "stream")
+    barrier, replay = Barrier(receiver, crowd.root), Replay(crowd.root)
+    whole = 0
+    for _ in range(ROUNDS):
+        n_done = crowd.go()
+        assert n_done > STEPS
+        whole += check_round(replay, barrier.wait(), crowd.deeds())
+    assert whole, "something was lost in each round"
+    check_numbers(receiver.told)
+    check_invariant(client)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["signals", "stream"])
+def test_slow_reader_knows_where_to_look(watching, client, loopfs, actors, receive, mode, seed):
+    """With tiny queues much is lost: the tree is right where no loss was told, and the numbers add up."""
+    watching("[limits]\nqueue-bytes = 64K\n")
+    disk = loopfs("tmpfs", SIZE_MB)
+    crowd = actors(disk.where, [seed * 1000 + i for i in range(N_ACTORS)], 1500)
+    receiver = receive(crowd.root, EVENTS, stream=mode == "stream")
+    barrier, replay = Barrier(receiver, crowd.root), Replay(crowd.root)
+    for _ in range(2):
+        receiver.stop()
+        crowd.go()
+        check_invariant(client)
+        receiver.cont()
+        check_round(replay, barrier.wait(), crowd.deeds())
+    check_numbers(receiver.told)
+    found = check_invariant(client)
+    print(f"{found['watch-delivered']} delivered, {found['watch-lost']} lost, {len(replay.losses)} times, "
+          f"below {sorted({one.under for one in replay.losses})[:8]}")
+    assert replay.losses
