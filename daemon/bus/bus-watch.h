@@ -47,7 +47,6 @@ struct bus_watch_request {
 	bool recursive, cross_mounts, hold;
 	uint64_t latency_us;
 
-	pid_t pid; /* of the caller as the bus gave it; 0: not known */
 	/*
 	 * As the bus gave them, ascending, each once, at most CREDENTIAL_GROUPS_MAX; none
 	 * where it has no group ids. Borrowed.
