@@ -41,6 +41,18 @@ static void set_due(struct watched *watched, uint64_t us)
 	watches_arm(watched->timer, us);
 }
 
+/* A latency is that from the change on, not from the moment at which it is known here. */
+static uint64_t rest_of(const struct watched *watched, const struct change *change,
+			uint64_t late_us)
+{
+	uint64_t now = watches_realtime(), waited = late_us;
+
+	/* Clocks jump. */
+	if (now > change->realtime_us && now - change->realtime_us < watched->latency_us)
+		waited += now - change->realtime_us;
+	return watched->latency_us > waited ? watched->latency_us - waited : 0;
+}
+
 void watched_tell(struct watched *watched, const struct change *change, uint64_t late_us)
 {
 	if (watched->removed)
@@ -48,7 +60,8 @@ void watched_tell(struct watched *watched, const struct change *change, uint64_t
 
 	watched->watches->account.told++;
 	watch_queue_push(watched->queue, change);
-	set_due(watched, watched->latency_us > late_us ? watched->latency_us - late_us : 0);
+	if (!watched->due)
+		set_due(watched, rest_of(watched, change, late_us));
 
 	/* In a storm it would be full before its time. A full socket is not asked each time. */
 	if (watched->stream && ++watched->n_pushed >= STREAM_CHANGES && !watched->blocked)

@@ -84,6 +84,7 @@ struct side {
 	uint64_t asked; /* likewise, and asked for */
 	uint64_t n_asked, n_marked; /* requests for marks, and answers to them */
 	uint64_t pause_us; /* the shortest that one of them wants */
+	uint64_t late_us; /* from the first sign of the last batch until it was read */
 	LIST_HEAD(, anchor) anchors;
 	LIST_HEAD(, anchor) buckets[SIDE_BUCKETS]; /* by ->root, of spots */
 	TAILQ_HEAD(, anchor) marking;
@@ -139,7 +140,7 @@ struct watched {
 	uint32_t mnt_id; /* by which it was reached */
 	uint64_t mount_unique; /* 0: not known */
 	char *type; /* of its filesystem */
-	uint64_t fsid;
+	uint64_t identity; /* of its filesystem */
 	uint64_t generation; /* of the superblock tried last; none older is tried */
 	struct anchor *anchor; /* the main one; NULL: none */
 	LIST_HEAD(, anchor) anchors; /* all */
@@ -309,6 +310,7 @@ int watched_check_mask(const struct watched *watched, uint32_t mask, struct bus_
 void watched_tell_mount(struct watched *watched, uint32_t bit, const char *name, uint64_t inode);
 
 /* watches-deliver.c */
+/** watched_tell() - @late_us: how long before its time it may have happened */
 void watched_tell(struct watched *watched, const struct change *change, uint64_t late_us);
 void watched_tell_lost(struct watched *watched, uint64_t count, const char *under, size_t n_under);
 void watched_flush(struct watched *watched); /* as much as there is room for */

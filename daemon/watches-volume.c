@@ -160,10 +160,11 @@ int volume_look_up(struct watches *watches, const struct superblock *sb,
  * What the source tells
  */
 
-static void on_begin(void *userdata)
+static void on_begin(uint64_t since_us, void *userdata)
 {
 	struct side *side = userdata;
 
+	side->late_us = watches_now() - since_us;
 	memset(side->volume->watches->owners, 0, sizeof(side->volume->watches->owners));
 }
 
@@ -201,8 +202,7 @@ static void on_changed(const struct change *change, void *watch_userdata)
 {
 	struct anchor *anchor = watch_userdata;
 
-	/* From the first sign to the reading it waited already. */
-	watched_tell(anchor->watched, change, anchor->side->pause_us);
+	watched_tell(anchor->watched, change, anchor->side->late_us);
 }
 
 static void on_lost(uint64_t count, const char *under, size_t n_under, void *watch_userdata)

@@ -13,8 +13,8 @@
 /* Below the bus. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-/* Part of a latency that may be asked for as 1 ms. */
-#define ACCURACY_US 250
+/* What is due at one time is due by one sign: there is nothing to bring together. */
+#define ACCURACY_US 1
 
 static uint64_t clock_us(clockid_t id)
 {

@@ -9,6 +9,7 @@
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/source/file-events.h"
@@ -38,6 +39,7 @@ struct file_events_member {
 	sd_event_source *io; /* owns the group; off while the timer is on */
 	sd_event_source *timer; /* the next batch */
 	uint64_t pause_us;
+	uint64_t since_us; /* the first sign of what was not read yet; 0: there was none */
 	LIST_HEAD(, marking) markings;
 };
 
@@ -58,6 +60,14 @@ static void set_enabled(sd_event_source *source, int enabled)
 
 	r = sd_event_source_set_enabled(source, enabled);
 	assert(r >= 0);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now = {};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* Reads after a while, and is not woken until then. */
@@ -162,18 +172,20 @@ static bool member_read(struct file_events_member *member, uint64_t max, bool *r
 static void member_batch(struct file_events_member *member, uint64_t max)
 {
 	struct file_events *events = member->events;
+	uint64_t since_us = member->since_us ? member->since_us : now_us();
 	bool empty;
 
 	assert(!events->current);
 
 	events->statistics.batches++;
 	events->current = member;
-	member->ops->begin(member->userdata);
+	member->ops->begin(since_us, member->userdata);
 	if (events->current != member || !member_read(member, max, &empty))
 		return;
 
 	/* Before it is told: who hears it may free the member. */
 	events->current = NULL;
+	member->since_us = empty ? 0 : since_us;
 	if (empty)
 		member_listen(member);
 	else
@@ -191,6 +203,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 {
 	struct file_events_member *member = userdata;
 
+	member->since_us = now_us();
 	member_wait(member, member->pause_us);
 	return 0;
 }

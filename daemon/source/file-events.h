@@ -36,8 +36,11 @@ struct file_events;
 struct file_events_member;
 
 struct file_events_ops {
-	/* A batch begins, then events and overflows in order, then it ends. */
-	void (*begin)(void *userdata);
+	/*
+	 * A batch begins, then events and overflows in order, then it ends. @since_us:
+	 * CLOCK_MONOTONIC, when there was the first sign of it
+	 */
+	void (*begin)(uint64_t since_us, void *userdata);
 	void (*event)(const struct file_event *event, void *userdata);
 	/* @empty: the queue was read to its end */
 	void (*end)(bool empty, void *userdata);

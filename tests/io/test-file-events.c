@@ -129,7 +129,7 @@ static void free_now(void)
 	watched.member = file_events_member_free(watched.member);
 }
 
-static void on_begin(void *userdata)
+static void on_begin(uint64_t since_us, void *userdata)
 {
 	assert_ptr_equal(userdata, &watched);
 	assert_false(watched.in_batch);
