@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/agent/agent.h"
 #include "daemon/bus/bus.h"
 #include "daemon/core/cleanup.h"
 #include "daemon/ctl/ctl.h"
@@ -256,6 +257,8 @@ int main(int argc, char **argv)
 
 	if (ctl_is_called(argv[0]))
 		return ctl_main(argc, argv);
+	if (agent_is_called(argv[0]))
+		return agent_main(argc, argv);
 
 	r = parse_arguments(&options, argc, argv);
 	if (r >= 0)

@@ -27,6 +27,17 @@
 #define POLKIT_IFACE "org.freedesktop.PolicyKit1.Authority"
 #define POLKIT_CHANGED "Changed" /* its only signal */
 
+/* Of the session bus. */
+#define AGENT_NAME "org.fsevents1.Agent"
+#define AGENT_PATH "/org/fsevents1/Agent"
+#define AGENT_IFACE "org.fsevents1.Agent"
+#define NOTIFICATIONS_NAME "org.freedesktop.Notifications"
+#define NOTIFICATIONS_PATH "/org/freedesktop/Notifications"
+#define NOTIFICATIONS_IFACE "org.freedesktop.Notifications"
+#define FILE_MANAGER_NAME "org.freedesktop.FileManager1"
+#define FILE_MANAGER_PATH "/org/freedesktop/FileManager1"
+#define FILE_MANAGER_IFACE "org.freedesktop.FileManager1"
+
 #define ACTION_CONFIGURE "org.fsevents1.configure"
 #define ACTION_TEST "org.fsevents1.test"
 #define ACTION_WATCH_INODE "org.fsevents1.watch-inode"

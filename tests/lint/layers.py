@@ -5,7 +5,7 @@ Includes point downwards only.
 
 main, manager and what stands beside it may use every layer; bus, output,
 source and worker use the core and not each other; the core is pure: itself
-and the C library, no system service; ctl speaks D-Bus and knows the core.
+and the C library, no system service; ctl and agent speak D-Bus and know the core.
 """
 
 import os
@@ -22,6 +22,8 @@ IMPURE = re.compile(r"systemd/|^libnl|^netlink|^libmnl|sys/epoll|sys/socket|sys/
 # everybody tells the journal.
 ALLOWED = {("output", "worker"), ("bus", "output"), ("source", "output"), ("worker", "output"),
            ("source", "worker")}
+# How a client reads what the daemon says.
+SHARED = {"daemon/ctl/client.h", "daemon/ctl/packet.h"}
 # check-config reads files as the daemon does, what a btrfs has promised to
 # its next commit belongs to the figures that the worker takes, and a root that
 # is broken tells its mount by fdinfo and statmount() alone.
@@ -57,6 +59,8 @@ def problems(path):
             yield f'"{name}": the core uses itself alone'
         elif own == "ctl" and target != "core":
             yield f'"{name}": the client knows only the core'
+        elif own == "agent" and target != "core" and name not in SHARED:
+            yield f'"{name}": the agent knows the core, and how the client reads'
         elif own in BESIDE and target != "core" and (own, target) not in ALLOWED:
             yield f'"{name}": {own} and {target or "the manager"} meet in the manager'
 
