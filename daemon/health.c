@@ -18,6 +18,7 @@
 #include "daemon/settings.h"
 #include "daemon/source/errors.h"
 #include "daemon/source/kmsg.h"
+#include "daemon/source/module.h"
 #include "daemon/source/uevent.h"
 
 /* Monitors served in one wake-up: a few milliseconds if all of them look and tell. */
@@ -33,6 +34,7 @@ struct health {
 	struct errors *errors;
 	struct kmsg *kmsg;
 	struct uevents *uevents;
+	struct module *module;
 	struct health_device *devices;
 	sd_event_source *timer;
 	uint64_t timer_us; /* when it is set to; UINT64_MAX: it is off */
@@ -131,6 +133,39 @@ static const struct uevents_ops health_uevents_ops = {
 	.lost = on_uevents_lost,
 };
 
+static void on_module_changed(bool present, void *userdata)
+{
+	journal_log(LOG_NOTICE, CATALOG_SOURCE_CHANGED,
+		    present ? "The companion module is there and used from now on"
+			    : "The companion module is gone: the kernel's own interfaces serve");
+}
+
+static void on_module_lost(uint64_t n, void *userdata)
+{
+	struct health *health = userdata;
+
+	health_device_look_at_all(health->devices);
+}
+
+static const struct module_ops health_module_ops = {
+	.changed = on_module_changed,
+	.lost = on_module_lost,
+};
+
+static int health_start_module(struct health *health)
+{
+	int r;
+
+	r = module_new(&health->module, health->manager->loop, health->manager->pool,
+		       &health_module_ops, health);
+	if (r < 0)
+		return r;
+	r = module_start(health->module);
+	if (r < 0)
+		health->module = module_free(health->module);
+	return r;
+}
+
 /* Return: 0 where the source is there or can be done without. */
 static int health_missing(int error, const char *what)
 {
@@ -164,6 +199,8 @@ int health_start(struct health *health)
 	if (r == 0 && config->source_uevents)
 		r = health_missing(uevents_new(&health->uevents, loop, &health_uevents_ops, health),
 				   "Changes of block devices");
+	if (r == 0 && config->source_module)
+		r = health_missing(health_start_module(health), "The companion module");
 	return r;
 }
 
@@ -224,6 +261,7 @@ struct health *health_free(struct health *health)
 	errors_free(health->errors);
 	kmsg_free(health->kmsg);
 	uevents_free(health->uevents);
+	module_free(health->module);
 	health_device_free(health->devices);
 	sd_event_source_disable_unref(health->timer);
 	free(health);
@@ -235,6 +273,18 @@ struct errors *health_errors(struct health *health)
 	assert(health);
 
 	return health->errors;
+}
+
+struct module *health_module(struct health *health)
+{
+	assert(health);
+
+	return health->module;
+}
+
+static bool health_has_module(const struct health *health)
+{
+	return health->module && module_is_present(health->module);
 }
 
 void health_capability(const struct health *health, struct capability_sources *ret)
@@ -261,7 +311,12 @@ void health_sources(const struct health *health,
 {
 	assert(health);
 
-	add("errors", health->errors ? "fanotify" : "none", ctx);
+	add("errors",
+	    health_has_module(health) ? "module"
+	    : health->errors	      ? "fanotify"
+				      : "none",
+	    ctx);
+	add("freezes", health_has_module(health) ? "module" : "none", ctx);
 	add("kernel-messages", health->kmsg ? "kmsg" : "none", ctx);
 	add("block", health->uevents ? "uevent" : "none", ctx);
 }
@@ -270,6 +325,7 @@ void health_statistics(const struct health *health,
 		       void (*add)(const char *key, uint64_t value, void *ctx), void *ctx)
 {
 	struct uevents_statistics uevents;
+	struct module_statistics module;
 	struct errors_statistics errors;
 	struct kmsg_statistics kmsg;
 
@@ -296,5 +352,15 @@ void health_statistics(const struct health *health,
 		add("uevents-foreign", uevents.foreign, ctx);
 		add("uevents-malformed", uevents.malformed, ctx);
 		add("uevents-overruns", uevents.overruns, ctx);
+	}
+	if (health->module) {
+		module_statistics(health->module, &module);
+		add("module-events", module.events, ctx);
+		add("module-lost", module.lost, ctx);
+		add("module-overruns", module.overruns, ctx);
+		add("module-foreign", module.foreign, ctx);
+		add("module-malformed", module.malformed, ctx);
+		add("module-unknown", module.unknown, ctx);
+		add("module-tests", module.tests, ctx);
 	}
 }

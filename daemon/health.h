@@ -6,7 +6,7 @@
  *
  * Owns the sources that say when something went wrong and brings what they say
  * to the monitor of the filesystem concerned: by device number (kernel
- * messages, uevents) or by member (fanotify, ext4's counter). Each source is used
+ * messages, uevents) or by member (fanotify, ext4's counter, the companion module). Each source is used
  * where it is present and not switched off, and its absence is a state that
  * the property Sources shows. What cannot be attributed is dropped; what was lost
  * makes every monitor look again. One timer serves all that fusion holds back,
@@ -25,6 +25,7 @@
 struct errors;
 struct health;
 struct manager;
+struct module;
 struct monitor;
 
 /* Embedded in a monitor: its place among those that wait. Zeroed: it does not. */
@@ -43,6 +44,9 @@ DEFINE_FREEP(health, health_free)
 
 /** health_errors() - the group of error marks; NULL: this kernel has none, or they are not wanted */
 struct errors *health_errors(struct health *health);
+
+/** health_module() - the companion module, there or not; NULL: it is not wanted */
+struct module *health_module(struct health *health);
 
 /** health_capability() - the sources that serve all filesystems alike */
 void health_capability(const struct health *health, struct capability_sources *ret);

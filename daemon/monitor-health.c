@@ -229,6 +229,7 @@ void monitor_look(struct monitor *monitor, bool with_usage)
 		.root_error = monitor->root_error,
 		.codes = monitor->fs.capabilities,
 		.heard = health_hears(monitor->manager->health),
+		.culprits = monitor->module_codes & 1U << EVENT_ENOSPC,
 	};
 	uint64_t now = manager_now(monitor->manager);
 	size_t n;
@@ -336,7 +337,7 @@ static void on_error(const struct fanotify_error *error, void *userdata)
 	monitor_hint(monitor, &hint);
 }
 
-static void health_capabilities(struct monitor *monitor)
+void monitor_health_capabilities(struct monitor *monitor)
 {
 	enum fs_state state = filesystem_state(&monitor->fs);
 	uint32_t was = monitor->fs.capabilities;
@@ -344,6 +345,7 @@ static void health_capabilities(struct monitor *monitor)
 
 	health_capability(monitor->manager->health, &sources);
 	sources.fs_errors = monitor->errors_marked;
+	sources.module = monitor->module_codes;
 	monitor->fs.capabilities = capability_codes(monitor->fs.sb, &sources);
 	if (monitor->fs.capabilities != was)
 		monitor_announce(monitor, state, BUS_PROPERTY_CAPABILITIES);
@@ -356,7 +358,7 @@ static void on_marked(int error, void *userdata)
 	monitor->errors_marked = error == 0;
 	monitor->errors_impossible = error == -EOPNOTSUPP || error == -ENODEV || error == -EXDEV;
 	monitor->errors_again = error < 0 && !monitor->errors_impossible;
-	health_capabilities(monitor);
+	monitor_health_capabilities(monitor);
 }
 
 static const struct errors_ops monitor_errors_ops = {
@@ -412,12 +414,14 @@ void monitor_health_begin(struct monitor *monitor)
 
 	health_count(monitor);
 	health_mark(monitor);
+	monitor_module_begin(monitor);
 }
 
 void monitor_health_retry(struct monitor *monitor)
 {
 	if (monitor->ask_root)
 		monitor_look_soon(monitor, true);
+	monitor_module_retry(monitor);
 	if (monitor->errors_again && monitor->live &&
 	    manager_now(monitor->manager) >= monitor->tried_us + HEALTH_MARK_PAUSE_US)
 		health_mark(monitor);
@@ -444,7 +448,7 @@ int monitor_health_init(struct monitor *monitor)
 	monitor->look_us = UINT64_MAX;
 	monitor->mountinfo_read_only = sb->read_only;
 	monitor_health_flag(monitor, sb->read_only, FUSION_SOURCE_MOUNTINFO);
-	health_capabilities(monitor);
+	monitor_health_capabilities(monitor);
 	return 0;
 }
 
@@ -452,6 +456,7 @@ void monitor_health_deinit(struct monitor *monitor)
 {
 	health_wait(monitor->manager->health, &monitor->waiter, UINT64_MAX);
 	errors_member_free(monitor->errors);
+	monitor_module_deinit(monitor);
 	ext4_errors_free(monitor->ext4);
 	alarm_health_forget(monitor);
 	free(monitor->handles);

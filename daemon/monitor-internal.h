@@ -67,3 +67,13 @@ void monitor_health_root(struct monitor *monitor, bool known, int error);
 void monitor_health_flag(struct monitor *monitor, bool read_only, enum fusion_source source);
 /** monitor_look() - look now; @with_usage: the figures are of this moment */
 void monitor_look(struct monitor *monitor, bool with_usage);
+/** monitor_health_capabilities() - a source came to this filesystem or went */
+void monitor_health_capabilities(struct monitor *monitor);
+
+/* monitor-module.c */
+
+/** monitor_module_begin() - ask the companion module, now or when it comes */
+void monitor_module_begin(struct monitor *monitor);
+void monitor_module_deinit(struct monitor *monitor);
+/** monitor_module_retry() - what it refused for now it may grant by this time */
+void monitor_module_retry(struct monitor *monitor);

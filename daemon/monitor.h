@@ -14,7 +14,8 @@
  * them), then configured, then asked for the first time, and with that
  * answer, whatever it is, shown on the bus. monitor.c has this life and the
  * settings, monitor-check.c the cycle with monitor-gate.c, monitor-stall.c who
- * does not answer, monitor-health.c what goes wrong, monitor-usage.c who asks
+ * does not answer, monitor-health.c what goes wrong and monitor-module.c what
+ * the companion module says of that, monitor-usage.c who asks
  * over the bus.
  */
 
@@ -108,6 +109,12 @@ struct monitor {
 	uint64_t looked_us;
 	uint64_t again_us; /* look once more then; what has passed is over */
 	bool survives_device; /* btrfs: a write that one device lost is on another */
+
+	/* monitor-module.c */
+	struct module_member *module;
+	uint32_t module_codes; /* that it tells of here; 0: nothing, or it is not there */
+	bool module_again; /* it refused for now */
+	uint64_t module_us; /* when it was asked once more */
 
 	/* alarm-health.c */
 	uint64_t located[MONITOR_LOCATED_MAX]; /* inodes, the latest overwrites the first */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/capability.h"
+#include "include/fs_event.h"
 
 #define BIT(_code) (1U << (EVENT_##_code))
 
@@ -12,6 +13,7 @@
 #define ALWAYS (BIT(MOUNTED) | BIT(UNMOUNTED) | BIT(STALLED) | BIT(RESPONDING))
 #define WRITABLE (ALWAYS | THRESHOLDS | FLAGS | BIT(ENOSPC))
 #define FREEZE (BIT(FROZEN) | BIT(THAWED))
+#define DAMAGE (BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR))
 
 /* Those that behave alike; the first that fits counts. */
 struct family {
@@ -20,7 +22,7 @@ struct family {
 	uint32_t fs_errors; /* by fanotify, on every kernel that has it */
 	uint32_t fs_errors_common; /* by fanotify, where all disk filesystems report */
 	uint32_t kmsg;
-	uint32_t module;
+	uint32_t module; /* as far as that says so itself */
 };
 
 static const char *const ext_types[] = { "ext2", "ext3", "ext4", NULL };
@@ -42,7 +44,7 @@ static const struct family families[] = {
 		.fs_errors = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR) | BIT(SHUTDOWN),
-		.module = FREEZE,
+		.module = FREEZE | DAMAGE | BIT(SHUTDOWN) | BIT(ENOSPC_METADATA),
 	},
 	{
 		/* its root answers EIO after a shutdown; inodes end before space does by imaxpct= alone */
@@ -50,7 +52,7 @@ static const struct family families[] = {
 		.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(SHUTDOWN),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR) | BIT(SHUTDOWN),
-		.module = FREEZE,
+		.module = FREEZE | DAMAGE | BIT(SHUTDOWN) | BIT(ENOSPC_METADATA),
 	},
 	{
 		/* error_stats and allocation in sysfs; inodes are not counted */
@@ -58,7 +60,7 @@ static const struct family families[] = {
 		.look = WRITABLE | BIT(ENOSPC_METADATA) | BIT(CORRUPTED) | BIT(IO_ERROR),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.kmsg = BIT(CORRUPTED) | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
-		.module = FREEZE,
+		.module = FREEZE | DAMAGE | BIT(ENOSPC_METADATA),
 	},
 	{
 		/* what it says of damage is a reason to look, and nothing shows it then */
@@ -66,7 +68,7 @@ static const struct family families[] = {
 		.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(IO_ERROR),
 		.fs_errors_common = BIT(CORRUPTED) | BIT(IO_ERROR),
 		.kmsg = BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
-		.module = FREEZE,
+		.module = FREEZE | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
 	},
 	{
 		/* memory: nothing to be damaged */
@@ -83,7 +85,7 @@ static const struct family families[] = {
 		.look = WRITABLE | BIT(IO_ERROR),
 		.fs_errors_common = BIT(IO_ERROR),
 		.kmsg = BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
-		.module = FREEZE,
+		.module = FREEZE | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
 	},
 };
 
@@ -98,7 +100,7 @@ static const struct family disk = {
 	.look = WRITABLE | BIT(ENOSPC_INODES) | BIT(IO_ERROR),
 	.fs_errors_common = BIT(IO_ERROR),
 	.kmsg = BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
-	.module = FREEZE,
+	.module = FREEZE | BIT(IO_ERROR) | BIT(WRITEBACK_ERROR),
 };
 
 /* A server or a program answers; what becomes of its disks it alone knows. */
@@ -142,7 +144,38 @@ uint32_t capability_codes(const struct superblock *sb, const struct capability_s
 		codes |= family->fs_errors_common;
 	if (sources->kmsg)
 		codes |= family->kmsg;
-	if (sources->module)
-		codes |= family->module;
+	return codes | (family->module & sources->module);
+}
+
+bool capability_wants_module(const struct superblock *sb)
+{
+	assert(sb);
+
+	return family_find(sb)->module != 0;
+}
+
+uint32_t capability_of_module(uint64_t capable)
+{
+	static const struct {
+		enum fs_event_id id;
+		enum event_code code;
+	} rows[] = {
+		{ FS_WARN_ENOSPC, EVENT_ENOSPC },
+		{ FS_WARN_ENOSPC_META, EVENT_ENOSPC_METADATA },
+		{ FS_EVENT_ENOSPC_INODES, EVENT_ENOSPC_INODES },
+		{ FS_ERR_REMOUNT_RO, EVENT_READ_ONLY },
+		{ FS_EVENT_READ_WRITE, EVENT_READ_WRITE },
+		{ FS_ERR_CORRUPTED, EVENT_CORRUPTED },
+		{ FS_EVENT_IO_ERROR, EVENT_IO_ERROR },
+		{ FS_EVENT_WRITEBACK_ERROR, EVENT_WRITEBACK_ERROR },
+		{ FS_EVENT_SHUTDOWN, EVENT_SHUTDOWN },
+		{ FS_EVENT_FROZEN, EVENT_FROZEN },
+		{ FS_EVENT_THAWED, EVENT_THAWED },
+	};
+	uint32_t codes = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (capable & FS_EVENT_BIT(rows[i].id))
+			codes |= 1U << rows[i].code;
 	return codes;
 }

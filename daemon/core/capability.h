@@ -19,8 +19,14 @@ struct capability_sources {
 	bool fs_errors; /* fanotify, on this very filesystem: its mark was taken */
 	bool fs_errors_common; /* this kernel reports errors of all disk filesystems by it */
 	bool kmsg; /* kernel messages */
-	bool module; /* fsevents.ko */
+	uint32_t module; /* fsevents.ko, on this very filesystem: capability_of_module() */
 };
+
+/** capability_wants_module() - whether there is anything that it could tell of such a filesystem */
+bool capability_wants_module(const struct superblock *sb);
+
+/** capability_of_module() - bits FS_EVENT_BIT(id) as 1 << enum event_code */
+uint32_t capability_of_module(uint64_t capable);
 
 /** capability_codes() - a bit set of 1 << enum event_code */
 uint32_t capability_codes(const struct superblock *sb, const struct capability_sources *sources);

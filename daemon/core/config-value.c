@@ -24,6 +24,7 @@
 
 static const char *const source_names[] = {
 	"gate", "mount-events", "fs-errors", "kmsg", "uevents", "processes", "watches",
+	"module",
 };
 static const struct grammar_names sources = { "a source", source_names, N(source_names) };
 
@@ -48,6 +49,7 @@ int value_sources(struct section *section, const char *value, struct grammar_err
 	section->daemon.source_uevents = set & 16;
 	section->daemon.source_processes = set & 32;
 	section->daemon.source_watches = set & 64;
+	section->daemon.source_module = set & 128;
 	return 0;
 }
 

@@ -60,6 +60,7 @@ static void merge_daemon(struct config_daemon *daemon, const struct section *sec
 		daemon->source_uevents = section->daemon.source_uevents;
 		daemon->source_processes = section->daemon.source_processes;
 		daemon->source_watches = section->daemon.source_watches;
+		daemon->source_module = section->daemon.source_module;
 	}
 	if (section_has(section, KEY_DAEMON_HISTORY_SIZE))
 		daemon->history_size = section->daemon.history_size;

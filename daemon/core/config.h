@@ -100,6 +100,7 @@ struct config_daemon {
 	bool source_uevents;
 	bool source_processes;
 	bool source_watches;
+	bool source_module;
 	size_t history_size; /* events kept */
 	enum config_log_level log_level;
 	unsigned int re_evaluation; /* seconds between two looks at everything */

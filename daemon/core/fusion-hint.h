@@ -4,12 +4,13 @@
 /*
  * Hints from error events
  *
- * What an error of fanotify says to fusion. Pure.
+ * What an error of fanotify, or an event of the module, says to fusion. Pure.
  */
 
 #include <stdbool.h>
 
 #include "daemon/core/fusion.h"
+#include "daemon/core/wire-event.h"
 #include "daemon/core/wire-fanotify.h"
 
 /**
@@ -19,3 +20,6 @@
  */
 void fusion_hint_from_error(struct fusion_hint *ret, const struct fanotify_error *error,
 			    bool names_culprit);
+
+/** fusion_hint_from_event() - of one event of the module; Return: whether it says anything here */
+bool fusion_hint_from_event(struct fusion_hint *ret, const struct wire_event *event);

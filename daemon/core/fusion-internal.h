@@ -68,5 +68,12 @@ void fusion_ledger_settle(struct fusion *fusion, uint64_t now_us);
 uint64_t fusion_ledger_count(const struct fusion *fusion);
 
 /** fusion_space_look() - take in figures; tells what has run out */
-void fusion_space_look(struct fusion *fusion, const struct fusion_look *look, bool initial,
+void fusion_space_look(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look,
+		       bool initial, struct fusion_facts *facts);
+
+/** fusion_space_hint() - a process found none */
+void fusion_space_hint(struct fusion *fusion, uint64_t now_us, const struct fusion_hint *hint,
 		       struct fusion_facts *facts);
+
+/** fusion_space_tell() - tell what waited for its culprit long enough */
+void fusion_space_tell(struct fusion *fusion, uint64_t now_us, struct fusion_facts *facts);

@@ -291,6 +291,26 @@ static void early_tell(struct fusion *fusion, uint64_t now_us, struct fusion_fac
 	fusion->settle_us = 0;
 }
 
+/* Where nobody tells it any more: what is written to has been thawed. */
+static void frozen_look(struct fusion *fusion, const struct fusion_look *look,
+			struct fusion_facts *facts)
+{
+	const struct usage *usage = look->usage;
+
+	if (!fusion->frozen || !usage)
+		return;
+	if (!fusion->frozen_known) {
+		fusion->frozen_known = true;
+		fusion->frozen_free = usage->free;
+		fusion->frozen_files = usage->files_available;
+	} else if (!can_tell(look, EVENT_THAWED) &&
+		   (fusion->frozen_free != usage->free ||
+		    fusion->frozen_files != usage->files_available)) {
+		fusion->frozen = false;
+		(void)fusion_fact_add(facts, EVENT_THAWED, FUSION_SOURCE_STATFS);
+	}
+}
+
 size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_look *look,
 		   struct fusion_fact ret[static FUSION_FACTS_MAX])
 {
@@ -317,7 +337,8 @@ size_t fusion_look(struct fusion *fusion, uint64_t now_us, const struct fusion_l
 	else if (reason_now(fusion) != fusion->reason)
 		fusion_wait(fusion, now_us);
 
-	fusion_space_look(fusion, look, !fusion->usage_seen, &facts);
+	frozen_look(fusion, look, &facts);
+	fusion_space_look(fusion, now_us, look, !fusion->usage_seen, &facts);
 	fusion->usage_seen = fusion->usage_seen || look->usage;
 	return facts.n;
 }
@@ -343,6 +364,7 @@ static void frozen_tell(struct fusion *fusion, bool frozen, const struct fusion_
 		return;
 
 	fusion->frozen = frozen;
+	fusion->frozen_known = false;
 	if (!fusion->looked)
 		return;
 	fact = fusion_fact_add(facts, frozen ? EVENT_FROZEN : EVENT_THAWED, hint->source);
@@ -380,6 +402,9 @@ static void hint_take(struct fusion *fusion, uint64_t now_us, const struct fusio
 		break;
 	case FUSION_HINT_FROZEN:
 	case FUSION_HINT_THAWED:
+	case FUSION_HINT_NO_SPACE:
+	case FUSION_HINT_NO_METADATA:
+	case FUSION_HINT_NO_INODES:
 		break;
 	}
 }
@@ -396,6 +421,8 @@ size_t fusion_hint(struct fusion *fusion, uint64_t now_us, const struct fusion_h
 
 	if (hint->kind == FUSION_HINT_FROZEN || hint->kind == FUSION_HINT_THAWED) {
 		frozen_tell(fusion, hint->kind == FUSION_HINT_FROZEN, hint, &facts);
+	} else if (hint->kind >= FUSION_HINT_NO_SPACE) {
+		fusion_space_hint(fusion, now_us, hint, &facts);
 	} else {
 		hint_take(fusion, now_us, hint);
 		look = look_ask(fusion, now_us);
@@ -418,6 +445,8 @@ uint64_t fusion_due(const struct fusion *fusion)
 		due_us = fusion->ledger.grace_us;
 	if (fusion->look_owed && fusion->look_us < due_us)
 		due_us = fusion->look_us;
+	if (fusion->space_waits && fusion->space_due_us < due_us)
+		due_us = fusion->space_due_us;
 	return due_us;
 }
 
@@ -448,6 +477,7 @@ size_t fusion_tell(struct fusion *fusion, uint64_t now_us,
 	if (fusion->settle_us != 0 && now_us >= fusion->settle_us)
 		settle(fusion, now_us, &facts);
 	fusion_failure_tell(fusion, now_us, &facts);
+	fusion_space_tell(fusion, now_us, &facts);
 
 	if (fusion->look_owed && now_us >= fusion->look_us) {
 		fusion->look_us = now_us + FUSION_LOOK_US;

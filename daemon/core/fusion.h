@@ -28,6 +28,11 @@
  * hint without an inode belongs to any failure of its code that is open; at most
  * FUSION_OBJECTS objects are told apart, further ones count as one.
  *
+ * Who found no space, or no inode, is told at once with the process, and not
+ * again before enough was there or FUSION_WINDOW_MAX_US have passed: a large
+ * request may fail while much is left. Where somebody tells that, what a look
+ * finds used up waits FUSION_GRACE_US for it.
+ *
  * What an error counter (ext4's errors_count, btrfs' error_stats) shows beyond
  * what hints told is told after FUSION_GRACE_US, in which a hint may still
  * claim it; a hint that comes later than that pays its debt first. It counts
@@ -75,6 +80,9 @@ enum fusion_hint_kind {
 	FUSION_HINT_SHUTDOWN,
 	FUSION_HINT_FROZEN,
 	FUSION_HINT_THAWED,
+	FUSION_HINT_NO_SPACE, /* a process found none */
+	FUSION_HINT_NO_METADATA, /* ... for metadata */
+	FUSION_HINT_NO_INODES,
 };
 
 /* Where knowledge comes from: "source" in the details of an event. */
@@ -136,6 +144,7 @@ struct fusion_look {
 	bool counters_known;
 	struct fusion_counters counters;
 	enum fusion_source counters_source;
+	bool culprits; /* who finds no space comes as a hint */
 	const struct usage *usage; /* NULL: not asked or no answer */
 	bool data_left_known; /* btrfs: besides usage */
 	uint64_t data_left; /* bytes that data could still take */
@@ -214,6 +223,12 @@ struct fusion {
 	bool frozen;
 	bool failed;
 	bool full_data, full_metadata, full_inodes;
+	uint64_t no_space_us,
+		no_inodes_us; /* when that was last told of a process; 0: not since there was enough */
+	uint32_t space_waits; /* bits 1 << enum event_code: found used up, and not told yet */
+	uint64_t space_due_us; /* when it is; while ->space_waits */
+	bool frozen_known; /* the next two: as they were when it was frozen */
+	uint64_t frozen_free, frozen_files;
 
 	uint64_t look_us; /* no look is asked for before; 0: any time */
 	bool look_owed; /* one is asked for then */

@@ -8,7 +8,6 @@
 
 #include <sys/queue.h>
 
-#include "daemon/source/module-link.h"
 #include "daemon/source/module.h"
 
 #define MODULE_BUCKETS 256 /* a power of two */
@@ -19,9 +18,7 @@ struct module_member {
 	struct module *module;
 	const struct module_member_ops *ops;
 	void *userdata;
-	const char *type;
-	uint32_t major, minor;
-	uint64_t events;
+	struct module_interest interest;
 	struct pool_ticket *ticket; /* a request is under way */
 	uint32_t seq; /* of it */
 	bool again; /* ask once more after it */

@@ -197,22 +197,22 @@ static int message_take(struct nl_msg *message, void **ret, size_t *ret_n)
 	return copy ? 0 : -ENOMEM;
 }
 
-int module_link_compose(const struct module_link *link, const struct module_request *request,
-			void **ret, size_t *ret_n)
+int module_link_compose(const struct module_link *link, uint32_t seq,
+			const struct module_interest *interest, void **ret, size_t *ret_n)
 {
 	struct nl_msg *message;
 
 	assert(link);
-	assert(request);
+	assert(interest);
 	assert(ret && ret_n);
 
-	message = message_new(link, request->seq, FS_NL_C_FS_SET, 0);
+	message = message_new(link, seq, FS_NL_C_FS_SET, 0);
 	if (!message)
 		return -ENOMEM;
-	if (nla_put_string(message, FS_NL_A_FS_TYPE, request->type) < 0 ||
-	    nla_put_u32(message, FS_NL_A_DEV_MAJOR, request->major) < 0 ||
-	    nla_put_u32(message, FS_NL_A_DEV_MINOR, request->minor) < 0 ||
-	    nla_put_u64(message, FS_NL_A_EVENTS, request->events) < 0) {
+	if (nla_put_string(message, FS_NL_A_FS_TYPE, interest->type) < 0 ||
+	    nla_put_u32(message, FS_NL_A_DEV_MAJOR, interest->major) < 0 ||
+	    nla_put_u32(message, FS_NL_A_DEV_MINOR, interest->minor) < 0 ||
+	    nla_put_u64(message, FS_NL_A_EVENTS, interest->events) < 0) {
 		nlmsg_free(message);
 		return -ENOMEM;
 	}

@@ -46,17 +46,22 @@ uint16_t module_link_family(const struct module_link *link);
 int module_link_receive(struct module_link *link, enum module_socket socket, const void **ret,
 			size_t *ret_n);
 
-/* FS_NL_C_FS_SET of a filesystem by its type and device number: no mount is touched. */
-struct module_request {
-	uint32_t seq; /* of netlink: the answer has it too */
+/* What is asked of a filesystem, by its type and device number: no mount is touched. */
+struct module_interest {
 	const char *type;
 	uint32_t major, minor;
 	uint64_t events; /* bits FS_EVENT_BIT(id) */
 };
 
-/** module_link_compose() - @ret: a datagram to be freed; Return: 0 or -ENOMEM */
-int module_link_compose(const struct module_link *link, const struct module_request *request,
-			void **ret, size_t *ret_n);
+/**
+ * module_link_compose() - FS_NL_C_FS_SET
+ * @seq:	of netlink: the answer has it too
+ * @ret:	a datagram of @ret_n bytes, to be freed
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int module_link_compose(const struct module_link *link, uint32_t seq,
+			const struct module_interest *interest, void **ret, size_t *ret_n);
 
 /** module_link_compose_end() - FS_NL_C_FS_DEL by the identity that an answer gave; as above */
 int module_link_compose_end(const struct module_link *link, uint32_t seq, uint32_t fs_id,

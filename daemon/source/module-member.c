@@ -127,19 +127,12 @@ static int request_submit(struct module *module, const void *payload, size_t n_p
 static int member_request(struct module_member *member)
 {
 	struct module *module = member->module;
-	struct module_request request = {
-		.seq = ++module->seq,
-		.type = member->type,
-		.major = member->major,
-		.minor = member->minor,
-		.events = member->events,
-	};
 	_cleanup_free_ void *payload = NULL;
 	size_t n_payload;
 	int r;
 
-	member->seq = request.seq;
-	r = module_link_compose(module->link, &request, &payload, &n_payload);
+	member->seq = ++module->seq;
+	r = module_link_compose(module->link, member->seq, &member->interest, &payload, &n_payload);
 	if (r < 0)
 		return r;
 	return request_submit(module, payload, n_payload, on_sent, member, &member->ticket);
@@ -189,15 +182,15 @@ static void member_end(struct module_member *member)
 		(void)request_submit(module, payload, n_payload, on_ended, module, NULL);
 }
 
-int module_member_new(struct module_member **ret, struct module *module, const char *type,
-		      uint32_t major, uint32_t minor, uint64_t events,
-		      const struct module_member_ops *ops, void *userdata)
+int module_member_new(struct module_member **ret, struct module *module,
+		      const struct module_interest *interest, const struct module_member_ops *ops,
+		      void *userdata)
 {
 	struct module_member *member;
 
 	assert(ret);
 	assert(module);
-	assert(type);
+	assert(interest && interest->type);
 	assert(ops && ops->event && ops->answered);
 
 	member = calloc(1, sizeof(*member));
@@ -206,10 +199,7 @@ int module_member_new(struct module_member **ret, struct module *module, const c
 	member->module = module;
 	member->ops = ops;
 	member->userdata = userdata;
-	member->type = type;
-	member->major = major;
-	member->minor = minor;
-	member->events = events;
+	member->interest = *interest;
 	TAILQ_INSERT_TAIL(&module->members, member, link);
 
 	*ret = member;

@@ -27,8 +27,8 @@ static struct module_member *member_find(struct module *module, const struct wir
 		if (member->fs_id == event->fs_id)
 			return member;
 	TAILQ_FOREACH(member, &module->members, link)
-		if (member->ticket && member->major == event->dev_major &&
-		    member->minor == event->dev_minor)
+		if (member->ticket && member->interest.major == event->dev_major &&
+		    member->interest.minor == event->dev_minor)
 			return member;
 	return NULL;
 }

@@ -23,6 +23,7 @@
 
 #include "daemon/core/cleanup.h"
 #include "daemon/core/wire-event.h"
+#include "daemon/source/module-link.h"
 #include "daemon/worker/pool.h"
 
 struct module;
@@ -58,14 +59,13 @@ bool module_is_present(const struct module *module);
 
 /**
  * module_member_new() - ask for the events of a filesystem, now or when the module comes
- * @type:	borrowed for its life
- * @events:	bits FS_EVENT_BIT(id)
+ * @interest:	copied; its type is borrowed for the member's life
  *
  * Return: 0 or -ENOMEM.
  */
-int module_member_new(struct module_member **ret, struct module *module, const char *type,
-		      uint32_t major, uint32_t minor, uint64_t events,
-		      const struct module_member_ops *ops, void *userdata);
+int module_member_new(struct module_member **ret, struct module *module,
+		      const struct module_interest *interest, const struct module_member_ops *ops,
+		      void *userdata);
 
 /** module_member_ask() - once more, as after a refusal; nothing while the module is not there */
 void module_member_ask(struct module_member *member);

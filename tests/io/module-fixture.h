@@ -161,13 +161,13 @@ int module_link_receive(struct module_link *link, enum module_socket socket, con
 	return fake_receive(&link->sockets[socket], ret, ret_n);
 }
 
-int module_link_compose(const struct module_link *link, const struct module_request *request,
-			void **ret, size_t *ret_n)
+int module_link_compose(const struct module_link *link, uint32_t seq,
+			const struct module_interest *interest, void **ret, size_t *ret_n)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "set %u %s %u:%u %llx", request->seq, request->type,
-		 request->major, request->minor, (unsigned long long)request->events);
+	snprintf(text, sizeof(text), "set %u %s %u:%u %llx", seq, interest->type, interest->major,
+		 interest->minor, (unsigned long long)interest->events);
 	*ret = strdup(text);
 	*ret_n = strlen(text) + 1;
 	return 0;

@@ -62,6 +62,7 @@ static const struct module_member_ops member_ops = { .event = on_event, .answere
 
 static int setup(void **state)
 {
+	static const struct module_interest interest = { "ext4", 254, 0, EVENTS };
 	struct world *world = calloc(1, sizeof(*world));
 
 	assert_non_null(world);
@@ -71,9 +72,8 @@ static int setup(void **state)
 	assert_return_code(sd_event_new(&world->loop), 0);
 	assert_return_code(
 		module_new(&world->module, world->loop, (struct pool *)world, &ops, world), 0);
-	assert_return_code(module_member_new(&world->member, world->module, "ext4", 254, 0, EVENTS,
-					     &member_ops, world),
-			   0);
+	assert_return_code(
+		module_member_new(&world->member, world->module, &interest, &member_ops, world), 0);
 	*state = world;
 	return 0;
 }

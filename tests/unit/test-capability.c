@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/core/capability.h"
+#include "include/fs_event.h"
 
 #define BASE                                                                                       \
 	"enospc threshold-below threshold-above read-only read-write mounted unmounted stalled "   \
@@ -18,7 +19,11 @@ static const struct capability_sources all = {
 	.fs_errors = true,
 	.fs_errors_common = true,
 	.kmsg = true,
-	.module = true,
+	.module = UINT32_MAX,
+};
+/* What it says of itself on a kernel where not all can be had. */
+static const struct capability_sources frozen = {
+	.module = 1U << EVENT_FROZEN | 1U << EVENT_THAWED | 1U << EVENT_THRESHOLD_BELOW,
 };
 static const struct capability_sources marked = { .fs_errors = true };
 static const struct capability_sources unmarked = { .fs_errors_common = true };
@@ -72,6 +77,13 @@ static void test_table(void **state)
 		{ "btrfs", 0, &stock, "enospc-metadata corrupted io-error writeback-error" },
 		{ "btrfs", 0, &all,
 		  "enospc-metadata corrupted io-error writeback-error frozen thawed" },
+		{ "ext4", 8, &all,
+		  "enospc-metadata enospc-inodes corrupted io-error writeback-error shutdown "
+		  "frozen "
+		  "thawed" },
+		{ "xfs", 8, &frozen, "enospc-inodes shutdown frozen thawed" },
+		{ "vfat", 8, &frozen, "io-error frozen thawed" },
+		{ "tmpfs", 0, &frozen, "enospc-inodes" },
 		{ "f2fs", 8, &stock, "enospc-inodes io-error writeback-error" },
 		{ "f2fs", 8, &common, "enospc-inodes io-error corrupted" },
 		{ "tmpfs", 0, &all, "enospc-inodes" },
@@ -113,10 +125,11 @@ static void test_monotonic(void **state)
 		for (unsigned int set = 0; set < 16; set++) {
 			for (unsigned int bit = 1; bit < 16; bit <<= 1) {
 				struct capability_sources less = { set & 1, set & 2, set & 4,
-								   set & 8 };
+								   set & 8 ? UINT32_MAX : 0 };
 				unsigned int more_set = set | bit;
 				struct capability_sources more = { more_set & 1, more_set & 2,
-								   more_set & 4, more_set & 8 };
+								   more_set & 4,
+								   more_set & 8 ? UINT32_MAX : 0 };
 				uint32_t codes = ask(types[i], 8, &less);
 
 				assert_int_equal(codes & ~ask(types[i], 8, &more), 0);
@@ -125,12 +138,42 @@ static void test_monotonic(void **state)
 	}
 }
 
+static bool wants(const char *type, uint32_t major)
+{
+	char name[64];
+	struct superblock sb = { .key = { .major = major, .minor = 1, .n = 1 }, .type = name };
+
+	snprintf(name, sizeof(name), "%s", type);
+	return capability_wants_module(&sb);
+}
+
+static void test_module(void **state)
+{
+	assert_true(wants("ext4", 8));
+	assert_true(wants("btrfs", 0));
+	assert_true(wants("reiserfs", 8));
+	assert_false(wants("tmpfs", 0));
+	assert_false(wants("nfs4", 0));
+	assert_false(wants("squashfs", 7));
+
+	assert_int_equal(capability_of_module(0), 0);
+	assert_int_equal(capability_of_module(FS_EVENT_BIT(FS_EVENT_FROZEN) |
+					      FS_EVENT_BIT(FS_WARN_ENOSPC_META) |
+					      FS_EVENT_BIT(FS_THR_LRBELOW) | FS_EVENT_BIT(60)),
+			 codes_of("frozen enospc-metadata"));
+	assert_int_equal(
+		capability_of_module(FS_EVENT_BIT(FS_EVENT_ID_MAX + 1) - 1),
+		codes_of("enospc enospc-metadata enospc-inodes read-only read-write corrupted "
+			 "io-error writeback-error shutdown frozen thawed"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_monotonic),
+		cmocka_unit_test(test_module),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

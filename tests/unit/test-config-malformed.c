@@ -109,7 +109,7 @@ static const struct bad_row bad_rows[] = {
 	{ "[daemon]\nsources =\n", 2, "[daemon] sources", "'' is not a source",
 	  "gate, mount-events" },
 	{ "[daemon]\nsources = gate,kernel\n", 2, "[daemon] sources", "'kernel' is not a source",
-	  "gate, mount-events, fs-errors, kmsg, uevents, processes, watches" },
+	  "gate, mount-events, fs-errors, kmsg, uevents, processes, watches, module" },
 	{ "[daemon]\nsources = gate mount-events\n", 2, "[daemon] sources", "is not a source",
 	  "comma list" },
 	{ "[daemon]\nre-evaluation = 4\n", 2, "[daemon] re-evaluation", "not in range",

@@ -77,6 +77,7 @@ static void test_values(void **state)
 	config = parse_one("[daemon]\nsources = fs-errors,watches\n");
 	assert_true(config_daemon(config)->source_fs_errors);
 	assert_true(config_daemon(config)->source_watches);
+	assert_false(config_daemon(config)->source_module);
 	assert_false(config_daemon(config)->source_processes);
 	assert_false(config_daemon(config)->source_kmsg);
 	assert_false(config_daemon(config)->source_uevents);
