@@ -18,6 +18,7 @@ Directories are everybody's, names of files each process has of its own; only
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import random
@@ -30,10 +31,9 @@ DEPTH = 5
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 MNT_DETACH = 2
 ATTRIB, CLOSE_WRITE, CREATE, DELETE, MOVE = 0x4, 0x8, 0x100, 0x200, 0x10000
-# No bits. A directory that brings what nobody was told of, one that others may be working in, and a new one.
-MOVED_IN, MOVED_OUT, MADE = -1, -2, -3
-# Of a directory itself: by whatever name, the kernel merges what happened at the last one and at this.
-ATTRIB_OF_DIRECTORY = -4
+# No bits. A directory that brings what nobody was told of; and of a directory itself: by whatever
+# name, for the kernel merges what happened at the last one and at this.
+MOVED_IN, ATTRIB_OF_DIRECTORY = -1, -2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,6 +77,7 @@ class Actor:
         self.root = os.path.join(directory, "tree")
         self.outside = os.path.join(directory, "outside", f"p{number}")
         os.mkdir(self.outside)
+        self.lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         self.prefix = f"p{number}-"
         self.random = random.Random(f"{seed} {number}")
         self.log = open(log, "w", encoding="ascii", buffering=1 << 16)
@@ -217,23 +218,17 @@ class Actor:
         for _ in range(self.random.randrange(1, 4)):
             name = self.random.choice(SHARED)
             try:
-                made = self._make_directory(place, name)
+                try:
+                    os.mkdir(name, 0o755, dir_fd=place.fd)
+                    self.note(CREATE, place, name, 0)
+                except FileExistsError:
+                    pass
                 below = Place(name, place)
-                if made:
-                    self.note(MADE, place, name, below.inode)
             except OSError:
                 break
             os.close(place.fd)
             place = below
         os.close(place.fd)
-
-    def _make_directory(self, place, name):
-        try:
-            os.mkdir(name, 0o755, dir_fd=place.fd)
-        except FileExistsError:
-            return False
-        self.note(CREATE, place, name, 0)
-        return True
 
     def rename_directory(self):
         with self.place() as old, self.place(DEPTH - 2) as new:
@@ -291,9 +286,6 @@ class Actor:
             self.brought += 1
             os.rename(name, f"{self.brought}", src_dir_fd=place.fd, dst_dir_fd=outside.fd)
             self.note(DELETE, place, name, 0)
-            status = os.stat(f"{self.brought}", dir_fd=outside.fd, follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
-                self.note(MOVED_OUT, place, name, status.st_ino)
 
     def bring_in(self):
         with self.place(DEPTH - 2) as place, Place(self.outside) as outside:
@@ -333,6 +325,8 @@ class Actor:
         """@n steps; how many of them did something."""
         done = 0
         for step in self.random.choices(self.steps, self.weights, k=n):
+            # What is taken out must not be what somebody is working in: that would be done outside.
+            fcntl.flock(self.lock, fcntl.LOCK_EX if step == self.take_out else fcntl.LOCK_SH)
             try:
                 step()
                 done += 1
@@ -341,6 +335,8 @@ class Actor:
                 if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL,
                                        errno.ENOTDIR, errno.EBUSY, errno.ESTALE, errno.EPERM):
                     raise
+            finally:
+                fcntl.flock(self.lock, fcntl.LOCK_UN)
         self.umount()
         self.log.flush()
         return done

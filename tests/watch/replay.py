@@ -10,8 +10,8 @@ rest is not compared, and is taken from the disk at the next barrier.
 import os
 import stat
 
-from actor import ATTRIB_OF_DIRECTORY, MADE, MOVED_IN, MOVED_OUT
-from watching import ATTRIB, CREATE, DELETE, DIRECTORY, MERGED, MOVE, Lost
+from actor import ATTRIB_OF_DIRECTORY, MOVED_IN
+from watching import ATTRIB, CLOSE_WRITE, CREATE, DELETE, DIRECTORY, MERGED, MOVE, Lost
 
 NAMES = CREATE | DELETE | MOVE
 
@@ -60,11 +60,7 @@ class Replay:
     def __init__(self, root):
         self.root = Node(os.stat(root).st_ino, True)
         self.where = os.fsencode(root)
-        self.moved_in, self.moved_out = set(), set()
-        # Directories that were taken out of the tree with all below: what was done there may have been done outside.
-        self.away = set()
-        # New directories, and where they were made.
-        self.made = {}
+        self.moved_in = set()
         self.told = []
         self.losses = []
 
@@ -89,13 +85,7 @@ class Replay:
 
     def expect(self, deeds):
         """Of @deeds only what a reader has to find out by looking."""
-        for deed in deeds:
-            if deed.bit == MOVED_IN:
-                self.moved_in.add(deed.inode)
-            elif deed.bit == MOVED_OUT:
-                self.moved_out.add(deed.inode)
-            elif deed.bit == MADE:
-                self.made[deed.inode] = deed.directory
+        self.moved_in |= {deed.inode for deed in deeds if deed.bit == MOVED_IN}
 
     def apply(self, records):
         """All of @records in their order."""
@@ -109,14 +99,6 @@ class Replay:
                 self._exchange(record, other)
             elif record.name:
                 self._change(record)
-        self._spread()
-
-    def _spread(self):
-        """What was made in a directory that is away is away."""
-        more = True
-        while more:
-            more = {inode for inode, parent in self.made.items() if parent in self.away} - self.away
-            self.away |= more
 
     def _lose(self, lost):
         self.losses.append(lost)
@@ -151,15 +133,7 @@ class Replay:
         elif record.mask & DELETE:
             if not parent.take(name):
                 parent.gone[name] = self._new(record)
-            if record.inode in self.moved_out:
-                self._leave(parent.gone[name])
         self.told.append(Told(record, parent, name, former_parent, former))
-
-    def _leave(self, node):
-        self.away.add(node.inode)
-        for child in node.children.values():
-            if child.directory:
-                self._leave(child)
 
     def _create(self, parent, name, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
@@ -167,12 +141,7 @@ class Replay:
         if there and directory and there.inode == record.inode and not merged:
             return
         parent.put(name, Node(record.inode, directory,
-                              directory and (merged or self._brought(record.inode))))
-
-    def _brought(self, inode):
-        """May the directory have come from outside, with what nobody was told of?"""
-        return (inode in self.moved_in or inode in self.away or inode not in self.made
-                or self.made[inode] in self.away)
+                              directory and (merged or record.inode in self.moved_in)))
 
     def check_tree(self):
         """What was told is what is on the disk; then take from there what is not known."""
@@ -222,18 +191,15 @@ class Union:
         keys = [(directory, deed.name, one, deed.pid) for one in inodes if inode in (0, one)]
         return [(self.bits[key], self.formers.get(key, ())) for key in keys]
 
-    def covers(self, deed, away):
+    def covers(self, deed):
         """
         Was @deed told? Of a directory that came from elsewhere the replay does not know which it is.
-        What is told as merged is what is there in the end, and may be another inode. A move from
-        a directory of @away may have come from outside.
+        What is told as merged is what is there in the end, and may be another inode.
         """
         came_from = {(deed.former_directory, deed.former), (0, deed.former)}
         for directory in (deed.directory, 0):
             for bits, formers in self._of(deed, directory, deed.inode):
                 if bits & deed.bit and (deed.bit != MOVE or came_from & set(formers)):
-                    return True
-                if deed.former_directory in away and bits & CREATE:
                     return True
         for directory in (deed.directory, 0):
             if any(bits & MERGED for bits, _ in self._of(deed, directory, 0)):
@@ -242,29 +208,27 @@ class Union:
         return False
 
 
-def missing(told, deeds, away):
-    """What of @deeds was not told; those that may have been done outside, in a directory of @away, need not be."""
+def missing(told, deeds):
+    """(what of @deeds was not told, how much was told as merged)"""
     union = Union(told)
-    own = [deed for deed in deeds if deed.bit == ATTRIB_OF_DIRECTORY]
-    return [deed for deed in deeds
-            if deed.bit > 0 and deed.directory not in away and not union.covers(deed, away)] + \
-        [deed for deed in own if not {deed.directory, deed.inode} & away
-         and (deed.inode, deed.pid) not in union.directories], union.n_merged
+    removed = {(deed.directory, deed.name): deed.pid for deed in deeds if deed.bit == DELETE}
+
+    def is_told(deed):
+        if deed.bit == ATTRIB_OF_DIRECTORY:
+            return (deed.inode, deed.pid) in union.directories
+        # Where another process was quicker to remove it, what is closed has no name.
+        return deed.bit < 0 or union.covers(deed) or (
+            deed.bit == CLOSE_WRITE
+            and removed.get((deed.directory, deed.name), deed.pid) != deed.pid)
+    return [deed for deed in deeds if not is_told(deed)], union.n_merged
 
 
-def invented(told, deeds, away):
+def invented(told, deeds):
     """What was told to be made, removed or moved, and nobody of @deeds did."""
     done = {}
-
-    def add(bit, directory, name, pid):
-        for one in (directory, 0):
-            done[one, name, pid] = done.get((one, name, pid), 0) | bit
     for deed in deeds:
-        if deed.bit > 0:
-            add(deed.bit, deed.directory, deed.name, deed.pid)
-        if deed.bit == MOVE and deed.directory in away:
-            add(DELETE, deed.former_directory, deed.former, deed.pid)
-        if deed.bit == MOVE and deed.former_directory in away:
-            add(CREATE, deed.directory, deed.name, deed.pid)
+        for directory in (deed.directory, 0) if deed.bit > 0 else ():
+            key = (directory, deed.name, deed.pid)
+            done[key] = done.get(key, 0) | deed.bit
     return [one for one in told if not one.mask & MERGED
             and one.mask & NAMES & ~done.get((one.key[0], one.key[1], one.key[3]), 0)]

@@ -56,9 +56,9 @@ def check_round(replay, records, deeds):
         if len(replay.losses) > n_lost:
             return False
         told = replay.told[before:]
-        untold, n_merged = missing(told, deeds, replay.away)
+        untold, n_merged = missing(told, deeds)
         assert not untold, f"{len(untold)} of {len(deeds)} deeds were not told: {untold[:5]}"
-        made_up = invented(told, deeds, replay.away)
+        made_up = invented(told, deeds)
         assert not made_up, f"nobody did {made_up[:5]}"
     except AssertionError:
         print("what was told:", *replay.told[before:], "what was done:", *deeds, sep="\n")
