@@ -251,24 +251,32 @@ static void lose_all(struct hub *hub)
 		hub_tell_lost(hub, watch, NULL, 0);
 }
 
+static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_doubt_name *name)
+{
+	struct hub_sighting sighting;
+
+	if (doubt_is_settled(pending))
+		name->error = -ENOENT;
+	if (name_find(hub, pending, name, &sighting, false) != OUTCOME_READY)
+		lose_all(hub);
+	else if (!sighting.at.dir)
+		;
+	else if (name->error == 0 || name->error == -ENOENT || name->error == -ESTALE)
+		hub_tell(hub, &sighting);
+	else if (hub_match_is_wanted(hub, &sighting))
+		lose_all(hub);
+	sighting_done(hub, &sighting);
+}
+
 static void doubt_tell(struct hub *hub, struct hub_pending *pending)
 {
-	for (size_t i = 0; i < pending->doubt->n; i++) {
-		struct hub_doubt_name *name = &pending->doubt->names[i];
-		struct hub_sighting sighting;
+	struct hub_doubt *doubt = pending->doubt;
 
-		if (doubt_is_settled(pending))
-			name->error = -ENOENT;
-		if (name_find(hub, pending, name, &sighting, false) != OUTCOME_READY)
-			lose_all(hub);
-		else if (!sighting.at.dir)
-			;
-		else if (name->error == 0 || name->error == -ENOENT || name->error == -ESTALE)
-			hub_tell(hub, &sighting);
-		else if (hub_match_is_wanted(hub, &sighting))
-			lose_all(hub);
-		sighting_done(hub, &sighting);
-	}
+	/* Of a directory, the other names may be below the place that it leaves with its own. */
+	for (size_t i = doubt->n_own; i < doubt->n; i++)
+		name_tell(hub, pending, &doubt->names[i]);
+	for (size_t i = 0; i < doubt->n_own; i++)
+		name_tell(hub, pending, &doubt->names[i]);
 }
 
 /* A watched directory that another one took the place of. */

@@ -96,6 +96,15 @@ static void names_drop(struct names *names, const char *above)
 			i++;
 }
 
+/* Whether it or something above it is among them. */
+static bool names_cover(const struct names *names, const char *path)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (is_below(path, names->paths[i]))
+			return true;
+	return false;
+}
+
 static bool names_has(const struct names *names, const char *path)
 {
 	for (size_t i = 0; i < names->n; i++)
@@ -243,9 +252,13 @@ static void went_to(struct receiver *receiver, const struct change *change, cons
 		    const char *path)
 {
 	bool known = names_has(&receiver->known, former);
+	/* What is to be looked through takes that along. */
+	bool again = names_cover(&receiver->again, former);
 
 	names_move(&receiver->known, former, path, false);
 	names_move(&receiver->again, former, path, false);
+	if (again)
+		names_add(&receiver->again, path);
 	if (!known)
 		came(receiver, change, path);
 }
@@ -254,12 +267,14 @@ static void exchange(struct receiver *receiver, const char *former, const char *
 {
 	bool had_former = names_has(&receiver->known, former);
 	bool had_path = names_has(&receiver->known, path);
+	bool again_former = names_cover(&receiver->again, former);
+	bool again_path = names_cover(&receiver->again, path);
 
 	names_move(&receiver->known, former, path, true);
 	names_move(&receiver->again, former, path, true);
-	if (!had_former)
+	if (!had_former || again_former)
 		names_add(&receiver->again, path);
-	if (!had_path)
+	if (!had_path || again_path)
 		names_add(&receiver->again, former);
 	/* Both are there, also where one was told missing, as it was later. */
 	names_add(&receiver->known, path);

@@ -377,6 +377,25 @@ static void test_circle(void **state)
 	unwatch(&told);
 }
 
+/* A directory is back at a name that it left, and another one that it had is below itself now. */
+static void test_returned(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "c"), x = make(SIM_ROOT, "x");
+	struct told told;
+
+	forget();
+	watch(&told, SIM_ROOT, 0, ALL);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "c", x, "n"));
+	assert_true(sim_rename(&sim, 9, x, "n", SIM_ROOT, "b"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "x", d, "x"));
+	touch(x, "n");
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "b", SIM_ROOT, "a"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	/* What is told of that one is called as before the directory went. */
+	check(&told, "c>x/n/ x/n>b/ x>b/x/ +b/x/n b>a/ +a/x/n! -c/! -a/! +b/!");
+	unwatch(&told);
+}
+
 /* The link is in the record of the creation, before the rename. */
 static void test_hidden_link(void **state)
 {
@@ -755,6 +774,7 @@ int main(void)
 		TEST(test_exchange),
 		TEST(test_merged),
 		TEST(test_circle),
+		TEST(test_returned),
 		TEST(test_hidden_link),
 		TEST(test_verdict),
 		TEST(test_chmod),
