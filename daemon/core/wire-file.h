@@ -22,13 +22,16 @@
  *	rename d/f to e/g		RENAME		d, "f"		e, "g"	f
  *	... over a file g: then		ATTRIB		-		-	the old g
  *	... over a directory g: then	ATTRIB|ONDIR	the old g, ""	-	-
+ *		(both with DELETE_SELF where the mark has it, if nobody has g open)
  *	exchange d/f and e/g		RENAME		d, "f"		e, "g"	the f of before
  *		and then		RENAME		e, "g"		d, "f"	the g of before
  *	link f as d/g			ATTRIB, then	-		-	f
  *					CREATE		d, "g"		-	f
  *	unlink d/f, last link or not	ATTRIB, then	-		-	f
  *					DELETE		d, "f"		-	f
+ *	... the last one		ATTRIB|DELETE_SELF, then DELETE
  *	rmdir d/n			DELETE|ONDIR	d, "n"		-	n
+ *	... and before it		DELETE_SELF|ONDIR n itself, ""	-	-
  *	O_TMPFILE in d			nothing; changed or closed before it has a name: d, "#INODE"
  *	... linked as d/f		as a link; closing still says d, "#INODE"
  *	close of an unlinked d/f	CLOSE_WRITE	d, "f" (the name that it had)
@@ -47,7 +50,14 @@
  * The name of a file is that by which it was reached; with several hard links it is one.
  * Bits of one name by one process are merged into the first of them while
  * they wait, so that an unlink whose CREATE still waits is CREATE|DELETE before
- * its own ATTRIB. RENAME is merged only with itself, between the same names.
+ * its own ATTRIB. RENAME is merged only with itself, between the same names. So a name
+ * that was made, renamed and linked again shows one CREATE, before the RENAME, and an
+ * ATTRIB without DELETE_SELF alone says that the inode may have come back.
+ *
+ * DELETE_SELF comes when the last link and the last who has it open are gone: without
+ * the latter it is in the ATTRIB of the last unlink by the same process, and costs no
+ * record of its own; of a removed directory it is one. It is later, by whoever closes
+ * it, where it was open.
  */
 
 #include <stdbool.h>
