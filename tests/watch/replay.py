@@ -64,8 +64,8 @@ class Replay:
         self.told = []
         self.losses = []
 
-    def directory(self, path):
-        """The node at @path."""
+    def directory(self, path, sure=True):
+        """The node at @path; where not even that it is there is @sure, perhaps of no tree."""
         here = self.root
         for name in path.split(b"/") if path else ():
             below = here.children.get(name)
@@ -74,14 +74,16 @@ class Replay:
                 below = here.gone[name] = Node(0, True, unknown=True)
             elif below is None:
                 assert here.unknown, f"{path} was never told, at {name}"
-                below = here.children[name] = Node(0, True, unknown=True)
+                below = Node(0, True, unknown=True)
+                if sure:
+                    here.children[name] = below
             here = below
         assert here.directory, f"{path} is no directory"
         return here
 
-    def split(self, path):
+    def split(self, path, sure=True):
         parent, _, name = path.rpartition(b"/")
-        return self.directory(parent), name
+        return self.directory(parent, sure), name
 
     def expect(self, deeds):
         """Of @deeds only what a reader has to find out by looking."""
@@ -122,7 +124,8 @@ class Replay:
         return Node(record.inode, bool(record.mask & DIRECTORY), unknown=True)
 
     def _change(self, record):
-        parent, name = self.split(record.name)
+        # That a name is gone may be found out when its directory is gone as well.
+        parent, name = self.split(record.name, not record.mask & MERGED)
         former_parent = former = None
         if record.mask & MOVE:
             former_parent, former = self.split(record.former)
@@ -140,8 +143,11 @@ class Replay:
         there = parent.children.get(name)
         if there and directory and there.inode == record.inode and not merged:
             return
-        parent.put(name, Node(record.inode, directory,
-                              directory and (merged or record.inode in self.moved_in)))
+        if directory and merged:
+            # The last state: what is told meanwhile may still be of the directory before it.
+            parent.put(name, Node(0, True, unknown=True))
+        else:
+            parent.put(name, Node(record.inode, directory, record.inode in self.moved_in))
 
     def check_tree(self):
         """What was told is what is on the disk; then take from there what is not known."""
