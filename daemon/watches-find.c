@@ -24,7 +24,7 @@ void watched_wait(struct watched *watched)
 		return;
 
 	watched->waits = true;
-	LIST_INSERT_HEAD(&watched->watches->waiting, watched, in_waiting);
+	TAILQ_INSERT_TAIL(&watched->watches->waiting, watched, in_waiting);
 	watches_retry_later(watched->watches);
 }
 
@@ -35,7 +35,7 @@ void watched_abandon(struct watched *watched)
 	pool_cancel(watched->ticket);
 	watched->ticket = NULL;
 	if (watched->waits)
-		LIST_REMOVE(watched, in_waiting);
+		TAILQ_REMOVE(&watched->watches->waiting, watched, in_waiting);
 	watched->waits = false;
 	watched->anchor = NULL;
 	while ((anchor = LIST_FIRST(&watched->anchors)))
@@ -88,6 +88,10 @@ void watched_give_up_errno(struct watched *watched, int error)
 		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
 				"Files of too many filesystems are watched already");
 		return;
+	case -ENOSPC:
+		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				"The kernel allows no more marks: fs.fanotify.max_user_marks");
+		return;
 	case -ENOMEM:
 		watched_give_up(watched, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 		return;
@@ -116,15 +120,33 @@ void watched_give_up_result(struct watched *watched, enum pool_result result)
 	}
 }
 
-/* Without room: at the next try. */
+bool watched_has_patience(struct watched *watched, uint64_t us)
+{
+	uint64_t now = watches_now();
+
+	if (watched->since_us == 0)
+		watched->since_us = now;
+	return now - watched->since_us < us;
+}
+
 void watched_try_again(struct watched *watched, int error)
 {
-	if (error == -ENOBUFS && watched->tries++ < WATCHES_TRIES_MAX)
-		watched_wait(watched);
-	else if (error == -ENOBUFS)
-		watched_give_up_result(watched, POOL_STALLED);
-	else
+	uint64_t us = watched->stood ? WATCHES_ROOM_STOOD_US : WATCHES_ROOM_US;
+
+	if (error != -ENOBUFS && error != -ESTALE)
 		watched_give_up_errno(watched, error);
+	else if (watched_has_patience(watched, error == -ESTALE ? WATCHES_PATIENCE_US : us))
+		watched_wait(watched);
+	else
+		watched_give_up_result(watched, POOL_STALLED);
+}
+
+/* On the way: what comes now has its own patience. */
+void watched_go_on(struct watched *watched, enum watched_state state)
+{
+	watched->since_us = 0;
+	watched->state = state;
+	watched_step(watched);
 }
 
 /*
@@ -155,6 +177,9 @@ static void on_found(enum pool_result result, const void *bytes, size_t n, void 
 	int r;
 
 	watched->ticket = NULL;
+	/* Its place is free for the next one. */
+	if (!TAILQ_EMPTY(&watched->watches->waiting))
+		watches_arm(watched->watches->retry, 0);
 	if (result != POOL_DONE) {
 		watched_give_up_result(watched, result);
 		return;
@@ -177,8 +202,7 @@ static void on_found(enum pool_result result, const void *bytes, size_t n, void 
 		return;
 	}
 
-	watched->state = WATCHED_PLACING;
-	watched_step(watched);
+	watched_go_on(watched, WATCHED_PLACING);
 }
 
 struct lookup_credential watched_lookup_credential(const struct watched *watched)
@@ -200,7 +224,7 @@ static int find_by_inode(struct watched *watched, struct watch_find_request *req
 	sb = superblock_table_find_device(watched->watches->superblocks, watched->major,
 					  watched->minor);
 	if (!sb)
-		return -ENOENT;
+		return -ENODEV;
 	mount = volume_mount(sb, &wait_us);
 	if (!mount)
 		return wait_us > 0 ? -ENOBUFS : -ENOENT;
@@ -241,6 +265,9 @@ void watched_find(struct watched *watched)
 		submission.userdata = watched;
 		r = pool_submit(watched->watches->pool, &submission, &watched->ticket);
 	}
-	if (r < 0)
-		watched_try_again(watched, r);
+	/* The mount table may not have it yet. */
+	if (r == -ENODEV && watched_has_patience(watched, WATCHES_PATIENCE_US))
+		watched_wait(watched);
+	else if (r < 0)
+		watched_try_again(watched, r == -ENODEV ? -ENOENT : r);
 }

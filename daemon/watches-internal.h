@@ -39,7 +39,17 @@
 #define WATCHES_RETRY_US 20000
 
 /* Before the mount table is believed not to have it, and a mount not to let itself be touched. */
-#define WATCHES_TRIES_MAX 50
+#define WATCHES_PATIENCE_US 1000000
+
+/* Likewise, that there will be no room: others of its owner are before it. One that stood may wait longer. */
+#define WATCHES_ROOM_US 10000000
+#define WATCHES_ROOM_STOOD_US 60000000
+
+/* In one turn of the loop. */
+#define WATCHES_STEPS_MAX 1024
+#define WATCHES_SETTLE_MAX 256
+
+#define WATCHES_BUCKETS 4096 /* a power of two */
 
 /* What is not there and what its caller may not know of are told in the same words. */
 #define WATCHES_NOT_FOUND "There is no such file or directory"
@@ -84,6 +94,7 @@ struct side {
 	uint64_t asked; /* likewise, and asked for */
 	uint64_t n_asked, n_marked; /* requests for marks, and answers to them */
 	uint64_t pause_us; /* the shortest that one of them wants */
+	bool left; /* some anchor has: what the others need is to be found at the settling */
 	uint64_t late_us; /* from the first sign of the last batch until it was read */
 	LIST_HEAD(, anchor) anchors;
 	LIST_HEAD(, anchor) buckets[SIDE_BUCKETS]; /* by ->root, of spots */
@@ -147,7 +158,7 @@ struct watched {
 
 	/* On the way. */
 	struct pool_ticket *ticket;
-	unsigned int tries;
+	uint64_t since_us; /* it tries the same again; 0: it does not */
 
 	/* What is told. */
 	struct watch_queue *queue;
@@ -163,7 +174,8 @@ struct watched {
 	struct quota_charge stream_charge;
 
 	LIST_ENTRY(watched) all;
-	LIST_ENTRY(watched) in_blocked, in_waiting;
+	LIST_ENTRY(watched) in_bucket, in_removed, in_blocked;
+	TAILQ_ENTRY(watched) in_waiting;
 };
 
 /* received + gaps = delivered + merged + denied + lost + queued: see watches_statistics(). */
@@ -196,7 +208,9 @@ struct watches {
 	struct unread *unread; /* of streams that were closed */
 	LIST_HEAD(, volume) volumes;
 	LIST_HEAD(, watched) watched;
-	LIST_HEAD(watched_list, watched) blocked, waiting;
+	LIST_HEAD(, watched) buckets[WATCHES_BUCKETS]; /* by id */
+	LIST_HEAD(watched_list, watched) blocked, removed;
+	TAILQ_HEAD(watched_queue, watched) waiting; /* who waits longest is first */
 	size_t n_watched;
 	uint64_t last_id;
 
@@ -254,6 +268,7 @@ int volume_look_up(struct watches *watches, const struct superblock *sb,
 /** side_open() - with hub and group; Return: 0 or a negative errno */
 int side_open(struct side *side);
 void side_close(struct side *side);
+void side_settle(struct side *side); /* what those need that are left */
 /** anchor_new() - not told of anything yet; Return: 0 or a negative errno */
 int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	       const struct handle *root);
@@ -272,7 +287,9 @@ void side_on_marked(int error, const struct handle_view *handle, const struct ha
  */
 int anchor_mark(struct anchor *anchor);
 void anchor_unmark(struct anchor *anchor); /* what no other one needs; it is in no list any more */
-void side_relax(struct side *side); /* of a tree: what all pay for and nobody asks for any more */
+/** side_relax() - of a tree: what all pay for and nobody asks for any more; as many steps as it has anchors */
+void side_relax(struct side *side);
+void anchor_relax(struct anchor *anchor); /* it wants less than before */
 void anchor_marked(struct anchor *anchor, int error); /* in watches-place.c */
 
 /* watches-lookup.c */
@@ -282,13 +299,17 @@ void side_ask_again(struct side *side); /* what was put off */
 /* watches-find.c */
 void watched_find(struct watched *watched); /* what a path or a number names */
 struct lookup_credential watched_lookup_credential(const struct watched *watched);
+void watched_go_on(struct watched *watched, enum watched_state state);
+/** watched_has_patience() - to try the same again */
+bool watched_has_patience(struct watched *watched, uint64_t us);
 /* It cannot be watched: refused, or absent on. */
 void watched_give_up(struct watched *watched, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void watched_give_up_type(struct watched *watched, const char *type, const char *why);
 void watched_give_up_errno(struct watched *watched, int error);
 void watched_give_up_result(struct watched *watched, enum pool_result result);
-void watched_try_again(struct watched *watched, int error); /* -ENOBUFS: later; else give up */
+/** watched_try_again() - -ENOBUFS: without room, -ESTALE: nothing leads there now: later, for a while; else give up */
+void watched_try_again(struct watched *watched, int error);
 
 /* watches-place.c */
 void watched_step(struct watched *watched); /* go on */

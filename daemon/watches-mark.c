@@ -194,28 +194,44 @@ void side_relax(struct side *side)
 	side->asked &= ~mark.mask;
 }
 
-void anchor_unmark(struct anchor *anchor)
+/* What no other one needs of it. */
+static void spot_unmark(const struct anchor *anchor, uint64_t mask)
 {
 	const struct handle_view root = handle_view(&anchor->root);
 	struct side *side = anchor->side;
 	const struct anchor *other;
-	struct file_events_mark mark;
-	uint64_t rest = 0;
+	struct file_events_mark request;
 
-	if (side->kind == SIDE_TREE) {
-		side_relax(side);
+	LIST_FOREACH(other, &side->buckets[handle_hash(&root) % SIDE_BUCKETS], in_bucket)
+		if (other != anchor && is_same(other, &root))
+			mask &= ~(other->mask | other->asked);
+	if (mask == 0 || !mark_fill(&request, anchor))
+		return;
+
+	request.mask = mask;
+	/* Otherwise it goes with the last one. */
+	(void)file_events_member_unmark(side->member, &request);
+}
+
+void anchor_relax(struct anchor *anchor)
+{
+	uint64_t needless = anchor->mask & ~anchor_mask(anchor);
+
+	if (anchor->side->kind == SIDE_TREE) {
+		side_relax(anchor->side);
 		return;
 	}
-	/* The last one takes the group with it. */
-	if (LIST_EMPTY(&side->anchors) || side->volume->leaving)
+	if (needless == 0 || anchor->asked || anchor->side->volume->leaving)
 		return;
-	LIST_FOREACH(other, &side->buckets[handle_hash(&root) % SIDE_BUCKETS], in_bucket)
-		if (is_same(other, &root))
-			rest |= other->mask | other->asked;
-	if (((anchor->mask | anchor->asked) & ~rest) == 0 || !mark_fill(&mark, anchor))
-		return;
+	spot_unmark(anchor, needless);
+	anchor->mask &= ~needless;
+}
 
-	mark.mask = (anchor->mask | anchor->asked) & ~rest;
-	/* Otherwise it goes with the last one. */
-	(void)file_events_member_unmark(side->member, &mark);
+void anchor_unmark(struct anchor *anchor)
+{
+	struct side *side = anchor->side;
+
+	/* Of a tree at the settling; the last one takes the group with it. */
+	if (side->kind == SIDE_SPOT && !LIST_EMPTY(&side->anchors) && !side->volume->leaving)
+		spot_unmark(anchor, anchor->mask | anchor->asked);
 }

@@ -65,7 +65,7 @@ static void step_place(struct watched *watched)
 	int r;
 
 	if (!sb) {
-		if (watched->stood || watched->tries++ >= WATCHES_TRIES_MAX)
+		if (watched->stood || !watched_has_patience(watched, WATCHES_PATIENCE_US))
 			watched_give_up(watched, SD_BUS_ERROR_NOT_SUPPORTED,
 					"It is on a filesystem that is not in the mount table");
 		else
@@ -99,8 +99,7 @@ static void step_place(struct watched *watched)
 	}
 
 	watched->generation = sb->generation;
-	watched->state = WATCHED_ASKING;
-	watched_step(watched);
+	watched_go_on(watched, WATCHED_ASKING);
 }
 
 /*
@@ -130,8 +129,7 @@ static void asked(struct watched *watched, const struct lookup_reply *reply)
 
 	watched->identity = reply->identity;
 	watched->is_directory = answer->is_directory;
-	watched->state = WATCHED_MARKING;
-	watched_step(watched);
+	watched_go_on(watched, WATCHED_MARKING);
 }
 
 static void on_asked(enum pool_result result, const void *bytes, size_t n, void *userdata)
@@ -152,7 +150,7 @@ static void on_asked(enum pool_result result, const void *bytes, size_t n, void 
 		asked(watched, &reply);
 	/* Another mount was there at that moment. */
 	else if (r == -ESTALE)
-		watched_try_again(watched, -ENOBUFS);
+		watched_try_again(watched, -ESTALE);
 	else
 		watched_give_up_errno(watched, r);
 	lookup_reply_deinit(&reply);
@@ -199,7 +197,7 @@ static void stand(struct watched *watched)
 
 	watched->state = WATCHED_STANDING;
 	watched->stood = true;
-	watched->tries = 0;
+	watched->since_us = 0;
 	if (again) {
 		watched_tell_mount(watched, FSEVENTS_MOUNT, "", watched->inode);
 		watched_tell_lost(watched, 0, NULL, 0);
@@ -229,7 +227,7 @@ void anchor_marked(struct anchor *anchor, int error)
 	if (error == 0)
 		stand(watched);
 	else if (error == -ENOMEM || error == -ENOSPC || error == -ESTALE)
-		watched_try_again(watched, error == -ESTALE ? -ENOBUFS : error);
+		watched_try_again(watched, error);
 	else
 		watched_give_up_type(watched, anchor->side->volume->sb->type, strerror(-error));
 }
@@ -285,7 +283,7 @@ void watched_return(struct watched *watched)
 		return;
 
 	watched->generation = sb->generation;
-	watched->tries = 0;
+	watched->since_us = 0;
 	watched->state = WATCHED_PLACING;
 	watched_wait(watched);
 }

@@ -61,10 +61,12 @@ void volume_free_unused(struct watches *watches)
 
 		next = LIST_NEXT(volume, all);
 		for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
-			if (LIST_EMPTY(&volume->sides[i].anchors))
+			if (LIST_EMPTY(&volume->sides[i].anchors)) {
 				side_close(&volume->sides[i]);
-			else
+			} else {
+				side_settle(&volume->sides[i]);
 				used = true;
+			}
 		}
 		if (!used)
 			volume_free(volume);
@@ -262,6 +264,7 @@ int side_open(struct side *side)
 
 	side->hub = TAKE_PTR(hub);
 	side->pause_us = UINT64_MAX;
+	side->left = false;
 	return 0;
 }
 
@@ -309,6 +312,16 @@ static void side_set_pause(struct side *side)
 		file_events_member_set_pause(side->member, side->pause_us);
 }
 
+void side_settle(struct side *side)
+{
+	if (!side->left)
+		return;
+
+	side->left = false;
+	side_set_pause(side);
+	side_relax(side);
+}
+
 int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	       const struct handle *root)
 {
@@ -350,8 +363,7 @@ struct anchor *anchor_free(struct anchor *anchor)
 	if (anchor->asked)
 		TAILQ_REMOVE(&side->marking, anchor, marking);
 	anchor_unmark(anchor);
-	if (anchor->watched->latency_us / 2 <= side->pause_us)
-		side_set_pause(side);
+	side->left = true;
 	free(anchor->prefix);
 	free(anchor);
 	return NULL;

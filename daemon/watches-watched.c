@@ -100,6 +100,7 @@ int watched_new(struct watches *watches, const struct bus_watch_request *request
 	watched->watches = watches;
 	watched->id = ++watches->last_id;
 	LIST_INSERT_HEAD(&watches->watched, watched, all);
+	LIST_INSERT_HEAD(&watches->buckets[watched->id % WATCHES_BUCKETS], watched, in_bucket);
 	watches->n_watched++;
 
 	if (watched_build(watched, request, sender->uid, refusal) < 0) {
@@ -135,6 +136,9 @@ void watched_free(struct watched *watched)
 	watched_close_stream(watched);
 	if (watched->blocked)
 		LIST_REMOVE(watched, in_blocked);
+	if (watched->removed)
+		LIST_REMOVE(watched, in_removed);
+	LIST_REMOVE(watched, in_bucket);
 	LIST_REMOVE(watched, all);
 	watches->n_watched--;
 
@@ -150,7 +154,11 @@ void watched_free(struct watched *watched)
 
 void watched_remove(struct watched *watched)
 {
+	if (watched->removed)
+		return;
+
 	watched->removed = true;
+	LIST_INSERT_HEAD(&watched->watches->removed, watched, in_removed);
 	watches_settle_later(watched->watches);
 }
 
@@ -221,7 +229,7 @@ int watched_set_mask(struct watched *watched, uint32_t mask, struct bus_refusal 
 		hub_watch_set_mask(anchor->hub_watch, mask);
 		/* Where it cannot be, what was told before is told on. */
 		(void)anchor_mark(anchor);
-		side_relax(anchor->side);
+		anchor_relax(anchor);
 	}
 	return 0;
 }

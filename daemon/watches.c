@@ -106,7 +106,7 @@ struct watched *watches_find(struct watches *watches, uint64_t id)
 {
 	struct watched *watched;
 
-	LIST_FOREACH(watched, &watches->watched, all)
+	LIST_FOREACH(watched, &watches->buckets[id % WATCHES_BUCKETS], in_bucket)
 		if (watched->id == id)
 			return watched->removed ? NULL : watched;
 
@@ -115,14 +115,13 @@ struct watched *watches_find(struct watches *watches, uint64_t id)
 
 static void settle(struct watches *watches)
 {
-	struct watched *watched, *next;
-
-	for (watched = LIST_FIRST(&watches->watched); watched; watched = next) {
-		next = LIST_NEXT(watched, all);
-		if (watched->removed)
-			watched_free(watched);
-	}
-	volume_free_unused(watches);
+	for (unsigned int i = 0; i < WATCHES_SETTLE_MAX && !LIST_EMPTY(&watches->removed); i++)
+		watched_free(LIST_FIRST(&watches->removed));
+	/* Once for all of them, not for each. */
+	if (LIST_EMPTY(&watches->removed))
+		volume_free_unused(watches);
+	else
+		watches_settle_later(watches);
 }
 
 static int on_settle(sd_event_source *source, void *userdata)
@@ -147,19 +146,20 @@ static int on_review(sd_event_source *source, void *userdata)
 static int on_retry(sd_event_source *source, uint64_t us, void *userdata)
 {
 	struct watches *watches = userdata;
-	struct watched_list again = LIST_HEAD_INITIALIZER(again);
-	struct watched *watched;
+	struct watched *watched, *last = TAILQ_LAST(&watches->waiting, watched_queue);
 	struct volume *volume;
 
-	while ((watched = LIST_FIRST(&watches->waiting))) {
-		LIST_REMOVE(watched, in_waiting);
-		LIST_INSERT_HEAD(&again, watched, in_waiting);
-	}
-	while ((watched = LIST_FIRST(&again))) {
-		LIST_REMOVE(watched, in_waiting);
+	/* Who waits on is behind the last one. */
+	for (unsigned int i = 0; i < WATCHES_STEPS_MAX && last; i++) {
+		watched = TAILQ_FIRST(&watches->waiting);
+		if (watched == last)
+			last = NULL;
+		TAILQ_REMOVE(&watches->waiting, watched, in_waiting);
 		watched->waits = false;
 		watched_step(watched);
 	}
+	if (!TAILQ_EMPTY(&watches->waiting))
+		watches_retry_later(watches);
 
 	LIST_FOREACH(volume, &watches->volumes, all)
 		for (unsigned int i = 0; i < _SIDE_KIND_N; i++)
@@ -419,6 +419,7 @@ int watches_new(struct watches **ret, sd_event *loop, const struct watches_optio
 	watches->quota = options->quota;
 	watches->pool = options->pool;
 	watches->superblocks = options->superblocks;
+	TAILQ_INIT(&watches->waiting);
 
 	r = add_parts(watches);
 	if (r < 0)

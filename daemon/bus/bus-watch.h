@@ -38,8 +38,8 @@ struct bus_watch_request {
 	uint64_t inode; /* WatchInode */
 
 	uint32_t mnt_id; /* with ->handle */
-	const char *
-		shown; /* likewise: what /proc/self/fd calls it, for property Path; NULL: not known */
+	/* Likewise: what /proc/self/fd calls it, for property Path; NULL: not known, or not as the caller. */
+	const char *shown;
 	uint32_t major, minor; /* with ->inode */
 	uint64_t subvolume; /* likewise; 0: not given */
 

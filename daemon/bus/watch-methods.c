@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/confinement.h"
@@ -21,6 +22,7 @@ struct asked {
 	struct bus_watch_request request;
 	struct handle handle;
 	char path[PATH_TEXT_MAX + 1];
+	char shown[PATH_BYTES_MAX + 1];
 };
 
 static int refuse_event(sd_bus_message *call, const char *name)
@@ -142,6 +144,27 @@ static int read_descriptor(sd_bus_message *call, struct asked *ret)
 	return 0;
 }
 
+/*
+ * What the caller could read of it, too, but only where both see the same paths.
+ * It waits for nobody, as long as the descriptor is O_PATH.
+ */
+static void read_shown(struct bus *bus, sd_bus_message *call, struct asked *ret)
+{
+	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	ssize_t n;
+	int fd;
+
+	if (confinement_check(peers_find_pid(bus->peers, sd_bus_message_get_sender(call))) < 0 ||
+	    sd_bus_message_rewind(call, true) < 0 || sd_bus_message_read_basic(call, 'h', &fd) <= 0)
+		return;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, ret->shown, sizeof(ret->shown));
+	if (n <= 0 || (size_t)n == sizeof(ret->shown) || ret->shown[0] != '/')
+		return;
+	ret->shown[n] = '\0';
+	ret->request.shown = ret->shown;
+}
+
 static int read_path(sd_bus_message *call, struct asked *ret)
 {
 	const char *text;
@@ -217,7 +240,10 @@ int method_watch(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	r = read_descriptor(call, &asked);
 	if (r == 0)
 		r = read_rest(call, false, &asked.request);
-	return r != 0 ? r : begin(bus, call, &asked);
+	if (r != 0)
+		return r;
+	read_shown(bus, call, &asked);
+	return begin(bus, call, &asked);
 }
 
 int method_watch_path(sd_bus_message *call, void *userdata, sd_bus_error *error)

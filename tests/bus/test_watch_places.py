@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is watched, on each filesystem: by descriptor, by number, and what brings it back."""
+
+import itertools
+import os
+import subprocess
+
+import pytest
+
+from client import variant
+from disks import run
+from waiting import wait_for
+from watching import (CREATE, DELETE, MODIFY, MOUNT, MOVE, NAMES, OPEN, UNMOUNT, NOT_FOUND, Watch, check_invariant,
+                      refusal, statistics)
+
+TREE = {"recursive": ("b", True)}
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+pytestmark = pytest.mark.buses("dbus-daemon")
+
+
+@pytest.fixture
+def watching(daemon):
+    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
+
+
+@pytest.fixture
+def disk(loopfs):
+    return loopfs("ext4", 64)
+
+
+def write(path, text="x"):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+class Opened(Watch):
+    """A watch by an O_PATH descriptor."""
+
+    def __init__(self, client, where, events, **options):
+        self.client = client
+        fd = os.open(where, os.O_PATH)
+        try:
+            self.path, _ = client.call_with_fds(
+                "Watch", "hasa{sv}", 0, events,
+                {name: variant(*value) for name, value in options.items()}, fds=[fd])
+        finally:
+            os.close(fd)
+
+
+class Numbered(Watch):
+    """A watch by the number of an inode."""
+
+    def __init__(self, client, device, inode, events, **options):
+        self.client = client
+        self.path = client.call("WatchInode", "uutasa{sv}", *device, inode, events,
+                                {name: variant(*value) for name, value in options.items()})
+
+
+def number_of(disk):
+    """Major and minor number as in mountinfo."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            fields = line.split()
+            if fields[4] == disk.where:
+                return tuple(int(part) for part in fields[2].split(":"))
+    raise AssertionError("it is not mounted")
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_by_descriptor(watching, client, loopfs, kind):
+    watching()
+    disk = loopfs(kind, 320)
+    os.mkdir(disk.path("dir"))
+    write(disk.path("dir/file"))
+    tree = Opened(client, disk.where, NAMES, **TREE)
+    spot = Opened(client, disk.path("dir"), [*NAMES, "modify"])
+    file = Opened(client, disk.path("dir/file"), ["modify"])
+    for watch, where in ((tree, disk.where), (spot, disk.path("dir")), (file, disk.path("dir/file"))):
+        assert watch.get("Path") == os.fsencode(where)
+    assert tree.get("Source") == "fanotify-filesystem" and spot.get("Source") == "fanotify-inode"
+
+    # It is that directory, whatever it is called by now.
+    os.rename(disk.path("dir"), disk.path("other"))
+    tree.wait("other", MOVE, former="dir")
+    write(disk.path("other/file"), "more")
+    file.wait("", MODIFY)
+    spot.wait("file", MODIFY)
+    write(disk.path("other/new"))
+    tree.wait("other/new", CREATE)
+    spot.wait("new", CREATE)
+    os.unlink(disk.path("other/new"))
+    tree.wait("other/new", DELETE)
+    spot.wait("new", DELETE)
+    for watch in (tree, spot, file):
+        watch.check_numbers()
+        assert watch.losses() == []
+    check_invariant(client)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_by_number(watching, client, loopfs, kind):
+    watching()
+    disk = loopfs(kind, 320)
+    os.makedirs(disk.path("deep/dir"))
+    write(disk.path("deep/dir/file"))
+    device = number_of(disk)
+    spot = Numbered(client, device, os.stat(disk.path("deep/dir")).st_ino, NAMES)
+    tree = Numbered(client, device, os.stat(disk.path("deep")).st_ino, NAMES, **TREE)
+    file = Numbered(client, device, os.stat(disk.path("deep/dir/file")).st_ino, ["modify"])
+    write(disk.path("deep/dir/file"), "more")
+    file.wait("", MODIFY)
+    write(disk.path("deep/dir/new"))
+    spot.wait("new", CREATE)
+    tree.wait("dir/new", CREATE)
+    used = max(os.stat(os.path.join(top, name)).st_ino
+               for top, dirs, files in os.walk(disk.where) for name in dirs + files)
+    name, _ = refusal(lambda: Numbered(client, device, used + 1000003, NAMES))
+    assert name == NOT_FOUND
+    name, _ = refusal(lambda: Numbered(client, (device[0], 9999), 2, NAMES))
+    assert name == NOT_FOUND
+
+
+def test_by_number_in_a_subvolume(watching, client, loopfs):
+    watching()
+    disk = loopfs("btrfs", 320)
+    run("btrfs", "subvolume", "create", disk.path("sub"))
+    os.mkdir(disk.path("sub/dir"))
+    tree = int(subprocess.run(["btrfs", "inspect-internal", "rootid", disk.path("sub")],
+                              check=True, capture_output=True, text=True).stdout)
+    watch = Numbered(client, number_of(disk), os.stat(disk.path("sub/dir")).st_ino, NAMES, subvolume=("t", tree))
+    write(disk.path("sub/dir/new"))
+    watch.wait("new", CREATE)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
+def test_comes_back_by_another_device(watching, client, loopfs, kind):
+    """What it is counts, and not which number its device has."""
+    watching()
+    disk = loopfs(kind, 320)
+    number = number_of(disk)
+    watch = Watch(client, disk.where, ["create", "unmount", "mount"], **TREE)
+    disk.umount()
+    watch.wait("", UNMOUNT)
+    other = loopfs(kind, 320, name="other", mount=False)
+    # It takes the number, since that is the first free one.
+    other.mount()
+    if kind != "btrfs" and number_of(other) != number:
+        pytest.skip("somebody else took the loop device")
+    witness = Watch(client, other.where, ["create"], **TREE)
+    write(other.path("foreign"))
+    witness.wait("foreign", CREATE)
+    assert watch.names(MOUNT) == set()
+    disk.mount()
+    watch.wait("", MOUNT)
+    write(disk.path("own"))
+    watch.wait("own", CREATE)
+    assert watch.names(CREATE) == {b"own"}
+
+
+def test_what_is_not_asked_for_any_more_costs_nothing(watching, client, disk):
+    watching()
+    os.mkdir(disk.path("dir"))
+    write(disk.path("dir/file"), "text")
+    watch = Watch(client, disk.path("dir"), ["open", "access"])
+    narrow = Watch(client, disk.path("dir"), ["create"])
+
+    markers = itertools.count()
+
+    def n_events():
+        """Up to the marker that is made after it, all was read."""
+        marker, before = f"marker{next(markers)}", statistics(client)["watch-events"]
+        for _ in range(50):
+            os.close(os.open(disk.path("dir/file"), os.O_RDONLY))
+            os.close(os.open(disk.path("dir"), os.O_RDONLY))
+        os.mkdir(disk.path(f"dir/{marker}"))
+        narrow.wait(marker, CREATE)
+        return statistics(client)["watch-events"] - before
+    os.close(os.open(disk.path("dir/file"), os.O_RDONLY))
+    watch.wait("file", OPEN)
+    watch.call("SetEvents", "as", ["create"])
+    wait_for(lambda: n_events() < 4, what="the end of the marks for open", interval=0.05)
