@@ -182,6 +182,12 @@ struct fsevents_detail {
  * One record may have several bits: they have no order among each other. Of
  * CREATE, DELETE and MOVE at most one is set: where a name was made and removed
  * in a row too quick to tell apart, it is the last state, with MERGED.
+ *
+ * What a reader that keeps a list of names owes to that: look through again a directory
+ * with CREATE (it came from elsewhere, or with MERGED stands where another one did) and
+ * what a MOVE brings from a name that is not known, or from within a directory that is
+ * still being looked through. A CREATE of what is known and a DELETE of what is not are
+ * in order.
  */
 #define FSEVENTS_ACCESS 0x00000001U
 #define FSEVENTS_MODIFY 0x00000002U

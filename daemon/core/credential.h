@@ -15,7 +15,11 @@
 
 #include "daemon/core/cleanup.h"
 
-#define CREDENTIAL_GROUPS_MAX 1024 /* more are left out: that can only deny */
+/*
+ * More are left out. That denies what they open, and allows what is closed to one of
+ * them and open to everybody else (mode 0705, an access control list that denies a group).
+ */
+#define CREDENTIAL_GROUPS_MAX 1024
 
 struct credentials; /* the table */
 
