@@ -177,6 +177,8 @@ static int begin_replay(struct feed *feed)
 	feed->rules_changed &= !feed->scan_matches;
 	feed->replaying = true;
 	feed->n_replay = feed->n_events;
+	for (size_t i = feed->n_released; i < feed->n_replay; i++)
+		process_table_foresee(feed->table, &feed->events[i]);
 	return 0;
 }
 

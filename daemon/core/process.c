@@ -5,48 +5,48 @@
 #include <stdlib.h>
 
 #include "daemon/core/index.h"
-#include "daemon/core/process-owner.h"
-#include "daemon/core/process-thread.h"
-#include "daemon/core/process.h"
+#include "daemon/core/process-internal.h"
 
 #define BUCKETS_MIN 64
 
 /* Kept for those to come: in a storm the heap would grow and shrink with each batch. */
 #define SPARES_MAX 1024
 
-LIST_HEAD(process_list, process);
-
-struct process_table {
-	struct process_list all;
-	struct process_list *buckets; /* by pid */
-	size_t n_buckets; /* a power of two, or 0 */
-	size_t n_processes;
-	struct process_list spares; /* entries in no other list */
-	size_t n_spares;
-	struct thread_index threads;
-	struct process_owners owners;
-};
-
 static struct process_list *bucket_of(const struct process_table *table, uint32_t pid)
 {
 	return &table->buckets[hash_number(pid) >> 32 & (table->n_buckets - 1)];
 }
 
+/* The newest of a bucket stays first: find_unsettled() goes by that. */
+static void move(struct process_table *table, struct process_list *from)
+{
+	struct process_list reversed = {};
+	struct process *process;
+
+	while ((process = LIST_FIRST(from))) {
+		LIST_REMOVE(process, bucket);
+		LIST_INSERT_HEAD(&reversed, process, bucket);
+	}
+	while ((process = LIST_FIRST(&reversed))) {
+		LIST_REMOVE(process, bucket);
+		LIST_INSERT_HEAD(bucket_of(table, process->pid), process, bucket);
+	}
+}
+
 static int grow(struct process_table *table)
 {
-	size_t n = table->n_buckets ? 2 * table->n_buckets : BUCKETS_MIN;
-	struct process_list *buckets;
-	struct process *process;
+	size_t n_old = table->n_buckets, n = n_old ? 2 * n_old : BUCKETS_MIN;
+	struct process_list *old = table->buckets, *buckets;
 
 	buckets = calloc(n, sizeof(*buckets));
 	if (!buckets)
 		return -ENOMEM;
 
-	free(table->buckets);
 	table->buckets = buckets;
 	table->n_buckets = n;
-	LIST_FOREACH(process, &table->all, all)
-		LIST_INSERT_HEAD(bucket_of(table, process->pid), process, bucket);
+	for (size_t i = 0; i < n_old; i++)
+		move(table, &old[i]);
+	free(old);
 	return 0;
 }
 
@@ -260,187 +260,6 @@ void process_table_set_threads(struct process_table *table, struct process *proc
 		if (tids[i] != process->pid &&
 		    thread_index_add(&table->threads, &table->owners, process, tids[i]) < 0)
 			process->threads_missing = true;
-}
-
-static struct process_change end(struct process_table *table, struct process *process)
-{
-	thread_index_clear(&table->threads, process);
-	process->ended = true;
-	return (struct process_change){ .kind = PROCESS_ENDED,
-					.process = process,
-					.pid = process->pid };
-}
-
-static struct process_change add_child(struct process_table *table, struct process *parent,
-				       uint32_t pid, uint64_t ticks)
-{
-	struct process *child;
-
-	if (process_table_add(table, pid, &child) < 0)
-		return (struct process_change){ .kind = PROCESS_FULL,
-						.parent = parent,
-						.pid = pid };
-
-	child->parent = parent->pid;
-	child->born_ticks = ticks;
-	child->uid = parent->uid;
-	child->uid_known = parent->uid_known;
-	child->uid_mixed = parent->uid_mixed;
-	child->uid_split = parent->uid_split;
-	child->uid_saved = parent->uid_saved;
-	return (struct process_change){
-		.kind = PROCESS_FORKED, .process = child, .parent = parent, .pid = pid
-	};
-}
-
-/* The scan has it already: the event is only told. */
-static bool is_reflected(const struct process *process, const struct wire_proc_event *event)
-{
-	return process->scanned && event->monotonic_ns < process->scanned_ns;
-}
-
-static bool apply_fork(struct process_table *table, const struct wire_proc_event *event,
-		       uint64_t ticks, struct process_change *ret)
-{
-	struct process *parent = find(table, event->parent_tgid), *child;
-
-	if (!parent)
-		return false;
-
-	child = find(table, event->tgid);
-	if (child == parent)
-		return false;
-	if (child && child->scanned && ticks + 1 >= child->start_ticks) {
-		child->parent = parent->pid;
-		*ret = (struct process_change){ .kind = PROCESS_FORKED,
-						.process = child,
-						.parent = parent,
-						.pid = child->pid };
-		return false;
-	}
-	/* The end of the former was lost, or the fork of the one that the scan found is still to come. */
-	if (child) {
-		*ret = end(table, child);
-		ret->kind = child->scanned ? PROCESS_UNFOUND : PROCESS_VANISHED;
-		return true;
-	}
-
-	*ret = add_child(table, parent, event->tgid, ticks);
-	return false;
-}
-
-static void apply_thread(struct process_table *table, const struct wire_proc_event *event)
-{
-	struct process *process = find(table, event->tgid);
-
-	if (process && !is_reflected(process, event) &&
-	    thread_index_add(&table->threads, &table->owners, process, event->tid) < 0)
-		process->threads_missing = true;
-}
-
-static void apply_exec(struct process_table *table, struct process *process,
-		       const struct wire_proc_event *event, struct process_change *ret)
-{
-	/* Whoever executed is the leader now, under its tid. */
-	if (!is_reflected(process, event)) {
-		thread_index_doom(&table->threads, process, !process->leader_ended);
-		process->leader_ended = false;
-		process->threads_missing = false;
-		process->status = 0;
-		if (process->uid_saved && !process->uid_split)
-			process->uid_saved = process->uid_mixed = false;
-	}
-	*ret = (struct process_change){ .kind = PROCESS_EXECED,
-					.process = process,
-					.pid = process->pid };
-}
-
-static void apply_uid(struct process *process, const struct wire_proc_event *event,
-		      struct process_change *ret)
-{
-	bool same = process->uid_known && !process->uid_mixed && event->ruid == process->uid &&
-		    event->euid == process->uid;
-
-	if (process->uid_known && !same)
-		process->was_other = true;
-	if (is_reflected(process, event))
-		return;
-	if (event->tid == process->pid) {
-		process->uid = event->ruid;
-		process->uid_known = true;
-		process->uid_split = event->ruid != event->euid;
-		process->uid_saved |= process->uid_split;
-		process->uid_mixed = process->uid_split || process->uid_saved;
-	} else if (!same) {
-		/* One thread alone has changed: the process has both. */
-		process->uid_mixed = process->uid_split = true;
-		process->uid_saved |= event->ruid != event->euid;
-	}
-	*ret = (struct process_change){ .kind = PROCESS_UID,
-					.process = process,
-					.pid = process->pid };
-}
-
-static void apply_exit(struct process_table *table, struct process *process,
-		       const struct wire_proc_event *event, uint64_t ticks,
-		       struct process_change *ret)
-{
-	/* It lived afterwards: a thread of it ended, or the one who had the pid before. */
-	if (is_reflected(process, event)) {
-		process->n_exits += ticks + 1 >= process->start_ticks;
-		return;
-	}
-	if (!thread_index_end(&table->threads, process, event))
-		return;
-
-	process->n_exits++;
-	if (process->leader_ended && process->n_late == 0 &&
-	    process->n_threads == process->n_doomed)
-		*ret = end(table, process);
-	else
-		*ret = (struct process_change){ .kind = PROCESS_THREAD_ENDED,
-						.process = process,
-						.pid = process->pid };
-}
-
-bool process_table_apply(struct process_table *table, const struct wire_proc_event *event,
-			 uint64_t ticks, struct process_change *ret)
-{
-	struct process *process;
-
-	assert(table && event && ret);
-
-	*ret = (struct process_change){ .kind = PROCESS_NONE, .pid = event->tgid };
-	if (table->n_processes == 0)
-		return false;
-	if (event->kind == WIRE_PROC_FORK && event->tid == event->tgid)
-		return apply_fork(table, event, ticks, ret);
-
-	switch (event->kind) {
-	case WIRE_PROC_FORK:
-		apply_thread(table, event);
-		break;
-	case WIRE_PROC_EXEC:
-		process = find(table, event->tgid);
-		if (process)
-			apply_exec(table, process, event, ret);
-		break;
-	case WIRE_PROC_UID:
-		process = find(table, event->tgid);
-		if (process)
-			apply_uid(process, event, ret);
-		break;
-	case WIRE_PROC_EXIT:
-		process = find(table, event->tgid);
-		if (process)
-			apply_exit(table, process, event, ticks, ret);
-		break;
-	case WIRE_PROC_ACK:
-	case WIRE_PROC_OTHER:
-		break;
-	}
-
-	return false;
 }
 
 void process_set_start(struct process *process, uint64_t start_ticks)

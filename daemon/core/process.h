@@ -176,6 +176,14 @@ bool process_table_apply(struct process_table *table, const struct wire_proc_eve
 			 uint64_t ticks, struct process_change *ret);
 
 /**
+ * process_table_foresee() - an event that is to be applied, after a scan that may reflect it
+ *
+ * Before process_table_apply() of the first: a process that has changed its uid
+ * was not what the scan says when the events before that happened.
+ */
+void process_table_foresee(struct process_table *table, const struct wire_proc_event *event);
+
+/**
  * process_set_start() - what "stat" says of a process that lives, 0: it cannot be read
  *
  * What began after the fork was told is of another, later process: not taken.

@@ -65,7 +65,8 @@ static uint32_t new_id(struct model *model)
 {
 	for (uint32_t n = 0; n < MODEL_PIDS; n++) {
 		uint32_t id = (model->last_pid + n) % (MODEL_PIDS - 20) + 20;
-		bool used = at(model, id)->state != MODEL_NONE;
+		bool used =
+			at(model, id)->state != MODEL_NONE || (model->careful && model->ended[id]);
 
 		for (size_t i = 0; !used && i < model->n_late; i++)
 			used = model->late_events[i].tid == id;
@@ -105,7 +106,7 @@ static void fork_from(struct model *model, uint32_t forker, bool clone_parent)
 		.unknown = told->unknown || model->losing,
 		.was_other = from->uid != MODEL_USER,
 	};
-	model->muddled[pid] |= model->end_lost[pid];
+	model->muddled[pid] |= model->end_lost[pid] && model->losing;
 	model->now_ns += 5000;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_FORK,
 					      .tid = pid,
@@ -132,6 +133,7 @@ static void thread_from(struct model *model, uint32_t pid)
 		return;
 
 	process->tids[process->n_tids++] = tid;
+	process->thread_lost |= model->losing;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_FORK,
 					      .tid = tid,
 					      .tgid = pid,
@@ -162,6 +164,7 @@ static void end_process(struct model *model, uint32_t pid, uint32_t status)
 			model->user_us += process->user_us;
 	}
 	process->state = MODEL_ZOMBIE;
+	model->ended[pid] = true;
 	model->end_lost[pid] = model->losing;
 	for (uint32_t i = 1; i < MODEL_PIDS; i++)
 		if (at(model, i)->parent == pid && at(model, i)->state != MODEL_NONE)
@@ -191,6 +194,9 @@ static void end_thread(struct model *model, uint32_t pid, size_t i, uint32_t sta
 	model->records[model->n_records++] =
 		(struct wire_taskstats){ .tid = tid, .tgid = pid, .user_us = used };
 	process->user_us += used;
+	/* The end of the leader is taken for that of the process. */
+	if (tid == pid && process->n_tids > 1 && process->thread_lost)
+		model->muddled[pid] = true;
 	process->tids[i] = process->tids[--process->n_tids];
 	/* An end is not told before those of its threads. */
 	if (process->n_tids == 0)
@@ -216,6 +222,9 @@ static void end_some(struct model *model, uint32_t pid, bool all)
 	    ((all || process->n_tids == 1) && !may_end(model, pid)))
 		return;
 
+	if (model->careful && !all && process->thread_lost && process->n_tids > 1)
+		return;
+
 	do
 		end_thread(model, pid, model_random(model, (uint32_t)process->n_tids),
 			   all || process->n_tids == 1 ? status : 0, false);
@@ -227,6 +236,9 @@ static void exec(struct model *model, uint32_t pid)
 {
 	struct model_process *process = at(model, pid);
 	uint32_t who = process->tids[model_random(model, (uint32_t)process->n_tids)];
+
+	if (model->careful && process->thread_lost)
+		return;
 
 	while (process->n_tids > 1)
 		end_thread(model, pid, process->tids[0] == who ? 1 : 0, 0,
@@ -245,8 +257,11 @@ static void set_uid(struct model *model, uint32_t pid)
 	if (pid <= MODEL_LEADER || process->n_tids != 1 || process->tids[0] != pid)
 		return;
 
+	/* The stated limit: who is entered now is taken for ended by the end of a former leader. */
+	model_hurry(model);
 	process->uid = process->uid ? 0 : MODEL_USER;
 	process->was_other = true;
+	model->muddled[pid] |= model->losing;
 	model->set_uid |= process->member;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_UID,
 					      .tid = pid,
@@ -294,6 +309,14 @@ void model_step(struct model *model)
 		exec(model, pid);
 	else
 		set_uid(model, pid);
+}
+
+void model_scanned(struct model *model)
+{
+	for (uint32_t pid = 0; pid < MODEL_PIDS; pid++) {
+		at(model, pid)->unknown = at(model, pid)->thread_lost = false;
+		model->ended[pid] = false;
+	}
 }
 
 bool model_scan_one(struct model *model, uint32_t pid, struct process_scan_entry *ret)

@@ -42,6 +42,7 @@ struct model_process {
 	bool member;
 	bool unknown; /* its fork was lost, or that of an ancestor, and no scan has found it */
 	bool was_other;
+	bool thread_lost; /* that of a thread was, and no scan has found it */
 	uint64_t user_us;
 };
 
@@ -71,12 +72,17 @@ struct model {
 	bool late; /* ends of threads that an exec ended are told after it */
 	struct wire_proc_event late_events[MODEL_PIDS];
 	size_t n_late;
-	bool careful; /* none ends whose descendants only a scan could find */
+	/* none ends whose descendants only a scan could find, nor a leader before threads
+	 * that only it could; and no pid is used again before it */
+	bool careful;
+	bool ended[MODEL_PIDS]; /* since the last scan */
 	uint64_t user_us; /* of all members that ended */
 	uint64_t user_forks; /* by processes of MODEL_USER, that were not lost */
 	bool set_uid; /* somebody did */
 	bool end_lost[MODEL_PIDS]; /* the end of its last process was */
-	bool muddled[MODEL_PIDS]; /* and another had the pid after it */
+	/* And so was the fork of the next one, or what a process did after it lost an
+	 * event of a thread or of a uid: told of another, for another, or twice. */
+	bool muddled[MODEL_PIDS];
 };
 
 void model_init(struct model *model, uint64_t seed);
@@ -90,6 +96,9 @@ void model_noise(struct model *model);
 
 /** model_hurry() - what is late is told now */
 void model_hurry(struct model *model);
+
+/** model_scanned() - all that is there is known */
+void model_scanned(struct model *model);
 
 /** model_scan_one() - what a look at one pid shows; Return: false where there is none */
 bool model_scan_one(struct model *model, uint32_t pid, struct process_scan_entry *ret);

@@ -110,12 +110,47 @@ static void test_saved_uid_of_member(void **state)
 	fixture_deinit(&f);
 }
 
+/*
+ * Root's, until after it forked and before the scan read it: what it made before is
+ * root's still, and so is what it did.
+ */
+static void test_uid_before_scan(void **state)
+{
+	struct process_scan_entry entries[] = { target_entry, target_entry };
+	struct fixture f;
+	struct relay *relay;
+
+	fixture_init(&f, NULL);
+	entries[1].pid = 40;
+	assert_int_equal(relay_add(feed_relays(f.feed), &own_relay, NULL, &relay), 0);
+	assert_int_equal(feed_scan_begin(f.feed), 0);
+	hand_fork(&f, 40, 41, 41);
+	hand_uid(&f, 40, 40, USER, USER);
+	hand_fork(&f, 40, 42, 42);
+	for (size_t i = 0; i < 2; i++) {
+		entries[i].read_ns = f.now_ns + 1;
+		assert_int_equal(feed_scan_add(f.feed, &entries[i]), 0);
+	}
+	feed_scan_end(f.feed, true);
+	turn(&f);
+	assert_int_equal(feed_scan_apply(f.feed), 0);
+	hand_fork(&f, 41, 43, 43);
+	assert_int_equal(relay_sent(relay), 0);
+	hand_fork(&f, 42, 44, 44);
+	assert_int_equal(relay_sent(relay), 1);
+	hand_fork(&f, 40, 45, 45);
+	assert_int_equal(relay_sent(relay), 2);
+	relay_stop(relay);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_saved_uid),
 		cmocka_unit_test(test_saved_uid_of_stranger),
 		cmocka_unit_test(test_saved_uid_of_member),
+		cmocka_unit_test(test_uid_before_scan),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

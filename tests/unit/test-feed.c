@@ -433,47 +433,9 @@ static void test_storm(void **state)
 	fixture_deinit(&f);
 }
 
-static struct wire_taskstats record_of(uint32_t pid)
-{
-	return (struct wire_taskstats){ .tid = pid, .tgid = pid, .user_us = 1000 };
-}
-
-/* Between the forks of a storm: none but of those whose end is known. */
-static void test_awaited_record(void **state)
-{
-	const struct group_options options = {
-		.leader = LEADER,
-		.start_ticks = LEADER_START,
-		.owner = USER,
-		.accounting = true,
-	};
-	const struct wire_taskstats record = record_of(20), later = record_of(21);
-	struct fixture f;
-
-	fixture_init(&f, &options);
-	assert_false(feed_awaits_record(f.feed, &record));
-	hand_fork(&f, LEADER, 20, 20);
-	assert_false(feed_awaits_record(f.feed, &record));
-	hand_exit(&f, 20, 20, 0);
-	assert_true(feed_awaits_record(f.feed, &record));
-	assert_false(feed_awaits_record(f.feed, &later));
-	feed_record(f.feed, &record);
-	assert_int_equal(totals_of(&f).user_us, 1000);
-	/* Of the next one of its pid. */
-	assert_false(feed_awaits_record(f.feed, &record));
-
-	/* Nor where the end waits, with all events, for a scan. */
-	hand_fork(&f, LEADER, 21, 21);
-	feed_lost(f.feed, 1);
-	hand_exit(&f, 21, 21, 0);
-	assert_false(feed_awaits_record(f.feed, &later));
-	fixture_deinit(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_awaited_record),
 		cmocka_unit_test(test_loss),
 		cmocka_unit_test(test_end_that_waited),
 		cmocka_unit_test(test_all_gone),
