@@ -77,7 +77,9 @@ class Daemon:
             file.write(data)
 
     def command(self):
-        return [executable(), "--bus=" + self.address, "--config", self.config, *self.args]
+        # FSEVENTSD_UNDER: a program that restricts it first.
+        under = os.environ.get("FSEVENTSD_UNDER", "").split()
+        return [*under, executable(), "--bus=" + self.address, "--config", self.config, *self.args]
 
     def start(self, ready=True, timeout=PATIENCE):
         """Start; with @ready wait for READY=1 (AssertionError if it ends before)."""

@@ -7,8 +7,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The daemon need not be installed on this machine, nor its pages.
-sed 's|@sbindir@/fseventsd|/bin/true|' conf/fseventsd.service.in >"$work/fseventsd.service"
-if grep -n '@' "$work/fseventsd.service"; then
+sed 's|@sbindir@/fseventsd|/bin/true|; s| @newest_calls@||' conf/fseventsd.service.in >"$work/fseventsd.service"
+if grep -n '@[a-z_]*@' "$work/fseventsd.service"; then
 	echo "a placeholder is left"
 	exit 1
 fi
@@ -17,7 +17,7 @@ if grep -q "fseventsd" "$work/said"; then
 	exit 1
 fi
 
-namespaced='^(Private(Tmp|Devices|Mounts|IPC|Network)|Protect(System|Home|Kernel[A-Za-z]*|Proc|ControlGroups|Hostname)|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec)Paths|(Bind|BindReadOnly)Paths|TemporaryFileSystem|Root(Directory|Image)|MountImages|ExtensionImages|DynamicUser|ProcSubset|MountFlags|LogNamespace)='
+namespaced='^(Private(Tmp|Devices|Mounts|IPC|Network)|Protect(System|Home|Kernel[A-Za-z]*|Proc|ControlGroups)|(ReadOnly|ReadWrite|Inaccessible|Exec|NoExec)Paths|(Bind|BindReadOnly)Paths|TemporaryFileSystem|Root(Directory|Image)|MountImages|ExtensionImages|DynamicUser|ProcSubset|MountFlags|LogNamespace)='
 if grep -nE "$namespaced" "$work/fseventsd.service"; then
 	echo "gives the service a mount namespace, which keeps unmounted devices in use"
 	exit 1
