@@ -6,6 +6,7 @@ Run by `./dev test watch` inside tests/private-namespace.
 """
 
 import importlib.util
+import itertools
 import os
 import sys
 
@@ -64,10 +65,10 @@ def actors(scratch):
 @pytest.fixture
 def receive(bus, scratch):
     """receive(where, events, uid=0, stream=False, **options) -> Receiver in a process of that user"""
-    made = []
+    made, numbers = [], itertools.count()
 
     def make(where, events, **options):
-        directory = os.path.join(scratch, f"receiver{len(made)}")
+        directory = os.path.join(scratch, f"receiver{next(numbers)}")
         os.mkdir(directory, 0o755)
         made.append(Receiver(bus.address, directory, where, events, **options))
         return made[-1]
