@@ -73,7 +73,7 @@ class Replay:
                 # Of a directory that was there; which one, what was merged does not say.
                 below = here.gone[name] = Node(0, True, unknown=True)
             elif below is None:
-                assert here.unknown, f"{path} was never told, at {name}"
+                assert here.unknown or not sure, f"{path} was never told, at {name}"
                 below = Node(0, True, unknown=True)
                 if sure:
                     here.children[name] = below
@@ -125,7 +125,7 @@ class Replay:
 
     def _change(self, record):
         # That a name is gone may be found out when its directory is gone as well.
-        parent, name = self.split(record.name, not record.mask & MERGED)
+        parent, name = self.split(record.name, record.mask & (MERGED | DELETE) != MERGED | DELETE)
         former_parent = former = None
         if record.mask & MOVE:
             former_parent, former = self.split(record.former)
