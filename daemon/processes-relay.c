@@ -36,7 +36,7 @@ static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, vo
 		*ret_why = RELAY_UIDS_CHANGED;
 		return false;
 	}
-	if (lost && !process_target_executes_same(relayed->target)) {
+	if (!process_target_executes_same(relayed->target)) {
 		*ret_why = RELAY_EXECED;
 		return false;
 	}

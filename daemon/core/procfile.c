@@ -13,6 +13,10 @@ enum stat_field {
 	STAT_FLAGS = 6,
 	STAT_THREADS = 17,
 	STAT_START = 19,
+	STAT_MEMORY = 20,
+	STAT_START_CODE = 23,
+	STAT_END_CODE = 24,
+	STAT_START_STACK = 25,
 
 	_STAT_FIELD_N,
 };
@@ -90,6 +94,14 @@ static bool decode_field(struct cursor *cursor, unsigned int field, struct procf
 		return take_u32(cursor, &stat->n_threads);
 	case STAT_START:
 		return take_number(cursor, 10, &stat->start_ticks);
+	case STAT_MEMORY:
+		return take_number(cursor, 10, &stat->memory_bytes);
+	case STAT_START_CODE:
+		return take_number(cursor, 10, &stat->start_code);
+	case STAT_END_CODE:
+		return take_number(cursor, 10, &stat->end_code);
+	case STAT_START_STACK:
+		return take_number(cursor, 10, &stat->start_stack);
 	}
 
 	skip_field(cursor);

@@ -27,6 +27,8 @@ struct procfile_stat {
 	uint32_t flags; /* PF_...; PF_KTHREAD is 0x200000 */
 	uint32_t n_threads;
 	uint64_t start_ticks;
+	/* Of its memory: none has a leader that ended; the rest is 0 while it executes. */
+	uint64_t memory_bytes, start_code, end_code, start_stack;
 };
 
 struct procfile_status {

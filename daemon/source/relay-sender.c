@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,16 +13,12 @@
 
 #define PF_KTHREAD 0x00200000U
 
-#define FILE_MAX 4096
-
 #define TAKES_TRIES 3
 
 struct process_target {
 	uint32_t pid;
 	int pidfd;
-	uint64_t start_ticks;
-	char *file; /* what it executes, n_file bytes; NULL: nothing that can be named */
-	size_t n_file;
+	struct procfile_stat stat; /* of process_target_new() */
 };
 
 /* Ended: a zombie as well. As long as it is not, its pid is nobody else's. */
@@ -36,25 +31,16 @@ static bool has_ended(const struct process_target *target)
 
 static int target_read(struct process_target *target)
 {
-	char file[FILE_MAX];
 	struct procfile_stat stat;
-	int n, r;
+	int r;
 
 	r = process_read_stat(target->pid, &stat);
 	if (r < 0)
 		return r;
-	n = process_read_file(target->pid, file, sizeof(file));
 	if (has_ended(target))
 		return -ESRCH;
 
-	target->start_ticks = stat.start_ticks;
-	if (n <= 0)
-		return 0;
-	target->file = malloc((size_t)n);
-	if (!target->file)
-		return -ENOMEM;
-	memcpy(target->file, file, (size_t)n);
-	target->n_file = (size_t)n;
+	target->stat = stat;
 	return 0;
 }
 
@@ -94,7 +80,6 @@ struct process_target *process_target_free(struct process_target *target)
 
 	if (target->pidfd >= 0)
 		close(target->pidfd);
-	free(target->file);
 	free(target);
 	return NULL;
 }
@@ -110,7 +95,7 @@ uint64_t process_target_start_ticks(const struct process_target *target)
 {
 	assert(target);
 
-	return target->start_ticks;
+	return target->stat.start_ticks;
 }
 
 int process_target_uids(const struct process_target *target, struct relay_uids *ret)
@@ -158,18 +143,18 @@ bool process_target_takes(const struct process_target *target, int signal, bool 
 
 bool process_target_executes_same(const struct process_target *target)
 {
-	char file[FILE_MAX];
-	int n;
+	const struct procfile_stat *then = &target->stat;
+	struct procfile_stat stat;
 
 	assert(target);
 
-	n = process_read_file(target->pid, file, sizeof(file));
-	if (has_ended(target))
+	if (process_read_stat(target->pid, &stat) < 0 || has_ended(target))
 		return false;
-	if (n <= 0)
-		return target->n_file == 0;
+	if (stat.memory_bytes == 0)
+		return true;
 
-	return (size_t)n == target->n_file && memcmp(file, target->file, target->n_file) == 0;
+	return stat.start_code == then->start_code && stat.end_code == then->end_code &&
+	       stat.start_stack == then->start_stack;
 }
 
 int process_target_send(const struct process_target *target, int signal, uint32_t parent,

@@ -43,7 +43,12 @@ int process_target_uids(const struct process_target *target, struct relay_uids *
  * False for kernel threads.
  */
 bool process_target_takes(const struct process_target *target, int signal, bool or_waits);
-/** process_target_executes_same() - the file that it executes is still that of process_target_new() */
+/**
+ * process_target_executes_same() - it has executed nothing since process_target_new()
+ *
+ * By where its program and its stack lie, which an exec chooses anew, of the same file too.
+ * Of a leader that has ended nobody can tell: true.
+ */
 bool process_target_executes_same(const struct process_target *target);
 /** process_target_send() - Return: enum of struct relay_ops ->send(): 0, RELAY_E_LOST, RELAY_E_GONE */
 int process_target_send(const struct process_target *target, int signal, uint32_t parent,

@@ -212,6 +212,39 @@ static int run_exec(int answers, void *ctx)
 	return 95;
 }
 
+/* The same program, which says that it is there. */
+static int run_again(int answers, void *ctx)
+{
+	dup2(answers, STDOUT_FILENO);
+	execl("/bin/sh", "sh", "-c", "echo r; read line; exec /bin/sh -c 'echo r; read line'",
+	      NULL);
+	return 95;
+}
+
+static void test_same_program(void **state)
+{
+	_cleanup_(process_target_freep) struct process_target *target = NULL;
+	struct child child;
+	char line[2];
+	int input[2];
+
+	assert_return_code(pipe(input), errno);
+	assert_int_equal(dup2(input[0], STDIN_FILENO), STDIN_FILENO);
+	child_start(&child, run_again, NULL);
+	child_go(&child);
+	assert_int_equal(read(child.answers, line, 2), 2);
+	assert_return_code(process_target_new(&target, (uint32_t)child.pid), 0);
+	assert_true(process_target_executes_same(target));
+	assert_int_equal(write(input[1], "\n", 1), 1);
+	assert_int_equal(read(child.answers, line, 2), 2);
+	assert_false(process_target_executes_same(target));
+
+	kill(child.pid, SIGKILL);
+	assert_int_equal(child_wait(&child), SIGKILL);
+	close(input[0]);
+	close(input[1]);
+}
+
 static bool executes_another(void *ctx)
 {
 	return !process_target_executes_same(ctx);
@@ -252,10 +285,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_uids),
-		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_signals),	     cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_uids),	     cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_same_program),
 	};
 
 	if (geteuid() != 0) {

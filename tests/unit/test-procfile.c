@@ -14,7 +14,7 @@
 
 #define REST                                                                                       \
 	" 1821 1821 19694 0 -1 4194304 101 0 0 0 0 0 0 0 20 0 3 0 191290 3133440 360 "             \
-	"18446744073709551615 0 0\n"
+	"18446744073709551615 93824992231424 93824992251961 140737488346384 0 0\n"
 
 static int stat_of(const char *text, struct procfile_stat *ret)
 {
@@ -32,6 +32,10 @@ static void test_stat(void **state)
 	assert_int_equal(got.flags, 4194304);
 	assert_int_equal(got.n_threads, 3);
 	assert_int_equal(got.start_ticks, 191290);
+	assert_int_equal(got.memory_bytes, 3133440);
+	assert_int_equal(got.start_code, 93824992231424);
+	assert_int_equal(got.end_code, 93824992251961);
+	assert_int_equal(got.start_stack, 140737488346384);
 }
 
 /* The name is the process's own choice. */
@@ -69,6 +73,7 @@ static void test_stat_malformed(void **state)
 		"1870 (cat) R x 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 5 0",
 		"1870 (cat) R 1 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 99999999999999999999 0",
 		"1870 (cat) R 1 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0",
+		"1870 (cat) R 1 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 5 1 1 1 1 1",
 	};
 	struct procfile_stat got = { .pid = 99 };
 
