@@ -76,12 +76,19 @@ struct anchor {
 	struct handle root;
 	char *prefix; /* of what is mounted inside the watched tree; NULL: of the watch itself */
 	uint64_t mount; /* likewise: which (place_key) */
+	struct guard *
+		guards; /* likewise: the directories that lead there from the watch, or from the mount above */
+	size_t n_guards;
+	bool doubted; /* likewise: whether they still do is to be found out; nothing is told */
+	bool in_doubt; /* in the list of those */
+	struct quota_charge charge; /* likewise */
 	uint64_t mask; /* FAN_...: marked for it */
 	uint64_t asked; /* FAN_...: and being marked; 0: nothing is under way */
 	uint64_t turn; /* likewise: the number of the request */
 	LIST_ENTRY(anchor) in_side, in_bucket;
 	LIST_ENTRY(anchor) in_watched;
 	TAILQ_ENTRY(anchor) marking; /* while ->asked */
+	LIST_ENTRY(anchor) in_doubted;
 };
 
 struct side {
@@ -347,5 +354,11 @@ struct watch_tree *watch_tree_free(struct watch_tree *tree);
 void watch_tree_review(struct watch_tree *tree); /* the mount table is another one */
 void watch_tree_ask_again(struct watch_tree *tree); /* what was put off */
 void watch_tree_joined(struct watched *watched); /* a recursive watch stands */
+/** watch_tree_heard() - an event of a tree, before its hub is fed */
+void watch_tree_heard(struct watch_tree *tree, const struct side *side,
+		      const struct file_event *event);
+void watch_tree_settle(struct watch_tree *tree); /* what was doubted */
+/** cross_unguard() - @anchor goes */
+void cross_unguard(struct anchor *anchor);
 /* A mount inside a tree is marked for a watch across mounts. */
 void watch_tree_marked(struct anchor *anchor, int error);

@@ -10,7 +10,11 @@
  * point, entry by entry, through no other path, and then asks for each receiver whether it may list all
  * directories from its root on. Who watches across mounts gets a further anchor there.
  *
- * watches-tree.c compares and knows anchors across mounts, watches-walk.c walks.
+ * That holds as long as the directories that lead there are what they were: where one of them
+ * gets other attributes or another name, the anchor is silent from that event on until
+ * another walk has come there.
+ *
+ * watches-tree.c compares, watches-cross.c knows anchors across mounts, watches-walk.c walks.
  */
 
 #include <sys/queue.h>
@@ -22,6 +26,10 @@
 #define WALK_DEPTH_MAX 60
 /* Receivers of different credentials. */
 #define WALK_CREDENTIALS_MAX 256
+/* While others change the way. */
+#define WALK_TRIES_MAX 16
+
+#define GUARD_BUCKETS 1024 /* a power of two */
 
 struct place {
 	uint64_t key; /* of the mount: not that of another one while that is there */
@@ -52,8 +60,18 @@ struct walk {
 	size_t n_names;
 	struct handle *handles; /* the root, and one for each name walked so far */
 	size_t n_handles;
+	bool changed; /* one of these did meanwhile: from the beginning */
+	unsigned int n_tries;
 	const struct credential *credential; /* being asked for; borrowed */
 	STAILQ_ENTRY(walk) next;
+};
+
+/* A directory on the way to an anchor across mounts. */
+struct guard {
+	struct handle handle;
+	uint64_t generation; /* of the superblock that it is in */
+	struct anchor *anchor;
+	LIST_ENTRY(guard) in_bucket;
 };
 
 struct watch_tree {
@@ -62,6 +80,8 @@ struct watch_tree {
 	struct places places;
 	STAILQ_HEAD(, walk) walks; /* the first is under way */
 	size_t n_walks;
+	LIST_HEAD(, guard) guards[GUARD_BUCKETS];
+	LIST_HEAD(, anchor) doubted; /* another walk is to be made */
 	struct pool_ticket *ticket;
 	struct credential *done[WALK_CREDENTIALS_MAX]; /* of the first: who was asked for */
 	size_t n_done;
@@ -79,10 +99,29 @@ void watch_tree_go_on(struct watch_tree *tree);
 void watch_tree_stop(struct watch_tree *tree); /* all walks */
 
 /* watches-tree.c */
-void watch_tree_cross_again(struct watch_tree *tree); /* what was put off */
-/** watch_tree_reached() - what a walk found at @anchor of somebody who may know; @name: within its watch */
+/* Of kernels without unique ids: those are above 2^31. */
+static inline uint64_t place_key(const struct mount *mount)
+{
+	return mount->unique_id ? mount->unique_id : mount->id;
+}
+
+const struct place *places_find(const struct places *places, uint64_t key);
+const struct place *places_find_id(const struct places *places, uint32_t id);
+/** watch_tree_walk_to() - to the mount point of @place, of which @places has the parent; @walk_of: why */
+void watch_tree_walk_to(struct watch_tree *tree, const struct places *places,
+			const struct place *place, struct walk walk_of);
+
+/* watches-cross.c */
+struct anchor *cross_find(const struct watched *watched, uint64_t mount);
+void cross_drop(struct anchor *anchor);
+void cross_again(struct watch_tree *tree); /* what was put off */
+/**
+ * watch_tree_reached() - what a walk found at @anchor of somebody who may know
+ * @first: number of the directory that is its root
+ * @name: within its watch
+ */
 void watch_tree_reached(struct watch_tree *tree, const struct walk *walk, struct anchor *anchor,
-			const char *name);
+			size_t first, const char *name);
 /** watch_tree_found_root() - of a mount */
 void watch_tree_found_root(struct watch_tree *tree, const struct walk *walk,
 			   const struct handle *root);

@@ -174,6 +174,8 @@ static void on_event(const struct file_event *event, void *userdata)
 {
 	struct side *side = userdata;
 
+	if (side->kind == SIDE_TREE)
+		watch_tree_heard(side->volume->watches->tree, side, event);
 	if (event->overflow)
 		hub_overflow(side->hub);
 	else
@@ -204,14 +206,16 @@ static void on_changed(const struct change *change, void *watch_userdata)
 {
 	struct anchor *anchor = watch_userdata;
 
-	watched_tell(anchor->watched, change, anchor->side->late_us);
+	if (!anchor->doubted)
+		watched_tell(anchor->watched, change, anchor->side->late_us);
 }
 
 static void on_lost(uint64_t count, const char *under, size_t n_under, void *watch_userdata)
 {
 	struct anchor *anchor = watch_userdata;
 
-	watched_tell_lost(anchor->watched, count, under, n_under);
+	if (!anchor->doubted)
+		watched_tell_lost(anchor->watched, count, under, n_under);
 }
 
 /*
@@ -364,6 +368,8 @@ struct anchor *anchor_free(struct anchor *anchor)
 		TAILQ_REMOVE(&side->marking, anchor, marking);
 	anchor_unmark(anchor);
 	side->left = true;
+	cross_unguard(anchor);
+	quota_release(&anchor->charge);
 	free(anchor->prefix);
 	free(anchor);
 	return NULL;

@@ -109,7 +109,7 @@ static bool wants(const struct walk *walk, const struct anchor *anchor)
 {
 	const struct watched *watched = anchor->watched;
 
-	if (!anchor->hub_watch || watched->removed ||
+	if (!anchor->hub_watch || anchor->doubted || watched->removed ||
 	    (walk->watched && walk->watched != watched->id))
 		return false;
 	if (watched->cross_mounts)
@@ -146,7 +146,7 @@ static void reach(struct watch_tree *tree, const struct walk *walk, struct side 
 			continue;
 		i = find_root(walk, anchor);
 		if (i < walk->n_handles && i >= first)
-			watch_tree_reached(tree, walk, anchor, walk_rest(walk, i));
+			watch_tree_reached(tree, walk, anchor, i, walk_rest(walk, i));
 	}
 }
 
@@ -184,6 +184,23 @@ static void walk_end(struct watch_tree *tree)
 	walk_free(walk);
 	while (tree->n_done > 0)
 		credential_unref(tree->done[--tree->n_done]);
+}
+
+/* Who was told already is not told again. */
+static void walk_restart(struct watch_tree *tree)
+{
+	struct walk *walk = STAILQ_FIRST(&tree->walks);
+
+	/* Who changes the way all the time keeps nobody else from theirs. */
+	if (++walk->n_tries == WALK_TRIES_MAX) {
+		walk_end(tree);
+		return;
+	}
+	if (tree->n_done > 0 && tree->done[tree->n_done - 1] == walk->credential)
+		credential_unref(tree->done[--tree->n_done]);
+	walk->credential = NULL;
+	walk->changed = false;
+	walk->n_handles = 0;
 }
 
 static void take_entry(struct watch_tree *tree, struct walk *walk,
@@ -234,6 +251,8 @@ static void on_answer(enum pool_result result, const void *bytes, size_t n, void
 	tree->busy = true;
 	if (r < 0)
 		walk_end(tree);
+	else if (walk->changed)
+		walk_restart(tree);
 	else if (entry)
 		take_entry(tree, walk, &reply.answers[0]);
 	else
@@ -338,7 +357,7 @@ void watch_tree_ask_again(struct watch_tree *tree)
 {
 	tree->put_off = false;
 	watch_tree_go_on(tree);
-	watch_tree_cross_again(tree);
+	cross_again(tree);
 }
 
 void watch_tree_stop(struct watch_tree *tree)

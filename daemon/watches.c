@@ -122,6 +122,8 @@ static void settle(struct watches *watches)
 		volume_free_unused(watches);
 	else
 		watches_settle_later(watches);
+	if (watches->tree)
+		watch_tree_settle(watches->tree);
 }
 
 static int on_settle(sd_event_source *source, void *userdata)

@@ -7,12 +7,13 @@ import subprocess
 
 import pytest
 
-from client import variant
+from client import BusError, variant
 from disks import run
 from waiting import wait_for
-from watching import (CREATE, DELETE, MODIFY, MOUNT, MOVE, NAMES, OPEN, UNMOUNT, NOT_FOUND, Watch, check_invariant,
-                      refusal, statistics)
+from watching import (ATTRIB, CREATE, DELETE, EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, NOT_FOUND, OPEN, UNMOUNT, Watch,
+                      check_invariant, refusal, statistics)
 
+USER = 65534
 TREE = {"recursive": ("b", True)}
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 pytestmark = pytest.mark.buses("dbus-daemon")
@@ -179,3 +180,95 @@ def test_what_is_not_asked_for_any_more_costs_nothing(watching, client, disk):
     watch.wait("file", OPEN)
     watch.call("SetEvents", "as", ["create"])
     wait_for(lambda: n_events() < 4, what="the end of the marks for open", interval=0.05)
+
+
+CROSS = {"recursive": ("b", True), "cross-mounts": ("b", True)}
+
+
+def hears(watch, disk, name, told):
+    """What is done to @name is told as @told, some time."""
+    def find():
+        write(disk.path(name))
+        os.unlink(disk.path(name))
+        return os.fsencode(told) in watch.names(CREATE) | watch.names(DELETE)
+    wait_for(find, what=f"{told}", interval=0.05)
+
+
+def test_across_mounts_as_long_as_the_way_is_open(watching, client, as_user, disk, loopfs):
+    watching()
+    os.chmod(disk.where, 0o755)
+    os.makedirs(disk.path("way/deep/here"))
+    inner = loopfs("tmpfs", 4, where=disk.path("way/deep/here"), name="here")
+    os.makedirs(inner.path("below/there"))
+    most = loopfs("tmpfs", 4, where=inner.path("below/there"), name="there")
+    for where in (inner.where, inner.path("below"), most.where):
+        os.chmod(where, 0o755)
+    events = [*NAMES, "attrib"]
+    user, root = Watch(as_user(USER), disk.where, events, **CROSS), Watch(client, disk.where, events, **CROSS)
+    prefix = "way/deep/here"
+    for watch in (user, root):
+        hears(watch, inner, "first", f"{prefix}/first")
+        hears(watch, most, "first", f"{prefix}/below/there/first")
+
+    for number, (outer, name) in enumerate(((disk, "way"), (inner, "below"), (disk, "way/deep"))):
+        os.chmod(outer.path(name), 0o700)
+        told = name if outer is disk else f"{prefix}/{name}"
+        wait_for(lambda told=told, n=2 * number + 1: sum(
+            change.name == os.fsencode(told) and bool(change.mask & ATTRIB) for change in user.changes()) >= 1,
+                 what="the mode")
+        secret = f"secret{number}"
+        write(most.path(secret))
+        root.wait(f"{prefix}/below/there/{secret}", CREATE)
+        if outer is disk:
+            write(inner.path(secret))
+            root.wait(f"{prefix}/{secret}", CREATE)
+        os.chmod(outer.path(name), 0o755)
+        for at, below in ((inner, ""), (most, "below/there/")):
+            hears(user, at, f"again{number}", f"{prefix}/{below}again{number}")
+    assert not any(b"secret" in name for name in user.names(CREATE))
+
+
+def test_across_mounts_with_names_that_are_right(watching, client, disk, loopfs):
+    watching()
+    os.makedirs(disk.path("old/here"))
+    inner = loopfs("tmpfs", 4, where=disk.path("old/here"), name="here")
+    watch = Watch(client, disk.where, NAMES, **CROSS)
+    hears(watch, inner, "first", "old/here/first")
+    os.rename(disk.path("old"), disk.path("new"))
+    watch.wait("new", MOVE, former="old")
+    write(disk.path("new/here/second"))
+    # The mount table is read when it changes.
+    os.mkdir(disk.path("mount"))
+    more = loopfs("tmpfs", 4, where=disk.path("mount"), name="more")
+    hears(watch, more, "file", "mount/file")
+
+    def renamed():
+        write(disk.path("new/here/third"))
+        os.unlink(disk.path("new/here/third"))
+        return b"new/here/third" in watch.names(CREATE) | watch.names(DELETE)
+    wait_for(renamed, what="the new name", interval=0.05)
+    assert not any(name in watch.names(CREATE) for name in (b"old/here/second", b"old/here/third"))
+    subprocess.run(["umount", disk.path("new/here")], check=True)
+
+
+def test_mounts_within_count_for_the_limit(watching, as_user, disk, loopfs):
+    watching("[limits]\nwatches = 3\n")
+    os.chmod(disk.where, 0o755)
+    disks = []
+    for number in range(3):
+        os.mkdir(disk.path(f"dir{number}"))
+        disks.append(loopfs("tmpfs", 4, where=disk.path(f"dir{number}"), name=f"inner{number}"))
+        os.chmod(disks[-1].where, 0o755)
+    user = as_user(USER)
+    watch = Watch(user, disk.where, NAMES, **CROSS)
+    # Those that have no room are told as a loss, too.
+    wait_for(lambda: {one.under for one in watch.losses()} == {b"dir0", b"dir1", b"dir2"}, what="all mounts")
+    assert refusal(lambda: Watch(user, disk.where, NAMES))[0] == EXCEEDED
+    watch.call("Remove")
+
+    def room():
+        try:
+            return Watch(user, disk.where, NAMES, **TREE)
+        except BusError:
+            return None
+    wait_for(room, what="room for another one")
