@@ -92,6 +92,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	if (settings_is_unread(manager->settings))
 		(void)settings_load(manager->settings, true, on_reloaded, manager);
 
+	watches_tick(manager->watches);
+
 	if (manager->users_due)
 		manager_ask_users(manager);
 

@@ -384,7 +384,8 @@ static int manager_build(struct manager *manager)
 	r = watches_new(&manager->watches, manager->loop,
 			&(struct watches_options){ .quota = manager->quota,
 						   .pool = manager->pool,
-						   .superblocks = manager->superblocks });
+						   .superblocks = manager->superblocks,
+						   .state_directory = manager->state_directory });
 	if (r < 0)
 		return r;
 

@@ -58,6 +58,9 @@
 #define JOURNAL_FIELD_DEVICE "FSEVENTS_DEVICE"
 #define JOURNAL_FIELD_ID "FSEVENTS_ID"
 #define JOURNAL_FIELD_PID "FSEVENTS_PID"
+#define JOURNAL_FIELD_PATH "FSEVENTS_PATH" /* of watches */
+#define JOURNAL_FIELD_FORMER "FSEVENTS_FORMER_PATH" /* likewise: before it was moved */
+#define JOURNAL_FIELD_EVENTS "FSEVENTS_EVENTS" /* likewise: names of what happened */
 #define JOURNAL_FIELD_RULE "FSEVENTS_RULE" /* of processes: NAME of [process NAME] */
 #define JOURNAL_FIELD_SEVERITY "FSEVENTS_SEVERITY"
 #define JOURNAL_FIELD_DATA "FSEVENTS_DATA"

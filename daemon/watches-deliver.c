@@ -28,7 +28,7 @@ static bool has_way(const struct watched *watched)
 		return false;
 	if (watched->streamed)
 		return watched->stream;
-	return watched->watches->bus;
+	return watched->section || watched->watches->bus;
 }
 
 static void set_due(struct watched *watched, uint64_t us)
@@ -55,8 +55,15 @@ static uint64_t rest_of(const struct watched *watched, const struct change *chan
 
 void watched_tell(struct watched *watched, const struct change *change, uint64_t late_us)
 {
+	struct change wanted;
+
 	if (watched->removed)
 		return;
+	if (watched->section) {
+		if (!section_filter(watched->section, watched, change, &wanted))
+			return;
+		change = &wanted;
+	}
 
 	watched->watches->account.told++;
 	watch_queue_push(watched->queue, change);
@@ -147,7 +154,9 @@ static int flush_one(struct watched *watched)
 	if (!packet)
 		return 0;
 	/* The bus may have had the beginning of the first one. */
-	if (watched->stream)
+	if (watched->section)
+		r = (section_take(watched->section, packet, n), 0);
+	else if (watched->stream)
 		r = packet_stream_send(watched->stream, packet + watched->n_sent,
 				       n - watched->n_sent);
 	else

@@ -9,7 +9,7 @@
  * with; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
  * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
- * watches-bus.c answers the bus.
+ * watches-bus.c answers the bus; watches-section.c has the sections [watch PATH].
  *
  * Nothing is freed from within a callback: what is removed waits for the settling.
  */
@@ -59,6 +59,7 @@
 struct watched;
 struct volume;
 struct walk;
+struct section;
 
 /* Recursive watches are fed by a mark of the filesystem, others by marks of inodes. */
 enum side_kind {
@@ -138,6 +139,7 @@ struct watched {
 	struct credential *credential;
 	struct quota_charge charge;
 	struct bus_reply *reply; /* until it is answered */
+	struct section *section; /* whose watch it is; NULL: on the bus */
 	bool removed; /* freed at the settling */
 	bool stood; /* it did once, whatever it does now */
 	bool waits; /* for the next try */
@@ -204,6 +206,7 @@ struct watches {
 	struct quota *quota;
 	struct pool *pool;
 	struct superblock_table *superblocks;
+	const char *state_directory; /* NULL: not known */
 	struct bus *bus;
 	const char *off; /* why nobody is to watch; NULL: all may */
 	int error; /* why nobody can, the last time it was tried */
@@ -218,6 +221,7 @@ struct watches {
 	LIST_HEAD(, watched) buckets[WATCHES_BUCKETS]; /* by id */
 	LIST_HEAD(watched_list, watched) blocked, removed;
 	TAILQ_HEAD(watched_queue, watched) waiting; /* who waits longest is first */
+	LIST_HEAD(section_list, section) sections;
 	size_t n_watched;
 	uint64_t last_id;
 
@@ -327,6 +331,10 @@ void watched_return(struct watched *watched); /* it is absent: some filesystem m
 int watched_new(struct watches *watches, const struct bus_watch_request *request,
 		const struct bus_sender *sender, struct bus_reply *reply,
 		struct bus_refusal *refusal);
+/** watched_new_section() - the same of @section; by watched_step() it begins */
+int watched_new_section(struct watched **ret, struct watches *watches,
+			const struct bus_watch_request *request, struct section *section,
+			struct bus_refusal *refusal);
 void watched_free(struct watched *watched);
 void watched_remove(struct watched *watched);
 void watched_fail(struct watched *watched, const struct bus_refusal *refusal); /* and remove */
@@ -362,3 +370,21 @@ void watch_tree_settle(struct watch_tree *tree); /* what was doubted */
 void cross_unguard(struct anchor *anchor);
 /* A mount inside a tree is marked for a watch across mounts. */
 void watch_tree_marked(struct anchor *anchor, int error);
+
+/* watches-section.c */
+/** sections_configure() - Return: 0 or -ENOMEM with the old ones in force */
+int sections_configure(struct watches *watches, const struct config *config);
+void sections_review(struct watches *watches); /* the mount table is another one */
+void sections_tick(struct watches *watches);
+void sections_free(struct section_list *sections);
+void section_stands(struct section *section, struct watched *watched);
+/* It is being removed. */
+void section_failed(struct section *section, struct watched *watched,
+		    const struct bus_refusal *refusal);
+void section_left(struct section *section, struct watched *watched); /* its filesystem is gone */
+/** section_filter() - what of a change is to be told; Return: false: nothing */
+bool section_filter(struct section *section, const struct watched *watched,
+		    const struct change *change, struct change *ret);
+
+/* watches-section-tell.c */
+void section_take(struct section *section, const void *packet, size_t n_packet);

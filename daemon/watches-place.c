@@ -204,6 +204,9 @@ static void stand(struct watched *watched)
 	} else if (watched->reply) {
 		watched->announced = true;
 		bus_reply_watch(TAKE_PTR(watched->reply), watched->id);
+	} else if (watched->section) {
+		watched->announced = true;
+		section_stands(watched->section, watched);
 	}
 	if (watched->recursive && !watched->removed)
 		watch_tree_joined(watched);

@@ -69,7 +69,10 @@ static int watched_build(struct watched *watched, const struct bus_watch_request
 	struct watches *watches = watched->watches;
 	int r;
 
-	r = quota_charge(watches->quota, &watched->charge, uid, QUOTA_WATCHES, 1);
+	/* Sections are bounded by themselves, and no user's. */
+	r = watched->section
+		    ? 0
+		    : quota_charge(watches->quota, &watched->charge, uid, QUOTA_WATCHES, 1);
 	if (r == QUOTA_E_EXCEEDED)
 		return watches_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
 				      "You have too many watches: %u are allowed by 'watches' in "
@@ -84,9 +87,9 @@ static int watched_build(struct watched *watched, const struct bus_watch_request
 	return watched_check_mask(watched, request->mask, refusal);
 }
 
-int watched_new(struct watches *watches, const struct bus_watch_request *request,
-		const struct bus_sender *sender, struct bus_reply *reply,
-		struct bus_refusal *refusal)
+static int watched_make(struct watched **ret, struct watches *watches,
+			const struct bus_watch_request *request, uid_t uid, struct section *section,
+			struct bus_refusal *refusal)
 {
 	struct watched *watched;
 
@@ -99,17 +102,37 @@ int watched_new(struct watches *watches, const struct bus_watch_request *request
 		return watches_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 	watched->watches = watches;
 	watched->id = ++watches->last_id;
+	watched->section = section;
 	LIST_INSERT_HEAD(&watches->watched, watched, all);
 	LIST_INSERT_HEAD(&watches->buckets[watched->id % WATCHES_BUCKETS], watched, in_bucket);
 	watches->n_watched++;
 
-	if (watched_build(watched, request, sender->uid, refusal) < 0) {
+	if (watched_build(watched, request, uid, refusal) < 0) {
 		watched_free(watched);
 		return -1;
 	}
+	*ret = watched;
+	return 0;
+}
+
+int watched_new(struct watches *watches, const struct bus_watch_request *request,
+		const struct bus_sender *sender, struct bus_reply *reply,
+		struct bus_refusal *refusal)
+{
+	struct watched *watched;
+
+	if (watched_make(&watched, watches, request, sender->uid, NULL, refusal) < 0)
+		return -1;
 	watched->reply = reply;
 	watched_step(watched);
 	return 0;
+}
+
+int watched_new_section(struct watched **ret, struct watches *watches,
+			const struct bus_watch_request *request, struct section *section,
+			struct bus_refusal *refusal)
+{
+	return watched_make(ret, watches, request, 0, section, refusal);
 }
 
 /* What was not taken is gone without anybody being told, but not without being counted. */
@@ -170,6 +193,8 @@ void watched_fail(struct watched *watched, const struct bus_refusal *refusal)
 	watched_remove(watched);
 	if (reply)
 		bus_reply_refuse(reply, refusal);
+	else if (watched->section)
+		section_failed(watched->section, watched, refusal);
 }
 
 void watched_tell_mount(struct watched *watched, uint32_t bit, const char *name, uint64_t inode)
@@ -213,6 +238,8 @@ void watched_leave(struct watched *watched)
 		watched_tell_lost(watched, 0, NULL, 0);
 	if (stood)
 		watched_tell_mount(watched, FSEVENTS_UNMOUNT, "", watched->inode);
+	if (watched->section)
+		section_left(watched->section, watched);
 }
 
 int watched_set_mask(struct watched *watched, uint32_t mask, struct bus_refusal *refusal)

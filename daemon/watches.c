@@ -140,6 +140,7 @@ static int on_review(sd_event_source *source, void *userdata)
 
 	LIST_FOREACH(watched, &watches->watched, all)
 		watched_return(watched);
+	sections_review(watches);
 	if (watches->tree)
 		watch_tree_review(watches->tree);
 	return 0;
@@ -181,12 +182,17 @@ static int on_unblock(sd_event_source *source, uint64_t us, void *userdata)
  * The mount table
  */
 
+static void review_later(struct watches *watches)
+{
+	if (watches->n_watched > 0 || !LIST_EMPTY(&watches->sections))
+		defer(watches->review);
+}
+
 void watches_superblock_added(struct watches *watches, struct superblock *sb)
 {
 	assert(watches && sb);
 
-	if (watches->n_watched > 0)
-		defer(watches->review);
+	review_later(watches);
 }
 
 void watches_superblock_changed(struct watches *watches, struct superblock *sb)
@@ -202,8 +208,7 @@ void watches_superblock_removed(struct watches *watches, struct superblock *sb)
 	assert(watches && sb);
 
 	volume = volume_find(watches, sb);
-	if (watches->n_watched > 0)
-		defer(watches->review);
+	review_later(watches);
 	if (!volume)
 		return;
 
@@ -348,7 +353,14 @@ int watches_configure(struct watches *watches, const struct config *config)
 			(struct quota_limit){ .per_uid = limits->watches,
 					      .total = WATCHES_TOTAL,
 					      .reserved = WATCHES_TOTAL / 4 });
-	return 0;
+	return sections_configure(watches, config);
+}
+
+void watches_tick(struct watches *watches)
+{
+	assert(watches);
+
+	sections_tick(watches);
 }
 
 static int source_init(sd_event_source *source, const char *name)
@@ -422,6 +434,7 @@ int watches_new(struct watches **ret, sd_event *loop, const struct watches_optio
 	watches->pool = options->pool;
 	watches->superblocks = options->superblocks;
 	TAILQ_INIT(&watches->waiting);
+	watches->state_directory = options->state_directory;
 
 	r = add_parts(watches);
 	if (r < 0)
@@ -454,6 +467,7 @@ struct watches *watches_free(struct watches *watches)
 	LIST_FOREACH(volume, &watches->volumes, all)
 		volume->leaving = true;
 	answer_all(watches);
+	sections_free(&watches->sections);
 	while (!LIST_EMPTY(&watches->watched))
 		watched_free(LIST_FIRST(&watches->watched));
 	if (watches->events)

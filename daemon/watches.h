@@ -34,6 +34,7 @@ struct watches_options {
 	struct quota *quota; /* QUOTA_WATCHES, QUOTA_STREAMS, QUOTA_QUEUE_BYTES; borrowed */
 	struct pool *pool;
 	struct superblock_table *superblocks;
+	const char *state_directory; /* nothing in it is told to the journal; borrowed */
 };
 
 /** watches_new() - only builds; marks nothing before somebody watches; Return: 0 or a negative errno */
@@ -47,6 +48,9 @@ void watches_set_bus(struct watches *watches, struct bus *bus);
 int watches_configure(struct watches *watches, const struct config *config);
 /** watches_set_off() - nobody is to watch; @why: static; before the first watches_configure(), for good */
 void watches_set_off(struct watches *watches, const char *why);
+
+/** watches_tick() - look again for what sections name and was not there */
+void watches_tick(struct watches *watches);
 
 /* The mount table, from within its own callbacks. */
 void watches_superblock_added(struct watches *watches, struct superblock *sb);

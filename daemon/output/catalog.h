@@ -63,6 +63,13 @@
 #define CATALOG_PROCESS_EXIT_SIGNAL "0c6ab5ed33af4cddbe090889bbc9d6be"
 #define CATALOG_PROCESS_EXIT_STATUS "079d0bd0998a4e309427c2dece2a7cd1"
 
+/* Sections [watch PATH]. */
+#define CATALOG_WATCH_CHANGED "f4b0e47fc52343019d3102ae80642516"
+#define CATALOG_WATCH_LOST "24f53273903a4947a3fed4040181f4ed"
+#define CATALOG_WATCH_LEFT_OUT "16b2ab69668645a793a501527b544210"
+#define CATALOG_WATCH_PRESENT "462591005ea94de6ac27966d65eea2cc"
+#define CATALOG_WATCH_ABSENT "7677ae610eb4474086942613f048144f"
+
 /** catalog_event_id() - the message id of an event code, 32 hex digits */
 const char *catalog_event_id(enum event_code code);
 
