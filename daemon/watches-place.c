@@ -109,8 +109,13 @@ static void step_place(struct watched *watched)
 static void asked(struct watched *watched, const struct lookup_reply *reply)
 {
 	const struct lookup_answer *answer = &reply->answers[0];
-	bool may = watched->by_inode || credential_is_root(watched->credential) || answer->may_read;
+	bool may = credential_is_root(watched->credential) || answer->may_read;
 
+	if (answer->error == -EOPNOTSUPP) {
+		watched_give_up(watched, SD_BUS_ERROR_NOT_SUPPORTED,
+				"Only directories and regular files can be watched");
+		return;
+	}
 	if (answer->error < 0 || !may) {
 		watched_give_up(watched, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
 		return;

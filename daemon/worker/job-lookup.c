@@ -264,6 +264,8 @@ static int access_prepare(int fd, struct lookup_result *result)
 	/* Removed, and open somewhere: nothing can be found by it any more. */
 	if (st.st_nlink == 0)
 		return -ESTALE;
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return -EOPNOTSUPP;
 	result->answer.is_directory = S_ISDIR(st.st_mode);
 	return 0;
 }

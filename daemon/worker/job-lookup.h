@@ -16,7 +16,8 @@
  *			of the superblock, best by one whose root is "/". On btrfs it is looked
  *			for from the top level instead, and the chain ends there.
  *	LOOKUP_ACCESS	may that user read (list) and search the directory, or read the file?
- *			asked as the user: fsuid, fsgid, groups, no effective capability
+ *			asked as the user: fsuid, fsgid, groups, no effective capability;
+ *			-EOPNOTSUPP: it is neither
  *	LOOKUP_ENTRY	is there such a name in that directory now, and what is it?
  */
 
