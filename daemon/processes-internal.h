@@ -59,6 +59,19 @@ struct relayed {
 	LIST_ENTRY(relayed) all;
 };
 
+/* One whose target was not seen to take the signal: it may be about to wait for it. */
+struct relay_question {
+	struct processes *processes;
+	struct process_target *target;
+	int32_t signal;
+	bool all;
+	uid_t uid;
+	struct quota_charge charge;
+	struct bus_reply *reply;
+	unsigned int n_looks;
+	LIST_ENTRY(relay_question) questions;
+};
+
 enum scan_state {
 	SCAN_NONE,
 	SCAN_READING, /* the scanner is at it */
@@ -111,6 +124,8 @@ struct processes {
 	unsigned int busy; /* callbacks are under way: nothing is freed */
 
 	LIST_HEAD(, relayed) relayed;
+	LIST_HEAD(, relay_question) relay_questions;
+	sd_event_source *look; /* enabled while there are some */
 
 	STAILQ_HEAD(, members_question) questions; /* of ListMembers */
 	sd_event_source *members; /* enabled while there are some */
@@ -192,6 +207,7 @@ struct relayed_request {
 int relayed_new(struct processes *processes, struct process_target *target,
 		const struct relayed_request *request,
 		struct bus_refusal *refusal); /* as tracked_new() */
+void processes_look_again(struct processes *processes); /* at the targets of questions */
 /* The subscription stands: those to all begin. */
 void processes_settle_relays(struct processes *processes);
 void processes_fail_relays(struct processes *processes, const struct bus_refusal *refusal);

@@ -9,6 +9,13 @@
 
 #include "daemon/processes-internal.h"
 
+/*
+ * One that was taken off its processor while it waits shows neither that nor what it
+ * blocks: after a few looks it has had it again.
+ */
+#define LOOKS_MAX 10
+#define LOOK_US 5000
+
 static uint64_t now_ns(void)
 {
 	struct timespec now = {};
@@ -112,13 +119,22 @@ static bool is_of(const struct process_target *target, uid_t uid)
 	return process_target_uids(target, &uids) == 0 && uids_equal(&uids, &wanted);
 }
 
-/* Not where it would end the process, and never those for whom it has no meaning. */
-static int check_signal(const struct process_target *target, int32_t signal,
-			const struct bus_sender *sender, struct bus_refusal *refusal)
+/* A right to relay is none to kill: who has no other is held to what the kernel shows. */
+static bool may_kill(const struct process_target *target, uid_t uid)
 {
-	/* A right to relay is none to kill: who has no other is held to what the kernel shows. */
-	bool may_kill = sender->uid == 0 || is_of(target, sender->uid);
+	return uid == 0 || is_of(target, uid);
+}
 
+static int refuse_signal(const struct process_target *target, int32_t signal,
+			 struct bus_refusal *refusal)
+{
+	return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
+				"Process %u neither catches nor blocks signal %d",
+				process_target_pid(target), signal);
+}
+
+static int check_signal(int32_t signal, struct bus_refusal *refusal)
+{
 	if (signal == 32 || signal == 33)
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"Signal %d belongs to the C library; there are %d to %d",
@@ -127,10 +143,6 @@ static int check_signal(const struct process_target *target, int32_t signal,
 		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
 					"Signal %d is none of %d to %d", signal, RELAY_SIGNAL_MIN,
 					RELAY_SIGNAL_MAX);
-	if (process_target_pid(target) == 1 || !process_target_takes(target, signal, may_kill))
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"Process %u neither catches nor blocks signal %d",
-					process_target_pid(target), signal);
 	return 0;
 }
 
@@ -182,8 +194,8 @@ static int refuse_relay(int error, struct bus_refusal *refusal)
 	}
 }
 
-int relayed_new(struct processes *processes, struct process_target *target,
-		const struct relayed_request *request, struct bus_refusal *refusal)
+static int relayed_begin(struct processes *processes, struct process_target *target,
+			 const struct relayed_request *request, struct bus_refusal *refusal)
 {
 	const struct bus_sender *sender = request->sender;
 	_cleanup_(process_target_freep) struct process_target *owned = target;
@@ -191,9 +203,6 @@ int relayed_new(struct processes *processes, struct process_target *target,
 	struct relay *former;
 	bool replaces;
 	int r;
-
-	if (check_signal(target, request->signal, sender, refusal) < 0)
-		return -1;
 
 	former = relays_find(feed_relays(processes->feed), process_target_pid(target));
 	/* It gives back what this one takes. */
@@ -224,6 +233,104 @@ int relayed_new(struct processes *processes, struct process_target *target,
 	return 0;
 }
 
+static void question_free(struct relay_question *question)
+{
+	LIST_REMOVE(question, questions);
+	process_target_free(question->target);
+	quota_release(&question->charge);
+	free(question);
+}
+
+/* Takes @target over. */
+static int question_new(struct processes *processes, struct process_target *target,
+			const struct relayed_request *request, struct bus_refusal *refusal)
+{
+	struct relay_question *question = calloc(1, sizeof(*question));
+	int r;
+
+	if (!question) {
+		process_target_free(target);
+		return refuse_relay(-ENOMEM, refusal);
+	}
+	question->processes = processes;
+	question->target = target;
+	question->signal = request->signal;
+	question->all = request->all;
+	question->uid = request->sender->uid;
+	LIST_INSERT_HEAD(&processes->relay_questions, question, questions);
+	r = quota_charge(processes->quota, &question->charge, question->uid, QUOTA_RELAYS, 1);
+	if (r != 0) {
+		question_free(question);
+		return refuse_relay(r, refusal);
+	}
+
+	question->reply = request->reply;
+	processes_arm(processes->look, LOOK_US);
+	return 0;
+}
+
+/* Not where the signal would end the process, and never those for whom it has no meaning. */
+int relayed_new(struct processes *processes, struct process_target *target,
+		const struct relayed_request *request, struct bus_refusal *refusal)
+{
+	_cleanup_(process_target_freep) struct process_target *owned = target;
+	bool may_wait = may_kill(target, request->sender->uid);
+
+	if (check_signal(request->signal, refusal) < 0)
+		return -1;
+	if (process_target_pid(target) == 1)
+		return refuse_signal(target, request->signal, refusal);
+	if (process_target_takes(target, request->signal, may_wait))
+		return relayed_begin(processes, TAKE_PTR(owned), request, refusal);
+	if (!may_wait)
+		return refuse_signal(target, request->signal, refusal);
+	return question_new(processes, TAKE_PTR(owned), request, refusal);
+}
+
+/* It is answered, and gone, or waits for the next look. */
+static void question_settle(struct relay_question *question)
+{
+	struct processes *processes = question->processes;
+	const struct bus_sender sender = { .uid = question->uid };
+	const struct relayed_request request = {
+		.signal = question->signal,
+		.all = question->all,
+		.sender = &sender,
+		.reply = question->reply,
+	};
+	struct process_target *target = question->target;
+	struct bus_refusal refusal;
+	bool takes;
+	int r;
+
+	takes = process_target_takes(target, question->signal, may_kill(target, question->uid));
+	if (!takes && ++question->n_looks < LOOKS_MAX)
+		return;
+
+	question->target = NULL;
+	question_free(question);
+	if (takes) {
+		r = relayed_begin(processes, target, &request, &refusal);
+	} else {
+		r = refuse_signal(target, request.signal, &refusal);
+		process_target_free(target);
+	}
+	if (r < 0)
+		bus_reply_refuse(request.reply, &refusal);
+}
+
+void processes_look_again(struct processes *processes)
+{
+	struct relay_question *question, *next;
+
+	for (question = LIST_FIRST(&processes->relay_questions); question; question = next) {
+		next = LIST_NEXT(question, questions);
+		question_settle(question);
+	}
+	if (!LIST_EMPTY(&processes->relay_questions))
+		processes_arm(processes->look, LOOK_US);
+}
+
 void processes_settle_relays(struct processes *processes)
 {
 	struct relayed *relayed, *next;
@@ -243,8 +350,13 @@ void processes_settle_relays(struct processes *processes)
 
 void processes_fail_relays(struct processes *processes, const struct bus_refusal *refusal)
 {
+	struct relay_question *question;
 	struct relayed *relayed;
 
+	while ((question = LIST_FIRST(&processes->relay_questions))) {
+		bus_reply_refuse(question->reply, refusal);
+		question_free(question);
+	}
 	while ((relayed = LIST_FIRST(&processes->relayed))) {
 		relayed_answer(relayed, refusal);
 		relay_stop(relayed->relay);

@@ -101,6 +101,12 @@ static int on_retry(sd_event_source *source, uint64_t us, void *userdata)
 	return 0;
 }
 
+static int on_look(sd_event_source *source, uint64_t us, void *userdata)
+{
+	processes_look_again(userdata);
+	return 0;
+}
+
 static int on_flush(sd_event_source *source, uint64_t us, void *userdata)
 {
 	processes_flush(userdata);
@@ -224,6 +230,8 @@ static int add_sources(struct processes *processes)
 	if (r >= 0)
 		r = add_timer(processes, &processes->patience, "processes-patience", on_patience);
 	if (r >= 0)
+		r = add_timer(processes, &processes->look, "processes-look", on_look);
+	if (r >= 0)
 		r = add_timer(processes, &processes->flush, "processes-flush", on_flush);
 	return r;
 }
@@ -320,6 +328,7 @@ struct processes *processes_free(struct processes *processes)
 	sd_event_source_disable_unref(processes->rescan);
 	sd_event_source_disable_unref(processes->retry);
 	sd_event_source_disable_unref(processes->patience);
+	sd_event_source_disable_unref(processes->look);
 	sd_event_source_disable_unref(processes->flush);
 	sd_event_unref(processes->loop);
 	free(processes->records);

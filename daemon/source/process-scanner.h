@@ -69,5 +69,3 @@ struct process_program {
 };
 /** process_read_program() - all of one process; @ret is of no use unless 0 */
 int process_read_program(uint32_t pid, struct process_program *ret);
-/** process_read_file() - where /proc/PID/exe points to, bytes; cut at @n_ret; Return: length or a negative errno */
-int process_read_file(uint32_t pid, char *ret, size_t n_ret);

@@ -274,15 +274,6 @@ static ssize_t read_file_at(int directory, char *ret, size_t n_ret)
 	return n < 0 ? gone(errno) : n;
 }
 
-int process_read_file(uint32_t pid, char *ret, size_t n_ret)
-{
-	_cleanup_close_ int directory = open_process(pid);
-
-	assert(ret);
-
-	return directory < 0 ? directory : (int)read_file_at(directory, ret, n_ret);
-}
-
 int process_read_program(uint32_t pid, struct process_program *ret)
 {
 	_cleanup_close_ int directory = open_process(pid);

@@ -40,7 +40,8 @@ int process_target_uids(const struct process_target *target, struct relay_uids *
  * @or_waits:	or its leader waits for signals, which ones the kernel does not tell: a
  *		receiver does so nearly always. For those who may end it anyway.
  *
- * False for kernel threads.
+ * False for kernel threads, and where it is just being taken off its processor while it waits:
+ * look again later.
  */
 bool process_target_takes(const struct process_target *target, int signal, bool or_waits);
 /**

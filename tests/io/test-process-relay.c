@@ -237,6 +237,73 @@ static void test_relay_limit(void **state)
 	world_stop(&world);
 }
 
+static int run_late(int answers, void *ctx)
+{
+	block_signal();
+	if (write(answers, "b", 1) != 1)
+		return 1;
+	return run_pause(-1, NULL);
+}
+
+static void ask(pid_t pid)
+{
+	const struct bus_sender sender = { .uid = 0, .name = ":1.1" };
+	struct process_target *target;
+
+	world.n_answers = world.n_refused = 0;
+	assert_return_code(processes_bus_ops.target((uint32_t)pid, &target, &world.refusal,
+						    world.processes),
+			   0);
+	processes_bus_ops.relay(target, SIGNAL, true, &sender, (struct bus_reply *)&world,
+				world.processes);
+	assert_int_equal(world.n_answers, 0);
+	assert_int_equal(quota_total(world.quota, QUOTA_RELAYS), 1);
+}
+
+static bool is_answered(void *ctx)
+{
+	return world.n_answers > 0;
+}
+
+/* Who takes the signal by one of the next looks is as good as any; who does not is refused. */
+static void test_relay_later(void **state)
+{
+	struct child child;
+	sigset_t set;
+	char byte;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGNAL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	world_start(&world, 0, "");
+	child_start(&child, run_late, NULL);
+	ask(child.pid);
+	loop_until(world.loop, is_answered, NULL);
+	assert_int_equal(world.n_refused, 1);
+	assert_non_null(strstr(world.refusal.text, "neither catches nor blocks"));
+	assert_int_equal(quota_total(world.quota, QUOTA_RELAYS), 0);
+
+	ask(child.pid);
+	child_go(&child);
+	assert_int_equal(read(child.answers, &byte, 1), 1);
+	loop_until(world.loop, is_answered, NULL);
+	assert_int_equal(world.n_refused, 0);
+	assert_int_equal(list_relays(0).n, 1);
+	assert_int_equal(quota_total(world.quota, QUOTA_RELAYS), 1);
+	kill(child.pid, SIGKILL);
+	assert_int_equal(child_wait(&child), SIGKILL);
+	loop_until(world.loop, world_is_idle, &world);
+
+	/* One that is still asked for at the end of all. */
+	child_start(&child, run_pause, NULL);
+	ask(child.pid);
+	world_stop(&world);
+	assert_int_equal(world.n_refused, 1);
+	kill(child.pid, SIGKILL);
+	assert_int_equal(child_wait(&child), SIGKILL);
+	close(child.orders);
+}
+
 static bool has_warned(void *ctx)
 {
 	return world.n_warnings > 0;
@@ -265,9 +332,8 @@ static void test_warning(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_relay),
-		cmocka_unit_test(test_relay_uids),
-		cmocka_unit_test(test_relay_limit),
+		cmocka_unit_test(test_relay),	    cmocka_unit_test(test_relay_uids),
+		cmocka_unit_test(test_relay_limit), cmocka_unit_test(test_relay_later),
 		cmocka_unit_test(test_warning),
 	};
 

@@ -197,7 +197,7 @@ static void test_one(void **state)
 	struct procfile_status status;
 	struct procfile_stat stat;
 	struct process_program program;
-	char file[4096], own[4096];
+	char own[4096];
 	uint32_t uids[4];
 	struct child user;
 	ssize_t n;
@@ -216,11 +216,8 @@ static void test_one(void **state)
 
 	n = readlink("/proc/self/exe", own, sizeof(own));
 	assert_true(n > 0);
-	assert_int_equal(process_read_file((uint32_t)user.pid, file, sizeof(file)), n);
-	assert_memory_equal(file, own, (size_t)n);
 	assert_int_equal(strlen(identity.file), n);
 	assert_memory_equal(identity.file, own, (size_t)n);
-	assert_int_equal(process_read_file((uint32_t)user.pid, file, 4), 4);
 
 	/* Whose it is is told as it is: not the name's matter. */
 	assert_int_equal(process_read_program((uint32_t)user.pid, &program), 0);
@@ -239,7 +236,6 @@ static void test_one(void **state)
 	assert_int_equal(process_read_stat((uint32_t)user.pid, &stat), -ESRCH);
 	assert_int_equal(process_read_status((uint32_t)user.pid, &status), -ESRCH);
 	assert_int_equal(process_read_identity((uint32_t)user.pid, &buffer, &identity), -ESRCH);
-	assert_int_equal(process_read_file((uint32_t)user.pid, file, sizeof(file)), -ESRCH);
 	assert_null(process_scanner_free(NULL));
 }
 
