@@ -161,6 +161,41 @@ def test_ends_with_uids(processes, start, client):
     wait_for(lambda: not listed(client), what="the relay to end")
 
 
+WEARER = f"""
+import os, sys
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(pid, flush=True)
+for saved in (0, {USER}):
+    sys.stdin.readline()
+    os.setresuid({USER}, {USER}, saved)
+    fork()
+"""
+
+
+def test_saved_uid_of_root(processes, start, storm, receiver, as_user):
+    """A process of root that can take a user's uids off again is not that user's, until it cannot."""
+    processes()
+    user = as_user(USER)
+    target = receiver(uid=USER)
+    wearer = start("/usr/bin/python3", "-c", WEARER)
+    relay(user, target.pid)
+    target.collect()
+    wearer.tell()
+    hidden = int(wearer.line())
+    # One of the user's own behind it: with it all before has been looked at.
+    _, last = run_storm(storm(1, cpus=("0",), uid=USER))
+    wait_for(lambda: arrived(target, last[0]), SLOW, "the signal behind it")
+    wearer.tell()
+    shown = int(wearer.line())
+    wait_for(lambda: arrived(target, (wearer.pid, shown)), SLOW, "the fork of who is the user's now")
+    assert (wearer.pid, hidden) not in target.finish()
+    assert wearer.wait() == 0
+
+
 def test_ends_with_the_process(processes, receiver, client):
     processes()
     target = receiver()
