@@ -288,7 +288,7 @@ static int cross_new(struct watch_tree *tree, struct anchor **ret, struct watche
 	int r;
 
 	/* Others can mount as often as they like. */
-	r = quota_charge(tree->watches->quota, &charge, watched->credential->uid, QUOTA_WATCHES, 1);
+	r = quota_charge(tree->watches->quota, &charge, watched->uid, QUOTA_WATCHES, 1);
 	if (r != 0)
 		return r < 0 ? r : 1;
 	r = volume_get(tree->watches, sb, &volume);

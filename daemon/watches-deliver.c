@@ -278,8 +278,7 @@ int watched_open_stream(struct watched *watched, int *ret_fd, struct bus_refusal
 		return watches_refuse(refusal, BUS_ERROR_STREAM_OPEN,
 				      "The watch has a stream; close that first");
 
-	r = quota_charge(watches->quota, &watched->stream_charge, watched->credential->uid,
-			 QUOTA_STREAMS, 1);
+	r = quota_charge(watches->quota, &watched->stream_charge, watched->uid, QUOTA_STREAMS, 1);
 	if (r == QUOTA_E_EXCEEDED)
 		return watches_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
 				      "You have too many streams: 'streams' in section [limits] of "

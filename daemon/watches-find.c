@@ -244,8 +244,8 @@ void watched_find(struct watched *watched)
 	struct watch_find_request request = { .credential = watched_lookup_credential(watched) };
 	struct pool_submission submission = {
 		.lane = POOL_LANE_FOREIGN,
-		.lane_key = FIND_LANE | watched->credential->uid,
-		.owner_uid = watched->credential->uid,
+		.lane_key = FIND_LANE | watched->uid,
+		.owner_uid = watched->uid,
 		.job = JOB_WATCH_FIND,
 		.fd = -1,
 		.deadline_us = WATCHES_DEADLINE_US,

@@ -136,7 +136,9 @@ struct watched {
 	struct watches *watches;
 	uint64_t id;
 	enum watched_state state;
-	struct credential *credential;
+	uid_t uid; /* of its owner, who is charged */
+	struct credential
+		*credential; /* what may be told: all by root's to who may watch by number */
 	struct quota_charge charge;
 	struct bus_reply *reply; /* until it is answered */
 	struct section *section; /* whose watch it is; NULL: on the bus */

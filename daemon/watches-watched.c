@@ -36,6 +36,7 @@ static int watched_fill(struct watched *watched, const struct bus_watch_request 
 				      ? BUS_WATCH_LATENCY_MIN_US
 				      : request->latency_us;
 	watched->state = request->handle ? WATCHED_PLACING : WATCHED_FINDING;
+	watched->uid = uid;
 	watched->by_inode = !request->path && !request->handle;
 	watched->inode = request->inode;
 	watched->subvolume = request->subvolume;
@@ -52,8 +53,12 @@ static int watched_fill(struct watched *watched, const struct bus_watch_request 
 	watched->path = strdup(path ? path : "");
 	if (!watched->path)
 		return -ENOMEM;
-	r = credential_get(watches->credentials, uid, request->groups, request->n_groups,
-			   &watched->credential);
+	/* Who may watch by number has leave to hear of whatever is there. */
+	if (watched->by_inode)
+		r = credential_get(watches->credentials, 0, NULL, 0, &watched->credential);
+	else
+		r = credential_get(watches->credentials, uid, request->groups, request->n_groups,
+				   &watched->credential);
 	return r < 0 ? r : watch_queue_new(&watched->queue, watches->quota, uid);
 }
 

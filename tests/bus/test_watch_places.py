@@ -53,8 +53,9 @@ class Numbered(Watch):
 
     def __init__(self, client, device, inode, events, **options):
         self.client = client
-        self.path = client.call("WatchInode", "uutasa{sv}", *device, inode, events,
-                                {name: variant(*value) for name, value in options.items()})
+        if not hasattr(client, "uid"):
+            options = {name: variant(*value) for name, value in options.items()}
+        self.path = client.call("WatchInode", "uutasa{sv}", *device, inode, events, options)
 
 
 def number_of(disk):
@@ -272,3 +273,15 @@ def test_mounts_within_count_for_the_limit(watching, as_user, disk, loopfs):
         except BusError:
             return None
     wait_for(room, what="room for another one")
+
+
+def test_by_number_whoever_may_read_it(watching, as_user, polkit, disk):
+    watching()
+    polkit.grants.add((USER, "watch-inode"))
+    os.chmod(disk.where, 0o700)
+    os.mkdir(disk.path("closed"), 0o700)
+    watch = Numbered(as_user(USER), number_of(disk), os.stat(disk.path("closed")).st_ino, NAMES, **TREE)
+    os.makedirs(disk.path("closed/within"), 0o700)
+    write(disk.path("closed/within/file"))
+    watch.wait("within/file", CREATE)
+    assert watch.losses() == []
