@@ -46,9 +46,17 @@ def entries(journal, message_id, path=None):
     return [e for e in found if path is None or e["FSEVENTS_PATH"] == os.fsencode(path)]
 
 
+def wait_told(journal, predicate, what):
+    try:
+        return wait_for(predicate, what=what)
+    except AssertionError:
+        print(what, "is not among", journal.entries[-40:])
+        raise
+
+
 def wait_entries(journal, message_id, path, n=1):
-    wait_for(lambda: len(entries(journal, message_id, path)) >= n,
-             what=f"{n} of {message_id} for {path}; there is {journal.entries[-20:]}")
+    wait_told(journal, lambda: len(entries(journal, message_id, path)) >= n,
+              f"{n} of {message_id} for {path}")
     return entries(journal, message_id, path)
 
 
@@ -63,7 +71,7 @@ def wait_change(journal, path, event):
             if event in entry["FSEVENTS_EVENTS"].decode().split(","):
                 return entry
         return None
-    return wait_for(find, what=f"{event} of {path}; there is {journal.find(MESSAGE_ID=CHANGED)}")
+    return wait_told(journal, find, f"{event} of {path}")
 
 
 def test_a_change_is_an_entry(watching, journal, disk):
