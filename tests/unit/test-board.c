@@ -138,7 +138,7 @@ static void test_replaced_and_ended(void **state)
 static void test_families_and_places(void **state)
 {
 	struct screen *screen = *state;
-	static const struct what whats[] = {
+	static const struct what rows[] = {
 		{ EVENT_THRESHOLD_BELOW, .name = "a" },
 		{ EVENT_THRESHOLD_BELOW, .name = "a", .resource = "inodes" },
 		{ EVENT_READ_ONLY },
@@ -149,14 +149,14 @@ static void test_families_and_places(void **state)
 		{ EVENT_STALLED, .minor = 2 },
 		{ EVENT_STALLED, .test = true },
 	};
-	size_t n = sizeof(whats) / sizeof(whats[0]);
+	size_t n = sizeof(rows) / sizeof(rows[0]);
 
 	for (size_t i = 0; i < n; i++)
-		happen(screen, whats[i]);
+		happen(screen, rows[i]);
 	assert_int_equal(board_count_due(screen->board), n);
 	assert_true(board_blocks(screen->board));
 	for (size_t i = 0; i < n; i++)
-		happen(screen, whats[i]);
+		happen(screen, rows[i]);
 	assert_int_equal(board_count_due(screen->board), n);
 
 	/* The place ends with all that can end; a loss of data does not, nor do tests. */
