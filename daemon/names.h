@@ -34,6 +34,8 @@
 #define NOTIFICATIONS_NAME "org.freedesktop.Notifications"
 #define NOTIFICATIONS_PATH "/org/freedesktop/Notifications"
 #define NOTIFICATIONS_IFACE "org.freedesktop.Notifications"
+#define DIRNOTIFY_PATH "/"
+#define DIRNOTIFY_IFACE "org.kde.KDirNotify"
 #define FILE_MANAGER_NAME "org.freedesktop.FileManager1"
 #define FILE_MANAGER_PATH "/org/freedesktop/FileManager1"
 #define FILE_MANAGER_IFACE "org.freedesktop.FileManager1"

@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/agent/agent.h"
+#include "daemon/agent/folders.h"
 #include "daemon/agent/muted.h"
 #include "daemon/agent/notices.h"
 #include "daemon/agent/place.h"
@@ -24,6 +25,7 @@ struct options {
 	bool list;
 	const char *unmute; /* NULL: nothing */
 	bool unmute_all;
+	bool no_folders;
 };
 
 bool agent_is_called(const char *argv0)
@@ -58,6 +60,7 @@ static void print_help(FILE *file)
 	      "\n"
 	      "  -b, --bus BUS            where the daemon is: system (default), session, or a\n"
 	      "                           D-Bus address; notices go to the session's bus\n"
+	      "      --no-folders         do not watch the folders that KDE's file views show\n"
 	      "      --muted              list the filesystems that are muted and exit\n"
 	      "      --unmute WHERE       tell of this filesystem again and exit: its place, its\n"
 	      "                           UUID or its device, as --muted shows them\n"
@@ -73,9 +76,16 @@ static void print_help(FILE *file)
 /* Return: -1 to go on, else the exit status. */
 static int parse_arguments(struct options *options, int argc, char **argv)
 {
-	enum { OPTION_MUTED = 256, OPTION_UNMUTE, OPTION_UNMUTE_ALL, OPTION_VERSION };
+	enum {
+		OPTION_MUTED = 256,
+		OPTION_UNMUTE,
+		OPTION_UNMUTE_ALL,
+		OPTION_NO_FOLDERS,
+		OPTION_VERSION
+	};
 	static const struct option long_options[] = {
 		{ "bus", required_argument, NULL, 'b' },
+		{ "no-folders", no_argument, NULL, OPTION_NO_FOLDERS },
 		{ "muted", no_argument, NULL, OPTION_MUTED },
 		{ "unmute", required_argument, NULL, OPTION_UNMUTE },
 		{ "unmute-all", no_argument, NULL, OPTION_UNMUTE_ALL },
@@ -89,6 +99,9 @@ static int parse_arguments(struct options *options, int argc, char **argv)
 		switch (c) {
 		case 'b':
 			options->bus = optarg;
+			break;
+		case OPTION_NO_FOLDERS:
+			options->no_folders = true;
 			break;
 		case OPTION_MUTED:
 			options->list = true;
@@ -187,8 +200,24 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
 	return sd_bus_reply_method_return(m, NULL);
 }
 
+static int property_get_following(sd_bus *bus, const char *path, const char *interface,
+				  const char *property, sd_bus_message *reply, void *userdata,
+				  sd_bus_error *ret_error)
+{
+	return sd_bus_message_append(reply, "b", notices_is_following(userdata));
+}
+
+static int property_get_folders(sd_bus *bus, const char *path, const char *interface,
+				const char *property, sd_bus_message *reply, void *userdata,
+				sd_bus_error *ret_error)
+{
+	return sd_bus_message_append(reply, "u", (uint32_t)notices_count_folders(userdata));
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Folders", "u", property_get_folders, 0, 0),
+	SD_BUS_PROPERTY("Following", "b", property_get_following, 0, 0),
 	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
@@ -248,8 +277,9 @@ static int run_agent(const struct options *options)
 {
 	_cleanup_(sd_event_unrefp) sd_event *loop = NULL;
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *session = NULL;
+	_cleanup_(folders_freep) struct folders *folders = NULL;
 	_cleanup_(notices_freep) struct notices *notices = NULL;
-	int r;
+	int r = 0;
 
 	/* Nothing that it starts may get more than the user has. */
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -262,7 +292,10 @@ static int run_agent(const struct options *options)
 	if (join_session(&session, loop) < 0)
 		return EXIT_FAILURE;
 
-	r = notices_new(&notices, loop, session, options->bus);
+	if (!options->no_folders)
+		r = folders_new(&folders, loop, session);
+	if (r >= 0)
+		r = notices_new(&notices, loop, session, options->bus, folders);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(session, NULL, AGENT_PATH, AGENT_IFACE, vtable,
 					     notices);

@@ -27,6 +27,7 @@ struct listener {
 	uint64_t since, newest;
 	uint64_t refreshed_id; /* the last seen when the list was asked for */
 	char epoch[LISTENER_EPOCH_MAX];
+	bool greeted; /* the stream has begun */
 	bool behind; /* what is past is being told */
 	bool only_present; /* of that, nothing of filesystems that are gone */
 	bool refreshing, wanted; /* wanted: a list was asked for that nobody gave yet */

@@ -23,6 +23,7 @@ void listener_close_stream(struct listener *listener)
 	listener->stream = sd_event_source_disable_unref(listener->stream);
 	closep(&listener->fd);
 	listener->fd = -1;
+	listener->greeted = false;
 }
 
 static void listener_catch_up(struct listener *listener)
@@ -63,6 +64,7 @@ static bool listener_greet(struct listener *listener, const struct fsevents_hell
 	listener->since = hello->since_id;
 	listener->newest = hello->newest_id;
 	listener->behind = true;
+	listener->greeted = true;
 	listener->retry_us = LISTENER_RETRY_MIN_US;
 	listener->told = false;
 	return false;

@@ -297,3 +297,13 @@ uint64_t listener_seen(const struct listener *listener, const char **ret_epoch)
 	*ret_epoch = listener->epoch;
 	return listener->since;
 }
+
+bool listener_is_following(const struct listener *listener)
+{
+	return listener->greeted && !listener->behind;
+}
+
+sd_bus *listener_bus(const struct listener *listener)
+{
+	return listener->bus;
+}

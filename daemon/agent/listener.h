@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/core/cleanup.h"
@@ -54,6 +55,12 @@ int listener_start(struct listener *listener, uint64_t since, const char *epoch)
 
 /** listener_seen() - the last id seen, and its epoch, borrowed */
 uint64_t listener_seen(const struct listener *listener, const char **ret_epoch);
+
+/** listener_is_following() - what happens now is told at once */
+bool listener_is_following(const struct listener *listener);
+
+/** listener_bus() - the connection to the daemon's bus; borrowed, another one after that was cut off */
+sd_bus *listener_bus(const struct listener *listener);
 
 /** listener_refresh() - ask for the filesystems; ->objects() is called later */
 void listener_refresh(struct listener *listener);

@@ -6,6 +6,7 @@
  */
 
 #include "daemon/agent/board.h"
+#include "daemon/agent/folders.h"
 #include "daemon/agent/known.h"
 #include "daemon/agent/listener.h"
 #include "daemon/agent/muted.h"
@@ -24,6 +25,7 @@ struct notices {
 	struct listener *listener;
 	struct screen *screen;
 	struct board *board;
+	struct folders *folders; /* borrowed, NULL: none */
 	struct known known;
 	struct muted muted;
 	sd_event_source *due, *compare, *save;

@@ -139,6 +139,8 @@ static void on_caught_up(void *userdata)
 	struct notices *notices = userdata;
 
 	notices->caught_up = true;
+	if (notices->folders)
+		folders_renew(notices->folders, listener_bus(notices->listener));
 	/* Also to know what each is muted by, before it may be gone. */
 	notices_compare(notices);
 	notices_plan(notices);
@@ -212,7 +214,8 @@ static void on_objects(struct client_filesystems *list, uint64_t up_to_id, void 
 		board_reconcile(notices->board, up_to_id, find_state, notices);
 	}
 	notices_silence_muted(notices);
-	if (wants_show)
+	/* The server may have gone meanwhile. */
+	if (wants_show && screen_prepare(notices->screen))
 		notices_send(notices);
 	notices_plan(notices);
 }
@@ -283,6 +286,16 @@ static void on_close(uint32_t id, void *userdata)
 	screen_close(notices->screen, id);
 }
 
+bool notices_is_following(const struct notices *notices)
+{
+	return listener_is_following(notices->listener);
+}
+
+size_t notices_count_folders(const struct notices *notices)
+{
+	return notices->folders ? folders_count(notices->folders) : 0;
+}
+
 void notices_reload(struct notices *notices)
 {
 	_cleanup_free_ char *text = NULL;
@@ -302,7 +315,8 @@ void notices_reload(struct notices *notices)
 	notices_plan(notices);
 }
 
-int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const char *daemon_bus)
+int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const char *daemon_bus,
+		struct folders *folders)
 {
 	static const struct listener_ops listener_ops = {
 		.event = on_event,
@@ -323,6 +337,7 @@ int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const cha
 	if (!notices)
 		return -ENOMEM;
 	notices->loop = sd_event_ref(loop);
+	notices->folders = folders;
 	r = place_new(&notices->place, loop);
 	if (r >= 0)
 		r = screen_new(&notices->screen, session, &screen_ops, notices);

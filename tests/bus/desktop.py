@@ -187,19 +187,103 @@ class FileManager(Peer):
         return wait_for(lambda: len(self.opened) >= n and list(self.opened), what="an opened folder")
 
 
-class Session:
-    """A session bus of its own: `address`."""
+# As /usr/share/dbus-1/session.conf, and open to the stand-ins, which root runs.
+SESSION_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <auth>EXTERNAL</auth>
+  <listen>@address@</listen>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
+  </policy>
+</busconfig>
+"""
 
-    def __init__(self, directory):
-        self.address = "unix:path=" + os.path.join(directory, "session-bus")
-        self.log = os.path.join(directory, "session-bus.log")
-        with open(self.log, "wb") as log:
+
+DIRNOTIFY = "org.kde.KDirNotify"
+
+
+class View:
+    """A file view of KDE's: says what it shows, and keeps what it is told."""
+
+    def __init__(self, address):
+        self.told = []
+        self.context = GLib.MainContext.new()
+        self.loop = GLib.MainLoop.new(self.context, False)
+        self.connection = Gio.DBusConnection.new_for_address_sync(
+            address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+            | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+        self.connection.set_exit_on_close(False)
+        ready = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self.thread.start()
+        assert ready.wait(PATIENCE), "the thread of the view did not start"
+        # After an answer of the bus the match rule is in force.
+        name, path, interface = DRIVER
+        self.connection.call_sync(name, path, interface, "GetId", None, None,
+                                  Gio.DBusCallFlags.NONE, int(PATIENCE * 1000), None)
+
+    def _run(self, ready):
+        self.context.push_thread_default()
+        self.connection.signal_subscribe(None, DIRNOTIFY, None, None, None,
+                                         Gio.DBusSignalFlags.NONE, self._on_signal)
+        ready.set()
+        self.loop.run()
+        self.context.pop_thread_default()
+
+    def _on_signal(self, _connection, sender, _path, _interface, member, parameters, *_):
+        if sender != self.connection.get_unique_name():
+            self.told.append((member, *parameters.unpack()))
+
+    def _say(self, member, urls):
+        for url in urls:
+            self.connection.emit_signal(None, "/", DIRNOTIFY, member, GLib.Variant("(s)", (url,)))
+        self.connection.flush_sync(None)
+
+    def enter(self, *urls):
+        self._say("enteredDirectory", urls)
+
+    def leave(self, *urls):
+        self._say("leftDirectory", urls)
+
+    def wait(self, *signal):
+        """Until it was told this."""
+        wait_for(lambda: signal in list(self.told), what=f"{signal}, not {self.told}")
+
+    def close(self):
+        if not self.connection.is_closed():
+            self.connection.close_sync(None)
+        self.loop.quit()
+        self.thread.join(PATIENCE)
+
+
+class Session:
+    """The session of an ordinary user: `address` of its bus, `uid`, `directory` of the user's own."""
+
+    def __init__(self, directory, uid=1000):
+        self.uid = uid
+        self.directory = os.path.join(directory, "session")
+        os.mkdir(self.directory, 0o755)
+        os.chown(self.directory, uid, uid)
+        self.address = "unix:path=" + os.path.join(self.directory, "bus")
+        config = os.path.join(directory, "session-bus.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(SESSION_CONFIG.replace("@address@", self.address))
+        with open(os.path.join(directory, "session-bus.log"), "wb") as log:
             self.process = subprocess.Popen(
-                ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog",
-                 "--address=" + self.address, "--print-address=1"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+                ["dbus-daemon", "--nofork", "--nopidfile", "--nosyslog", "--config-file=" + config,
+                 "--print-address=1"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, **self.user())
         # Printed once it listens.
         assert self.process.stdout.readline(), "the session's bus did not start"
+
+    def user(self):
+        """Arguments of subprocess for a process of the user."""
+        return {"user": self.uid, "group": self.uid, "extra_groups": []}
 
     def stop(self):
         self.process.terminate()
@@ -210,10 +294,11 @@ class Session:
 class Agent:
     """The agent in a session, with a state directory that outlives it."""
 
-    def __init__(self, session, daemon_address, directory):
+    def __init__(self, session, daemon_address, directory, *options):
+        self.options = options
         self.session = session
         self.daemon_address = daemon_address
-        self.state = os.path.join(directory, "agent-state")
+        self.state = os.path.join(session.directory, "state")
         self.stderr_path = os.path.join(directory, "agent-stderr")
         self.process = None
 
@@ -229,31 +314,36 @@ class Agent:
         return {**os.environ, "DBUS_SESSION_BUS_ADDRESS": self.session.address,
                 "XDG_STATE_HOME": self.state}
 
-    def start(self, name=True):
-        """Start it; with @name wait until it owns its name."""
+    def start(self, following=True):
+        """Start it, and wait until it follows the daemon, or else owns its name."""
         with open(self.stderr_path, "ab") as stderr:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=stderr,
-                                            stderr=stderr, env=self.environment())
-        if name:
-            self.wait_name()
+            self.process = subprocess.Popen(self.command(*self.options), stdin=subprocess.DEVNULL,
+                                            stdout=stderr, stderr=stderr, env=self.environment(),
+                                            **self.session.user())
+        wait_for(lambda: self.following() == ("b true" if following else "b false"),
+                 what=f"the agent: {self.stderr()}")
         return self
 
-    def wait_name(self):
-        wait_for(lambda: self.owner() == self.process.pid, what=f"the agent: {self.stderr()}")
+    def following(self):
+        return self.property("Following")
 
-    def owner(self):
-        """The process that owns the agent's name, or None."""
+    def wait_folders(self, n):
+        """Until so many are watched."""
+        wait_for(lambda: self.property("Folders") == f"u {n}", what=f"{n} folders")
+
+    def property(self, name):
+        """As busctl has it; empty while it is not on the bus."""
         done = subprocess.run(
-            ["busctl", "--address=" + self.session.address, "call", *DRIVER,
-             "GetConnectionUnixProcessID", "s", AGENT],
+            ["busctl", "--address=" + self.session.address, "get-property", AGENT,
+             "/org/fsevents1/Agent", AGENT, name],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        return int(done.stdout.split()[1]) if done.returncode == 0 else None
+        return done.stdout.strip()
 
     def run(self, *arguments):
         """A verb of it, to its end."""
         return subprocess.run(self.command(*arguments), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, env=self.environment(),
-                              timeout=PATIENCE, check=False)
+                              timeout=PATIENCE, check=False, **self.session.user())
 
     def file(self, name):
         """What it wrote, or None."""

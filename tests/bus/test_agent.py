@@ -258,8 +258,9 @@ def test_nothing_twice_after_restart_of_agent(daemon, client, loopfs, screen, ag
     running = agent()
     fill(disk, 60)
     shown.wait(1)
+    newest = str(client.history()[1])
+    wait_for(lambda: (running.file("seen") or "").startswith(newest), what="what was seen")
     running.stop()
-    assert running.file("seen").split()[0] == str(client.history()[1])
 
     fill(other, 60)
     client.wait_event("threshold-below", second, name="low")
@@ -306,7 +307,7 @@ def test_without_daemon(daemon, client, loopfs, screen, agent):
     """The agent waits for a daemon that comes later, and never starts one."""
     disk = loopfs("ext4", 64)
     shown = screen()
-    agent()
+    agent(following=False)
     daemon(section(disk))
     client.wait_filesystem(disk.where)
     fill(disk, 60)
@@ -373,10 +374,10 @@ def test_use(session, bus, scratch, agent):
         assert done.returncode == 2 and "--help" in done.stderr, wrong
     assert one.run("--muted").stdout == ""
 
-    agent()
+    agent(following=False)
     done = one.run()
     assert done.returncode == 1 and "another one runs" in done.stderr
     environment = {**one.environment(), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
     done = subprocess.run(one.command(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          env=environment, timeout=PATIENCE, check=False)
+                          env=environment, timeout=PATIENCE, check=False, **session.user())
     assert done.returncode == 1 and "session's bus" in done.stderr

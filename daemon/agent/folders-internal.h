@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Folders from within: folders.c knows who shows what, folder-watch.c speaks
+ * to the daemon.
+ */
+
+#include "daemon/agent/folders.h"
+#include "daemon/agent/opener.h"
+
+enum folder_state {
+	FOLDER_WAITING, /* for the daemon, or for a child that may open it */
+	FOLDER_OPENING,
+	FOLDER_ASKING, /* Watch() was called */
+	FOLDER_WATCHED,
+	FOLDER_FAILED, /* until it is entered again, or the daemon comes back */
+};
+
+struct folder {
+	struct folders *folders;
+	char *path; /* absolute, without a slash at its end */
+	sd_bus_track *viewers;
+	enum folder_state state;
+	struct opener *opener;
+	sd_bus_slot *call;
+	char *watch; /* object path, NULL: none */
+	bool list_again; /* changes may have been missed */
+	bool dropped; /* kept only until Watch() is answered */
+};
+
+struct folders {
+	sd_event *loop;
+	sd_bus *session, *daemon;
+	sd_bus_slot *announced[2], *changes, *limits;
+	struct opener_pool pool;
+	struct folder *items[FOLDERS_MAX]; /* owned, those entered first come first */
+	size_t n_items, limit;
+	bool told;
+};
+
+/* Watch it, as soon as that can be. */
+void folder_watch(struct folder *folder);
+
+/* Its watch goes; what is on the way is waited for with ->dropped. */
+void folder_unwatch(struct folder *folder);
+
+/* Out of the table, unless an answer is on the way. */
+void folder_drop(struct folder *folder);
+
+struct folder *folders_find(struct folders *folders, const char *path);
+struct folder *folders_find_watch(struct folders *folders, const char *watch);
+
+/* Follow the watches on a new connection. Return: 0 or a negative errno. */
+int folders_follow(struct folders *folders);

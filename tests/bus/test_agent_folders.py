@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The folders that KDE's views show: watched through the daemon, for a user who is
+nobody special, and told by KDirNotify.
+"""
+
+import itertools
+import os
+
+import pytest
+
+from desktop import Agent, Session, View
+from waiting import wait_for
+
+pytestmark = pytest.mark.buses("dbus-broker")
+
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+
+
+@pytest.fixture
+def session(scratch):
+    one = Session(scratch)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def agent(request, session, bus, scratch):
+    """agent() -> Agent, started; stopped at the end of the test."""
+    one = Agent(session, bus.address, scratch)
+    yield one.start
+    report = request.node.report_call
+    try:
+        if not (report and report.failed):
+            one.stop()
+    finally:
+        one.close()
+        if os.path.exists(one.stderr_path):
+            print(f"--- the agent's stderr ---\n{one.stderr()[-20000:]}")
+
+
+@pytest.fixture
+def view(session):
+    """view() -> View"""
+    made = []
+
+    def make():
+        made.append(View(session.address))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def folder(loopfs, session):
+    """folder(name) -> a directory of the user's on a disk of its own"""
+    disk = loopfs("ext4", 64)
+
+    def make(name):
+        path = disk.path(name)
+        os.mkdir(path)
+        os.chown(path, session.uid, session.uid)
+        return path
+
+    return make
+
+
+def watches(client):
+    return client.get("Statistics")["watches"]
+
+
+def wait_watches(client, n):
+    wait_for(lambda: watches(client) == n, what=f"{n} watches")
+
+
+def write(path, text="x"):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def test_changes_are_told(daemon, client, agent, view, folder):
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    where, shown = folder("a folder"), view()
+    url = "file://" + where.replace(" ", "%20")
+    shown.enter(url)
+    running.wait_folders(1)
+
+    write(os.path.join(where, "one"))
+    shown.wait("FilesAdded", url)
+    os.rename(os.path.join(where, "one"), os.path.join(where, "b#?%\n"))
+    shown.wait("FileRenamed", url + "/one", url + "/b%23%3F%25%0A")
+    write(os.path.join(where, "b#?%\n"), "more")
+    shown.wait("FilesChanged", [url + "/b%23%3F%25%0A"])
+    os.unlink(os.path.join(where, "b#?%\n"))
+    shown.wait("FilesRemoved", [url + "/b%23%3F%25%0A"])
+    os.rmdir(where)
+    shown.wait("FilesRemoved", [url])
+    wait_watches(client, 0)
+
+
+def test_many_at_once_are_listed_again(daemon, client, agent, view, folder):
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    where, shown = folder("many"), view()
+    shown.enter("file://" + where)
+    running.wait_folders(1)
+    for i in range(2000):
+        write(os.path.join(where, str(i)))
+    for i in range(2000):
+        os.unlink(os.path.join(where, str(i)))
+    write(os.path.join(where, "last"))
+    os.rename(os.path.join(where, "last"), os.path.join(where, "renamed"))
+
+    def is_listed_last():
+        told = list(shown.told)
+        kinds = [i for i, signal in enumerate(told)
+                 if signal[0] == "FilesAdded" or signal[-1] == f"file://{where}/renamed"]
+        return kinds and told[kinds[-1]]
+    wait_for(is_listed_last)
+    print(f"{len(shown.told)} signals for 4002 changes")
+    assert len(shown.told) < 4002
+
+
+def test_left_and_gone_views(daemon, client, agent, view, folder):
+    """Watched as long as one view shows it, however it ends."""
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    where, other = folder("one"), folder("two")
+    url = "file://" + where
+    first, second = view(), view()
+    first.enter(url, url + "/")
+    second.enter(url)
+    first.enter("file://" + other)
+    running.wait_folders(2)
+    first.leave(url)
+    second.leave(url)
+    write(os.path.join(where, "x"))
+    second.wait("FilesAdded", url)
+    first.leave(url)
+    wait_watches(client, 1)
+    first.close()
+    wait_watches(client, 0)
+
+
+def test_only_folders_of_this_machine(daemon, client, agent, view, folder, session):
+    """What is no folder, or not the user's to see, is passed over; and so is a flood."""
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    shown, last = view(), folder("last")
+    closed, file = folder("closed"), os.path.join(folder("plain"), "file")
+    write(file)
+    os.chown(closed, 0, 0)
+    os.chmod(closed, 0o700)
+    shown.enter("", "smb://server/share", "http:///mnt", "file://host/mnt", "/mnt", "file:mnt",
+                "file:///mnt/../mnt", "file:///mnt%00", "file:///mnt%zz", "file:///nowhere",
+                "file://" + file, "file://" + closed, "file:///" + "a" * 5000)
+    shown.enter("file://" + last)
+    running.wait_folders(1)
+    wait_watches(client, 1)
+
+    limit = client.get("Limits")["watches-per-user"]
+    directories = [folder(str(i)) for i in range(limit)]
+    shown.enter(*(f"file://{directories[i % limit]}" for i in range(10000)))
+    running.wait_folders(limit // 2)
+    wait_watches(client, limit // 2)
+    # What was entered last is among them, as soon as all has been read.
+    newest = directories[9999 % limit]
+    numbers = itertools.count()
+
+    def is_told():
+        write(os.path.join(newest, str(next(numbers))))
+        return ("FilesAdded", "file://" + newest) in list(shown.told)
+    wait_for(is_told, what=f"{newest}, not {shown.told}", interval=0.1)
+    folder_of_fds = f"/proc/{running.process.pid}/fd"
+    held = {os.readlink(os.path.join(folder_of_fds, fd)) for fd in os.listdir(folder_of_fds)}
+    assert not [name for name in held if name.startswith("/mnt")], held
+    assert session.uid == os.stat(f"/proc/{running.process.pid}").st_uid
+
+
+def test_daemon_restarts(daemon, client, agent, view, folder):
+    """What changed meanwhile is found by listing, and what changes then is told."""
+    running = daemon(NO_FILESYSTEMS)
+    watcher = agent()
+    where, shown = folder("one"), view()
+    url = "file://" + where
+    shown.enter(url)
+    watcher.wait_folders(1)
+    running.kill()
+    write(os.path.join(where, "meanwhile"))
+    running.start()
+    shown.wait("FilesAdded", url)
+    watcher.wait_folders(1)
+    os.unlink(os.path.join(where, "meanwhile"))
+    shown.wait("FilesRemoved", [url + "/meanwhile"])
+
+
+def test_hanging_folder(daemon, client, agent, view, folder, fuse, session):
+    """A server that does not answer holds up nobody who looks elsewhere."""
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    where, shown = folder("one"), view()
+    server = fuse("hung", uid=session.uid)
+    server.stop()
+    shown.enter(*(f"file:///mnt/hung/{i}" for i in range(3)), "file://" + where)
+    running.wait_folders(1)
+    write(os.path.join(where, "x"))
+    shown.wait("FilesAdded", "file://" + where)
+    assert running.following() == "b true"
+    server.cont()
+
+
+def test_not_wanted(daemon, client, session, bus, scratch, view, folder):
+    """With --no-folders none is watched."""
+    daemon(NO_FILESYSTEMS)
+    one = Agent(session, bus.address, scratch, "--no-folders")
+    try:
+        one.start()
+        shown, where = view(), folder("one")
+        shown.enter("file://" + where)
+        # By the same way, after it.
+        assert one.following() == "b true"
+        assert watches(client) == 0
+        one.stop()
+    finally:
+        one.close()
