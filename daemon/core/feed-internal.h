@@ -35,6 +35,7 @@ struct feed {
 	struct wire_proc_event *events;
 	size_t n_events, n_events_allocated;
 	size_t n_released; /* of these, from the first: applied */
+	size_t n_overdue; /* likewise: no scan will be applied before them, since events were lost */
 	bool replaying; /* the scan was applied, and the first ->n_replay of these are to be */
 	size_t n_replay;
 	struct wire_taskstats *records;
@@ -54,9 +55,13 @@ void feed_tell_lost(struct feed *feed);
 /** feed_apply() - an event, now */
 void feed_apply(struct feed *feed, const struct wire_proc_event *event);
 void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
-/** feed_release() - what waits is applied to the table as it is, all of it */
-void feed_release(struct feed *feed);
-/** feed_forget() - what waited; it was applied */
+/** feed_release_overdue() - a slice of it, to the table as it is; Return: whether that was all */
+bool feed_release_overdue(struct feed *feed);
+/** feed_move_up() - in place of what was applied stands what was not */
+void feed_move_up(struct feed *feed);
+/** feed_take_records() - all events that waited were applied: their records are */
+void feed_take_records(struct feed *feed);
+/** feed_forget() - what waited */
 void feed_forget(struct feed *feed);
 /** feed_drop_scan() - the one under way, if any */
 void feed_drop_scan(struct feed *feed);

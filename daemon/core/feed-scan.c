@@ -115,18 +115,14 @@ static const struct process_scan_ops scan_ops = {
 	.full = on_full,
 };
 
-/* In place of what was applied stands what was not. */
-static void move_up(struct feed *feed)
+void feed_move_up(struct feed *feed)
 {
 	size_t n = feed->n_released;
-
-	/* Not each time: many may wait. */
-	if (n < feed->n_events / 2)
-		return;
 
 	memmove(feed->events, feed->events + n, (feed->n_events - n) * sizeof(*feed->events));
 	feed->n_events -= n;
 	feed->n_replay -= n < feed->n_replay ? n : feed->n_replay;
+	feed->n_overdue -= n < feed->n_overdue ? n : feed->n_overdue;
 	feed->n_released = 0;
 }
 
@@ -143,10 +139,24 @@ static bool release_some(struct feed *feed, size_t n)
 		feed_apply(feed, &event);
 		if (feed->n_released % CLOCK_EVENTS == 0 && feed->n_released < n &&
 		    feed->ops->relay.now_ns(feed->userdata) - began_ns >= FEED_SLICE_NS) {
-			move_up(feed);
+			/* Not each time: many may wait. */
+			if (feed->n_released >= feed->n_events / 2)
+				feed_move_up(feed);
 			return false;
 		}
 	}
+	return true;
+}
+
+/* The records wait for the ends that wait with the rest. */
+bool feed_release_overdue(struct feed *feed)
+{
+	if (!release_some(feed, feed->n_overdue))
+		return false;
+
+	feed->n_overdue = 0;
+	if (feed->n_released == feed->n_events)
+		feed_take_records(feed);
 	return true;
 }
 
@@ -204,7 +214,7 @@ int feed_scan_apply(struct feed *feed)
 	/* And what came in the meantime. */
 	if (!release_some(feed, feed->n_events))
 		return FEED_E_MORE;
-	feed_forget(feed);
+	feed_take_records(feed);
 	feed_purge(feed);
 	return 0;
 }

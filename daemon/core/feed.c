@@ -171,7 +171,7 @@ bool feed_wants_scan(const struct feed *feed)
 {
 	assert(feed);
 
-	if (feed->scan)
+	if (feed->scan || feed->n_overdue > 0)
 		return false;
 
 	return feed->broken || feed->rules_changed || groups_want_scan(feed->groups) ||
@@ -186,8 +186,8 @@ void feed_stopped(struct feed *feed)
 	feed->broken = false;
 	feed->lost = 0;
 	feed->lost_more = false;
-	/* of groups that are over */
-	feed_release(feed);
+	/* of those whom nobody follows any more */
+	feed_forget(feed);
 	feed_purge(feed);
 }
 
@@ -236,6 +236,8 @@ void feed_event(struct feed *feed, const struct wire_proc_event *event)
 		return;
 	}
 
+	if (feed->n_events >= FEED_WAITING_MAX && feed->n_released > 0)
+		feed_move_up(feed);
 	items = feed->events;
 	if (!reserve(&items, sizeof(*feed->events), feed->n_events, &feed->n_events_allocated)) {
 		feed->statistics.waiting_dropped++;
@@ -289,21 +291,18 @@ void feed_records_lost(struct feed *feed)
 
 void feed_forget(struct feed *feed)
 {
-	for (size_t i = 0; i < feed->n_records; i++)
-		feed_apply_record(feed, &feed->records[i]);
-
 	free(feed->events);
 	free(feed->records);
 	feed->events = NULL;
 	feed->records = NULL;
-	feed->n_events = feed->n_events_allocated = feed->n_released = 0;
+	feed->n_events = feed->n_events_allocated = feed->n_released = feed->n_overdue = 0;
 	feed->n_records = feed->n_records_allocated = 0;
 }
 
-void feed_release(struct feed *feed)
+void feed_take_records(struct feed *feed)
 {
-	while (feed->n_released < feed->n_events)
-		feed_apply(feed, &feed->events[feed->n_released++]);
+	for (size_t i = 0; i < feed->n_records; i++)
+		feed_apply_record(feed, &feed->records[i]);
 	feed_forget(feed);
 }
 
@@ -325,6 +324,8 @@ void feed_tell_lost(struct feed *feed)
 
 void feed_lost(struct feed *feed, uint64_t count)
 {
+	bool more;
+
 	assert(feed);
 
 	feed->statistics.lost += count;
@@ -333,13 +334,17 @@ void feed_lost(struct feed *feed, uint64_t count)
 		return;
 
 	/* What waits is older: a scan that is still to come knows nothing of it. */
-	if (feed->broken)
+	more = feed->n_overdue > 0;
+	if (feed->broken && !more)
 		feed_tell_lost(feed);
 	feed_drop_scan(feed);
-	feed_release(feed);
 	feed->broken = true;
 	feed->lost += count;
 	feed->lost_more |= count == 0;
+	feed->n_overdue = feed->n_events;
+	/* Once; the rest as rounds go on. */
+	if (!more)
+		(void)feed_release_overdue(feed);
 }
 
 bool feed_round_end(struct feed *feed, bool empty)
@@ -356,7 +361,9 @@ bool feed_round_end(struct feed *feed, bool empty)
 	}
 	if (groups_take_freed(feed->groups) || feed->relays_changed)
 		feed_purge(feed);
-	return !TAILQ_EMPTY(&feed->ended);
+	if (feed->n_overdue > 0)
+		(void)feed_release_overdue(feed);
+	return feed->n_overdue > 0 || !TAILQ_EMPTY(&feed->ended);
 }
 
 void feed_statistics(const struct feed *feed, struct feed_statistics *ret)

@@ -234,18 +234,62 @@ static void test_slices(void **state)
 static void test_loss_between_slices(void **state)
 {
 	struct fixture f;
+	uint64_t execs;
 
 	wait_many(&f, 1000);
 	f.tick_ns = FEED_SLICE_NS;
 	assert_int_equal(feed_scan_apply(f.feed), FEED_E_MORE);
 	feed_lost(f.feed, 1);
-	assert_int_equal(totals_of(&f).execs, 1000);
-	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
-	assert_true(feed_wants_scan(f.feed));
 	hand_exec(&f, LEADER);
+	execs = totals_of(&f).execs;
+	assert_true(execs < 300);
+	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
+	while (!feed_wants_scan(f.feed)) {
+		execs = totals_of(&f).execs;
+		turn(&f);
+		assert_true(totals_of(&f).execs > execs && totals_of(&f).execs < execs + 100);
+	}
+	/* What came after the loss is for a scan. */
+	assert_int_equal(totals_of(&f).execs, 1000);
+	f.tick_ns = 0;
 	scan(&f, &leader_entry, 1);
 	assert_int_equal(totals_of(&f).execs, 1001);
 	assert_int_equal(f.n_lost, 2);
+	fixture_deinit(&f);
+}
+
+/* Losses that come faster than what waited can be applied: the bound holds, and all is counted. */
+static void test_losses_between_slices(void **state)
+{
+	const struct group_options root_group = {
+		.leader = LEADER,
+		.start_ticks = LEADER_START,
+		.events = GROUP_EVENTS_ALL,
+	};
+	struct feed_statistics statistics;
+	uint64_t n_handed = 0;
+	struct fixture f;
+
+	fixture_init(&f, &root_group);
+	f.tick_ns = FEED_SLICE_NS;
+	feed_lost(f.feed, 1);
+	for (; n_handed < FEED_WAITING_MAX; n_handed++)
+		hand_exec(&f, LEADER);
+	feed_lost(f.feed, 1);
+	for (unsigned int i = 0; i < 3000; i++) {
+		for (unsigned int k = 0; k < 100; k++, n_handed++)
+			hand_exec(&f, LEADER);
+		turn(&f);
+	}
+	feed_statistics(f.feed, &statistics);
+	assert_true(statistics.waiting_dropped > 0);
+	assert_int_equal(statistics.lost, 2 + statistics.waiting_dropped);
+	f.tick_ns = 0;
+	turn(&f);
+	assert_true(feed_wants_scan(f.feed));
+	scan(&f, &leader_entry, 1);
+	assert_int_equal(totals_of(&f).execs, n_handed - statistics.waiting_dropped);
+	assert_int_equal(totals_of(&f).lost, statistics.lost);
 	fixture_deinit(&f);
 }
 
@@ -277,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_loss_between_slices),
+		cmocka_unit_test(test_losses_between_slices),
 		cmocka_unit_test(test_release_of_many),
 	};
 
