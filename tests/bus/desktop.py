@@ -264,7 +264,7 @@ class View:
 class Session:
     """The session of an ordinary user: `address` of its bus, `uid`, `directory` of the user's own."""
 
-    def __init__(self, directory, uid=1000):
+    def __init__(self, directory, uid=1):
         self.uid = uid
         self.directory = os.path.join(directory, "session")
         os.mkdir(self.directory, 0o755)

@@ -42,7 +42,7 @@ def test_error_that_the_kernel_reports(daemon, client, as_user, loopfs, wait_for
     assert client.get("ErrorCount", path) == 1
     assert client.get("ReadOnly", path) is False
     assert client.get("LastEvent", path)[2] == "corrupted"
-    assert as_user(1000).get("State", path) == "error"
+    assert as_user(1).get("State", path) == "error"
 
 
 def test_remount_and_back(daemon, client, loopfs, wait_for):

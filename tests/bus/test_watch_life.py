@@ -17,7 +17,7 @@ from watching import (ACCESS, ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, 
                       EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, NOT_FOUND, OPEN, UNMOUNT, UNSUPPORTED,
                       Watch, check_invariant, check_numbers, refusal, statistics)
 
-USER, OTHER = 65534, 1000
+USER, OTHER = 65534, 1
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
 

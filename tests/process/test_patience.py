@@ -6,7 +6,7 @@ import time
 
 from waiting import PATIENCE, wait_for
 
-USER, OTHER = 1000, 65534
+USER, OTHER = 1, 65534
 
 
 def test_who_tracks_without_end_waits(processes, start, follow, client, as_user):

@@ -7,7 +7,7 @@ import signal
 from programs import storm_pids
 from waiting import wait_for
 
-USER, OTHER = 1000, 65534
+USER, OTHER = 1, 65534
 CATALOG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf", "fsevents.catalog")
 
 
@@ -53,7 +53,7 @@ def storm_children(bomb):
 
 def test_crash_loop(processes, start, client, as_user, journal):
     """Ends by a signal are told, and soon no more of them; ends by status are not."""
-    processes("[process crashes]\nuser = 1000\nexits = signal\n", journal=journal)
+    processes("[process crashes]\nuser = 1\nexits = signal\n", journal=journal)
     user, other = subscribe(as_user(USER)), subscribe(as_user(OTHER))
     subscribe(client)
     start("/bin/sh", "-c", "exit 3", uid=USER).wait()

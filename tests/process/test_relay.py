@@ -11,7 +11,7 @@ from client import BusError
 from programs import storm_pids
 from waiting import PATIENCE, wait_for
 
-USER, OTHER = 1000, 65534
+USER, OTHER = 1, 65534
 SIGNAL = 40
 MANY = 100000
 SLOW = 4 * PATIENCE

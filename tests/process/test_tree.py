@@ -13,7 +13,7 @@ from waiting import wait_for
 
 SEEDS = (1, 2, 3, 4, 5, 6)
 LEADER_STATUS = 7 << 8
-USER = 1000
+USER = 1
 
 
 def check_members(group, tree, live, members):

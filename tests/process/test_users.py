@@ -10,7 +10,7 @@ from client import BusError
 from followed import ALL, INTERFACE, Group
 from waiting import PATIENCE, wait_for
 
-USER, OTHER = 1000, 65534
+USER, OTHER = 1, 65534
 NO_PROCESS = 4194303
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
