@@ -12,12 +12,6 @@
 #include "daemon/names.h"
 #include "daemon/watches-internal.h"
 
-/*
- * Paths lead anywhere, also to a server of the caller's that hangs: each
- * user's are walked by a worker of its own. No superblock has such a key.
- */
-#define FIND_LANE (1ULL << 63)
-
 void watched_wait(struct watched *watched)
 {
 	if (watched->waits)
@@ -244,7 +238,7 @@ void watched_find(struct watched *watched)
 	struct watch_find_request request = { .credential = watched_lookup_credential(watched) };
 	struct pool_submission submission = {
 		.lane = POOL_LANE_FOREIGN,
-		.lane_key = FIND_LANE | watched->uid,
+		.lane_key = WATCHES_FIND_LANE | watched->uid,
 		.owner_uid = watched->uid,
 		.job = JOB_WATCH_FIND,
 		.fd = -1,

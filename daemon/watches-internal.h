@@ -9,7 +9,8 @@
  * with; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
  * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
- * watches-bus.c answers the bus; watches-section.c has the sections [watch PATH].
+ * watches-bus.c answers the bus; watches-section.c has the sections [watch PATH],
+ * and watches-quiet.c what they leave out.
  *
  * Nothing is freed from within a callback: what is removed waits for the settling.
  */
@@ -53,6 +54,15 @@
 
 /* What is not there and what its caller may not know of are told in the same words. */
 #define WATCHES_NOT_FOUND "There is no such file or directory"
+
+/*
+ * Paths lead anywhere, also to a server of the caller's that hangs: each
+ * user's are walked by a worker of its own. No superblock has such a key.
+ */
+#define WATCHES_FIND_LANE (1ULL << 63)
+
+/* Directories of which the journal is not told: those of the journal, and that of the state. */
+#define WATCHES_QUIETS 3
 
 #define SIDE_BUCKETS 256 /* a power of two */
 
@@ -201,6 +211,12 @@ struct watches_account {
 	uint64_t delivered, merged, lost;
 };
 
+struct quiet {
+	const char *name; /* NULL: none */
+	char *path; /* where that leads, through symbolic links; NULL: not known */
+	struct pool_ticket *ticket;
+};
+
 #define WATCHES_OWNERS 64
 
 struct watches {
@@ -224,6 +240,7 @@ struct watches {
 	LIST_HEAD(watched_list, watched) blocked, removed;
 	TAILQ_HEAD(watched_queue, watched) waiting; /* who waits longest is first */
 	LIST_HEAD(section_list, section) sections;
+	struct quiet quiets[WATCHES_QUIETS];
 	size_t n_watched;
 	uint64_t last_id;
 
@@ -387,6 +404,14 @@ void section_left(struct section *section, struct watched *watched); /* its file
 /** section_filter() - what of a change is to be told; Return: false: nothing */
 bool section_filter(struct section *section, const struct watched *watched,
 		    const struct change *change, struct change *ret);
+
+/* watches-quiet.c */
+void quiets_init(struct watches *watches);
+void quiets_deinit(struct watches *watches);
+void quiets_look(
+	struct watches *watches); /* where their names lead, as long as that is not known */
+/** quiets_hold() - is all of a change in one of them? @root: of the watch, as found */
+bool quiets_hold(const struct watches *watches, const char *root, const struct change *change);
 
 /* watches-section-tell.c */
 void section_take(struct section *section, const void *packet, size_t n_packet);

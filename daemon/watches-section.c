@@ -24,9 +24,6 @@
 /* That the path leads elsewhere. */
 #define SIGNS (FSEVENTS_DELETE_SELF | FSEVENTS_MOVE_SELF | FSEVENTS_ATTRIB)
 
-/* In it is what writing an entry causes. */
-static const char *const journals[] = { "/var/log/journal", "/run/log/journal" };
-
 static void check_later(struct section *section)
 {
 	watches_arm_unless(section->check, CHECK_US);
@@ -184,8 +181,6 @@ static int on_window(sd_event_source *source, uint64_t us, void *userdata)
 bool section_filter(struct section *section, const struct watched *watched,
 		    const struct change *change, struct change *ret)
 {
-	const char *state = section->watches->state_directory;
-
 	if (watched != section->current)
 		return false;
 	if (change->n_name == 0 && change->mask & SIGNS)
@@ -195,10 +190,7 @@ bool section_filter(struct section *section, const struct watched *watched,
 	ret->mask &= section->mask | ~WATCH_MASK_ALL;
 	if (!(ret->mask & WATCH_MASK_ALL))
 		return false;
-	for (size_t i = 0; i < sizeof(journals) / sizeof(journals[0]); i++)
-		if (watch_entry_is_within(watched->path, ret, journals[i]))
-			return false;
-	return !state || !watch_entry_is_within(watched->path, ret, state);
+	return !quiets_hold(section->watches, watched->path, ret);
 }
 
 /*
@@ -222,8 +214,9 @@ void sections_tick(struct watches *watches)
 {
 	struct section *section;
 
-	if (watches->off)
+	if (watches->off || LIST_EMPTY(&watches->sections))
 		return;
+	quiets_look(watches);
 	LIST_FOREACH(section, &watches->sections, all)
 		if ((!section->current || section->doubt) && !section->next)
 			check_later(section);
@@ -370,5 +363,7 @@ int sections_configure(struct watches *watches, const struct config *config)
 			    "Sections [watch PATH] are not followed: files are not watched: %s",
 			    watches->off);
 	take(watches, config, &added);
+	if (!watches->off && !LIST_EMPTY(&watches->sections))
+		quiets_look(watches);
 	return 0;
 }

@@ -435,6 +435,7 @@ int watches_new(struct watches **ret, sd_event *loop, const struct watches_optio
 	watches->superblocks = options->superblocks;
 	TAILQ_INIT(&watches->waiting);
 	watches->state_directory = options->state_directory;
+	quiets_init(watches);
 
 	r = add_parts(watches);
 	if (r < 0)
@@ -468,6 +469,7 @@ struct watches *watches_free(struct watches *watches)
 		volume->leaving = true;
 	answer_all(watches);
 	sections_free(&watches->sections);
+	quiets_deinit(watches);
 	while (!LIST_EMPTY(&watches->watched))
 		watched_free(LIST_FIRST(&watches->watched));
 	if (watches->events)
