@@ -27,6 +27,7 @@ void feed_purge(struct feed *feed)
 
 	for (process = process_table_next(feed->table, NULL); process; process = next) {
 		next = process_table_next(feed->table, process);
+		groups_drop_empty(process);
 		if (process->relayed && !relays_want_uid(feed->relays, process->uid))
 			process_table_set_relayed(feed->table, process, false);
 		if (!process_is_followed(process))

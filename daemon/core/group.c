@@ -26,9 +26,14 @@ int groups_new(struct groups **ret, struct process_table *table, const struct gr
 
 struct groups *groups_free(struct groups *groups)
 {
+	struct process *process;
+
 	if (!groups)
 		return NULL;
 
+	for (process = process_table_next(groups->table, NULL); process;
+	     process = process_table_next(groups->table, process))
+		groups_drop_empty(process);
 	assert(LIST_EMPTY(&groups->all) && LIST_EMPTY(&groups->owners));
 	assert(LIST_EMPTY(&groups->sets));
 	free(groups);
@@ -122,18 +127,13 @@ void group_end(struct group *group)
 struct group *group_free(struct group *group)
 {
 	struct groups *groups;
-	struct process *process;
 
 	if (!group)
 		return NULL;
 
 	groups = group->groups;
+	/* Members have an empty set then: to look for them is for all that are freed at once. */
 	group_sets_drop(&groups->sets, group);
-	for (process = process_table_next(groups->table, NULL); process;
-	     process = process_table_next(groups->table, process))
-		if (process->groups && process->groups->n_groups == 0)
-			process->groups = group_set_unref(process->groups);
-
 	group->owner->n_members -= group->totals.live;
 	if (--group->owner->n_groups == 0) {
 		assert(group->owner->n_members == 0);
@@ -217,6 +217,14 @@ bool groups_want_events(const struct groups *groups)
 	assert(groups);
 
 	return groups->n_going > 0;
+}
+
+void groups_drop_empty(struct process *process)
+{
+	assert(process);
+
+	if (process->groups && process->groups->n_groups == 0)
+		process->groups = group_set_unref(process->groups);
 }
 
 bool groups_take_freed(struct groups *groups)

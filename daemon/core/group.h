@@ -168,6 +168,8 @@ void groups_record(struct process *process, const struct wire_taskstats *record)
 bool groups_account(const struct process *process);
 /** groups_settle() - it has ended and its records came, or, @missing, some never will; takes back its groups */
 void groups_settle(struct groups *groups, struct process *process, bool missing);
+/** groups_drop_empty() - a process of none but groups that were freed is of none */
+void groups_drop_empty(struct process *process);
 /** groups_take_freed() - a group was freed since the last call: processes may be in the table for nothing */
 bool groups_take_freed(struct groups *groups);
 /** groups_note_records_lost() - some exits have no record: groups with accounting are incomplete */
