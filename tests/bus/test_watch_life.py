@@ -530,7 +530,8 @@ def test_what_cannot_be_watched(watching, client, fuse):
     server = fuse()
     name, text = refusal(lambda: Watch(client, server.where, NAMES, **TREE))
     assert name == UNSUPPORTED and "fuse" in text, text
-    assert statistics(client)["watches"] == 0
+    # It is freed after the answer.
+    wait_for(lambda: statistics(client)["watches"] == 0, what="no watch")
 
 
 def test_switched_off(daemon, client, disk):
