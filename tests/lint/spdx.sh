@@ -8,6 +8,9 @@ set -euo pipefail
 status=0
 while IFS= read -r file; do
 	case $file in
+	packaging/debian/changelog | packaging/debian/copyright | packaging/debian/source/format)
+		continue
+		;;
 	*.md | COPYING | LICENSES/* | .gitignore | .clang-format | .editorconfig | tests/fuzz/corpus/*)
 		continue
 		;;

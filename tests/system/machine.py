@@ -82,7 +82,7 @@ def cached_root(cache):
 
 
 class Machine:
-    """One boot. run() executes in it."""
+    """One boot, with what is in the build directory @build installed. run() executes in it."""
 
     def __init__(self, root, build, work):
         self.root = os.path.join(work, "root")
@@ -94,10 +94,11 @@ class Machine:
             os.mkdir(directory)
         self._host("mount", "-t", "overlay", "-o",
                    f"lowerdir={root},upperdir={upper},workdir={scratch}", "overlay", self.root)
-        self._host("meson", "install", "-C", build, "--no-rebuild", "--quiet",
-                   env={**os.environ, "DESTDIR": self.root})
-        self._host("journalctl", "--root=" + self.root, "--update-catalog")
-        self._host("systemctl", "--root=" + self.root, "enable", "fseventsd.service")
+        if build:
+            self._host("meson", "install", "-C", build, "--no-rebuild", "--quiet",
+                       env={**os.environ, "DESTDIR": self.root})
+            self._host("journalctl", "--root=" + self.root, "--update-catalog")
+            self._host("systemctl", "--root=" + self.root, "enable", "fseventsd.service")
         # A filesystem that the daemon serves by default; the root is an overlay.
         with open(os.path.join(self.root, "etc/fstab"), "w", encoding="ascii") as file:
             file.write("scratch /srv tmpfs size=64M 0 0\n")
