@@ -86,9 +86,7 @@ void watch_tree_marked(struct anchor *anchor, int error)
 	struct watch_tree *tree = anchor->watched->watches->tree;
 
 	if (anchor->hub_watch) {
-		/* Its mask became another one: and may be yet another one by now. */
-		if (error == 0)
-			(void)anchor_mark(anchor);
+		anchor_remarked(anchor, error);
 		return;
 	}
 	if (error < 0)

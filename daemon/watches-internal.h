@@ -321,6 +321,7 @@ void anchor_unmark(struct anchor *anchor); /* what no other one needs; it is in 
 void side_relax(struct side *side);
 void anchor_relax(struct anchor *anchor); /* it wants less than before */
 void anchor_marked(struct anchor *anchor, int error); /* in watches-place.c */
+void anchor_remarked(struct anchor *anchor, int error); /* likewise, of one that stands already */
 
 /* watches-lookup.c */
 void side_ask(struct side *side); /* what its hub has to know, unless that is under way */

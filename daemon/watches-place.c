@@ -217,6 +217,31 @@ static void stand(struct watched *watched)
 		watch_tree_joined(watched);
 }
 
+/* For events that it did not want before. What was told until then is told on, whatever happens. */
+static void step_mark_again(struct watched *watched)
+{
+	struct anchor *anchor;
+
+	LIST_FOREACH(anchor, &watched->anchors, in_watched)
+		if (anchor->hub_watch && anchor_mark(anchor) < 0 &&
+		    watched_has_patience(watched, WATCHES_ROOM_US))
+			watched_wait(watched);
+}
+
+void anchor_remarked(struct anchor *anchor, int error)
+{
+	struct watched *watched = anchor->watched;
+
+	if (error < 0) {
+		if (watched_has_patience(watched, WATCHES_ROOM_US))
+			watched_wait(watched);
+		return;
+	}
+	/* It may be yet another mask by now. */
+	watched->since_us = 0;
+	step_mark_again(watched);
+}
+
 void anchor_marked(struct anchor *anchor, int error)
 {
 	struct watched *watched = anchor->watched;
@@ -225,10 +250,8 @@ void anchor_marked(struct anchor *anchor, int error)
 		watch_tree_marked(anchor, error);
 		return;
 	}
-	/* Its mask became another one: and may be yet another one by now. */
 	if (watched->state != WATCHED_MARKING) {
-		if (error == 0)
-			(void)anchor_mark(anchor);
+		anchor_remarked(anchor, error);
 		return;
 	}
 
@@ -271,6 +294,8 @@ void watched_step(struct watched *watched)
 		step_mark(watched);
 		return;
 	case WATCHED_STANDING:
+		step_mark_again(watched);
+		return;
 	case WATCHED_ABSENT:
 		return;
 	}

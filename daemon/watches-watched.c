@@ -259,9 +259,10 @@ int watched_set_mask(struct watched *watched, uint32_t mask, struct bus_refusal 
 		if (!anchor->hub_watch)
 			continue;
 		hub_watch_set_mask(anchor->hub_watch, mask);
-		/* Where it cannot be, what was told before is told on. */
-		(void)anchor_mark(anchor);
 		anchor_relax(anchor);
 	}
+	watched->since_us = 0;
+	if (watched->state == WATCHED_STANDING)
+		watched_step(watched);
 	return 0;
 }
