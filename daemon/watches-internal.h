@@ -246,6 +246,7 @@ struct watches {
 
 	sd_event_source *settle; /* something is to be freed */
 	sd_event_source *review; /* the mount table changed */
+	sd_event_source *more; /* hubs that are behind */
 	sd_event_source *retry; /* of who waits, and of sides that were put off */
 	sd_event_source *unblock; /* somebody has read */
 
@@ -268,6 +269,7 @@ int watches_add_timer(struct watches *watches, sd_event_source **ret, const char
 		      sd_event_time_handler_t handler, void *userdata);
 void watches_settle_later(struct watches *watches);
 void watches_retry_later(struct watches *watches);
+void watches_tell_more(struct watches *watches); /* of what hubs could not tell in this turn */
 struct watched *watches_find(struct watches *watches, uint64_t id);
 /* A sentence, and -1. */
 int watches_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
@@ -326,6 +328,7 @@ void anchor_remarked(struct anchor *anchor, int error); /* likewise, of one that
 /* watches-lookup.c */
 void side_ask(struct side *side); /* what its hub has to know, unless that is under way */
 void side_ask_again(struct side *side); /* what was put off */
+int watches_on_more(sd_event_source *source, void *userdata); /* what was left for this turn */
 
 /* watches-find.c */
 void watched_find(struct watched *watched); /* what a path or a number names */

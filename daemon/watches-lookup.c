@@ -179,6 +179,8 @@ void side_ask(struct side *side)
 
 	/* Whatever it asks: it tells the last event in there. */
 	n = hub_questions(side->hub, &side->questions);
+	if (n == 0 && hub_is_behind(side->hub))
+		watches_tell_more(side->volume->watches);
 	if (n == 0 || side->volume->leaving)
 		return;
 	side->n_questions = n;
@@ -195,4 +197,19 @@ void side_ask_again(struct side *side)
 		asked_all(side);
 	else
 		ask_slice(side);
+}
+
+int watches_on_more(sd_event_source *source, void *userdata)
+{
+	struct watches *watches = userdata;
+	struct volume *volume;
+
+	LIST_FOREACH(volume, &watches->volumes, all)
+		for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
+			struct side *side = &volume->sides[i];
+
+			if (side->hub && hub_is_behind(side->hub))
+				side_ask(side);
+		}
+	return 0;
 }

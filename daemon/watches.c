@@ -86,6 +86,11 @@ void watches_settle_later(struct watches *watches)
 	defer(watches->settle);
 }
 
+void watches_tell_more(struct watches *watches)
+{
+	defer(watches->more);
+}
+
 void watches_retry_later(struct watches *watches)
 {
 	watches_arm_unless(watches->retry, WATCHES_RETRY_US);
@@ -400,6 +405,8 @@ static int add_parts(struct watches *watches)
 
 	r = add_defer(watches, &watches->settle, "watches-settle", on_settle);
 	if (r >= 0)
+		r = add_defer(watches, &watches->more, "watches-more", watches_on_more);
+	if (r >= 0)
 		r = add_defer(watches, &watches->review, "watches-review", on_review);
 	if (r >= 0)
 		r = watches_add_timer(watches, &watches->retry, "watches-retry", on_retry, watches);
@@ -481,6 +488,7 @@ struct watches *watches_free(struct watches *watches)
 	file_events_free(watches->events);
 	credentials_free(watches->credentials);
 	sd_event_source_disable_unref(watches->settle);
+	sd_event_source_disable_unref(watches->more);
 	sd_event_source_disable_unref(watches->review);
 	sd_event_source_disable_unref(watches->retry);
 	sd_event_source_disable_unref(watches->unblock);

@@ -293,6 +293,7 @@ static void tell_replaced(struct hub *hub, const struct hub_pending *pending,
 	};
 	struct hub_watch *watch;
 
+	hub->n_steps += hub->n_watches;
 	LIST_FOREACH(watch, &hub->watches, all) {
 		struct node *node = watch->node;
 		struct handle_view handle = node_handle(node);

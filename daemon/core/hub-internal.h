@@ -12,6 +12,10 @@
 #define HUB_DEPTH_MAX 4096 /* a path cannot be told at half of it */
 #define HUB_LOOKS_MAX 512 /* from one waiting event to another, to find a place */
 #define HUB_ROUNDS_MAX 64 /* of questions for one event */
+/* What things cost, in steps from a node to its parent. */
+#define HUB_STEPS_LOOK 16
+#define HUB_STEPS_VISIT 4
+#define HUB_STEPS_TELL 64
 #define HUB_NODES_MIN 64
 #define HUB_NAMES 0x00010300U /* FSEVENTS_CREATE, _DELETE, _MOVE */
 #define HUB_ASKED_SLOTS 1024 /* four times HUB_QUESTIONS_MAX: a table of those asked */
@@ -110,6 +114,8 @@ struct hub {
 	struct node_tree tree;
 	struct hub_row row;
 	bool blocked; /* the first of the row waits for an answer */
+	bool behind; /* it waits for another turn */
+	uint64_t n_steps; /* since the questions were asked for */
 	struct hub_window window;
 	struct hub_round *round;
 	LIST_HEAD(, hub_watch) watches;
@@ -117,11 +123,14 @@ struct hub {
 	size_t n_watches;
 	uint32_t last_serial;
 	uint32_t mask; /* of all watches */
+	uint32_t n_wanting[32]; /* of them, each of its bits */
 	uint64_t last_cookie;
 	struct hub_statistics statistics;
 };
 
 /* hub.c */
+/** hub_is_spent() - what belongs into this turn was done */
+bool hub_is_spent(const struct hub *hub);
 /** hub_lose() - all nodes and all that waits are forgotten, and every watch is told so */
 void hub_lose(struct hub *hub);
 void hub_tell_lost(struct hub *hub, struct hub_watch *watch, const char *under, size_t n_under);

@@ -18,9 +18,12 @@ static bool node_visit(struct hub_match *match, struct node *node, bool at, bool
 {
 	struct hub_watch *watch;
 
-	LIST_FOREACH(watch, &node->watches, same)
+	match->hub->n_steps++;
+	LIST_FOREACH(watch, &node->watches, same) {
+		match->hub->n_steps += HUB_STEPS_VISIT;
 		if (!match->visit(match, watch, at, to))
 			return false;
+	}
 	return true;
 }
 

@@ -255,10 +255,15 @@ void hub_row_drain(struct hub *hub, bool all)
 
 	assert(hub);
 
+	hub->blocked = hub->behind = false;
 	while ((first = STAILQ_FIRST(&hub->row.events))) {
 		if (first->event.mask & FAN_RENAME) {
 			if (!all && !STAILQ_NEXT(first, link))
 				break;
+		}
+		if (hub_is_spent(hub)) {
+			hub->behind = true;
+			return;
 		}
 		if (!hub_event_run(hub, first)) {
 			hub->blocked = true;
@@ -266,5 +271,4 @@ void hub_row_drain(struct hub *hub, bool all)
 		}
 		hub_row_pop(&hub->row);
 	}
-	hub->blocked = false;
 }

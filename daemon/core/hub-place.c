@@ -17,9 +17,10 @@ static bool seq_is_before(uint64_t seq, uint32_t low)
  * The top of what is known above; NULL: there is no end. Where that is not
  * the root of the filesystem, its place is what is missing.
  */
-static struct node *top_of(struct node *node)
+static struct node *top_of(struct hub *hub, struct node *node)
 {
 	for (size_t depth = 0; depth < HUB_DEPTH_MAX; depth++) {
+		hub->n_steps++;
 		if (!node->parent)
 			return node;
 		node = node->parent;
@@ -27,25 +28,34 @@ static struct node *top_of(struct node *node)
 	return NULL;
 }
 
-static enum hub_place place(struct hub *hub, const struct handle_view *handle, uint64_t seq,
-			    unsigned int depth, struct node **ret, struct handle_view *ret_missing);
+/* For one directory: through others that wait in the row. */
+struct search {
+	struct hub *hub;
+	uint64_t seq;
+	unsigned int n_looks;
+	struct handle_view missing;
+};
+
+static enum hub_place place(struct search *search, const struct handle_view *handle,
+			    struct node **ret);
 
 /*
  * @handle, or @node where it is known, was at the old place of the first event
  * that waits and moves or removes it.
  */
-static enum hub_place place_by_row(struct hub *hub, const struct hub_pending *first,
-				   struct node *node, uint64_t seq, unsigned int depth,
-				   struct node **ret, struct handle_view *ret_missing)
+static enum hub_place place_by_row(struct search *search, const struct hub_pending *first,
+				   struct node *node, struct node **ret)
 {
 	const struct file_name *at = &first->event.at;
+	struct hub *hub = search->hub;
 	struct node *parent;
 	enum hub_place found;
 	int r = 0;
 
-	if (depth >= HUB_LOOKS_MAX)
+	hub->n_steps += HUB_STEPS_LOOK;
+	if (search->n_looks++ >= HUB_LOOKS_MAX)
 		return HUB_PLACE_FAILED;
-	found = place(hub, &at->dir, seq, depth + 1, &parent, ret_missing);
+	found = place(search, &at->dir, &parent);
 	if (found != HUB_PLACE_FOUND)
 		return found;
 
@@ -61,9 +71,10 @@ static enum hub_place place_by_row(struct hub *hub, const struct hub_pending *fi
 	return HUB_PLACE_FOUND;
 }
 
-static enum hub_place place(struct hub *hub, const struct handle_view *handle, uint64_t seq,
-			    unsigned int depth, struct node **ret, struct handle_view *ret_missing)
+static enum hub_place place(struct search *search, const struct handle_view *handle,
+			    struct node **ret)
 {
+	struct hub *hub = search->hub;
 	struct node *node = node_tree_find(&hub->tree, handle), *top;
 	const struct hub_pending *first;
 	enum hub_place found;
@@ -71,13 +82,13 @@ static enum hub_place place(struct hub *hub, const struct handle_view *handle, u
 	if (!node) {
 		first = hub_row_first(&hub->row, handle);
 		if (first)
-			return place_by_row(hub, first, NULL, seq, depth, ret, ret_missing);
-		*ret_missing = *handle;
+			return place_by_row(search, first, NULL, ret);
+		search->missing = *handle;
 		return HUB_PLACE_MISSING;
 	}
 
 	node_touch(&hub->tree, node);
-	top = top_of(node);
+	top = top_of(hub, node);
 	if (!top)
 		return HUB_PLACE_FAILED;
 	if (top->state != NODE_PLACED) {
@@ -87,21 +98,32 @@ static enum hub_place place(struct hub *hub, const struct handle_view *handle, u
 		first = hub_row_first(&hub->row, &view);
 		if (first) {
 			node_hold(&hub->tree, node);
-			found = place_by_row(hub, first, top, seq, depth, &ignored, ret_missing);
+			found = place_by_row(search, first, top, &ignored);
 			node_release(&hub->tree, node);
 			if (found != HUB_PLACE_FOUND)
 				return found;
 		} else if (top->state == NODE_GONE) {
 			return HUB_PLACE_GONE;
-		} else if (top->state != NODE_UNPLACED && seq_is_before(seq, top->failed)) {
+		} else if (top->state != NODE_UNPLACED && seq_is_before(search->seq, top->failed)) {
 			return top->state == NODE_FAILED ? HUB_PLACE_FAILED : HUB_PLACE_GONE;
 		} else {
-			*ret_missing = node_handle(top);
+			search->missing = node_handle(top);
 			return HUB_PLACE_MISSING;
 		}
 	}
 	*ret = node;
 	return HUB_PLACE_FOUND;
+}
+
+static enum hub_place place_in_tree(struct hub *hub, const struct handle_view *handle, uint64_t seq,
+				    struct node **ret, struct handle_view *ret_missing)
+{
+	struct search search = { .hub = hub, .seq = seq };
+	enum hub_place found = place(&search, handle, ret);
+
+	if (found == HUB_PLACE_MISSING)
+		*ret_missing = search.missing;
+	return found;
 }
 
 enum hub_place hub_place(struct hub *hub, const struct handle_view *handle, uint64_t seq,
@@ -115,7 +137,7 @@ enum hub_place hub_place(struct hub *hub, const struct handle_view *handle, uint
 	assert(ret_missing);
 
 	if (hub->options.tree)
-		return place(hub, handle, seq, 0, ret, ret_missing);
+		return place_in_tree(hub, handle, seq, ret, ret_missing);
 
 	/* What is not watched does not matter. */
 	node = node_tree_find(&hub->tree, handle);
@@ -136,7 +158,7 @@ enum hub_place hub_place_parent(struct hub *hub, const struct handle_view *handl
 	assert(ret_missing);
 
 	if (hub->options.tree)
-		return place(hub, handle, seq, 0, ret, ret_missing);
+		return place_in_tree(hub, handle, seq, ret, ret_missing);
 
 	node = node_tree_find(&hub->tree, handle);
 	if (!node || node->state == NODE_UNPLACED ||
@@ -260,8 +282,9 @@ static void apply_place(struct hub *hub, const struct handle_view *target,
 {
 	struct node *node = node_tree_find(&hub->tree, target);
 	struct node *parent = at->dir.n > 0 ? node_tree_find(&hub->tree, &at->dir) : NULL;
+	struct node *top = parent ? top_of(hub, parent) : NULL;
 
-	if (!parent || !top_of(parent) || top_of(parent)->state != NODE_PLACED) {
+	if (!top || top->state != NODE_PLACED) {
 		if (node)
 			node_tree_unplace(&hub->tree, node);
 		return;

@@ -144,6 +144,8 @@ static bool round_fill(struct hub *hub)
 	STAILQ_FOREACH(pending, &hub->row.events, link) {
 		if (round->n == round->n_max || n_scanned++ == SCANNED_MAX)
 			break;
+		if (round->n > 0 && hub_is_spent(hub))
+			break;
 		hub_event_ask(hub, pending);
 	}
 	return round->n > 0;
@@ -158,6 +160,7 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 
 	if (hub->round && hub->round->under_way)
 		return 0;
+	hub->n_steps = 0;
 	hub_row_drain(hub, true);
 	if (!hub->blocked)
 		return 0;

@@ -124,6 +124,7 @@ static void tell(struct teller *teller, struct hub_watch *watch, uint32_t mask,
 		change.former = former->bytes + former->start;
 		change.n_former = sizeof(former->bytes) - former->start;
 	}
+	watch->hub->n_steps += HUB_STEPS_TELL;
 	watch->hub->statistics.delivered++;
 	watch->hub->ops->changed(&change, watch->userdata);
 }

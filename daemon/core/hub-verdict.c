@@ -119,6 +119,7 @@ enum hub_verdict hub_verdict(struct hub *hub, const struct hub_watch *watch, str
 	for (struct node *node = dir;; node = node->parent) {
 		uint8_t need = VERDICT_READ | (node == dir ? 0 : VERDICT_SEARCH);
 
+		hub->n_steps += 1 + node->n_more / 4;
 		/* Who is gone and was never asked for is as those above it. */
 		if (!node_is_absent(node, watch->user->serial))
 			switch (node_look(node, watch->user->serial, seq, need)) {

@@ -23,9 +23,8 @@ enum trace_flag {
 	TRACE_FREE = 64, /* name: nobody has it */
 	TRACE_LOOSE = 2, /* mover: its links changed */
 	TRACE_DEAD = 4, /* mover: it is no more */
-	TRACE_MADE = 8, /* touch: by CREATE */
 	TRACE_LEFT = 16, /* touch: removed, or renamed away */
-	TRACE_VACATED = 32, /* touch: the name was free again after it was made */
+	TRACE_RETURN = 8, /* mover: a name that was made for it was free again */
 };
 
 /* References are numbers of traces, counted from 1. */
@@ -240,7 +239,7 @@ static void note_left(struct hub_window *window, struct note *note, struct hub_t
 	if (name->name) {
 		struct hub_trace *maker = trace_at(window, name->name);
 
-		maker->flags |= TRACE_VACATED;
+		trace_at(window, maker->mover)->flags |= TRACE_RETURN;
 		if (trace_at(window, maker->mover)->flags & TRACE_LOOSE)
 			mover_doubt(window, note, maker->mover);
 	}
@@ -258,22 +257,21 @@ static void note_came(struct hub_window *window, struct note *note, uint32_t num
 	name->next = note->mover;
 	if (touch->flags & TRACE_LEFT)
 		mover_doubt(window, note, note->mover);
-	if (!made)
-		return;
-	touch->flags |= TRACE_MADE;
-	name->name = number;
+	if (made)
+		name->name = number;
 }
 
 /* Made and removed, in one record: the order is not known. */
 static void note_both(struct hub_window *window, struct note *note, struct hub_trace *touch)
 {
 	struct hub_trace *name = trace_at(window, touch->name);
-	const struct hub_trace *mover = trace_at(window, touch->mover);
+	struct hub_trace *mover = trace_at(window, touch->mover);
 
+	mover->flags |= TRACE_RETURN;
 	note->by_death = !name_is_doubtful(window, name) && !(mover->flags & TRACE_DOUBT);
 	if (name_is_doubtful(window, name))
 		name->flags |= TRACE_DOUBT;
-	touch->flags |= TRACE_MADE | TRACE_LEFT | TRACE_VACATED;
+	touch->flags |= TRACE_LEFT;
 	name->flags &= (uint8_t)~TRACE_FREE;
 	name->next = 0;
 	name->name = note->touches[0];
@@ -367,13 +365,9 @@ static void note_links(struct hub_window *window, struct note *note, const struc
 	if (mover->flags & TRACE_DEAD)
 		return;
 	mover->flags |= TRACE_LOOSE;
-	for (uint32_t i = mover->next; i; i = trace_at(window, i)->next) {
-		uint8_t flags = trace_at(window, i)->flags;
-
-		if (flags & TRACE_MADE && flags & TRACE_VACATED) {
-			mover_doubt(window, note, note->mover);
-			note->doubt = true;
-		}
+	if (mover->flags & TRACE_RETURN) {
+		mover_doubt(window, note, note->mover);
+		note->doubt = true;
 	}
 }
 

@@ -26,6 +26,8 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 	hub->options = *options;
 	hub->ops = ops;
 	hub->userdata = userdata;
+	if (hub->options.n_slice == 0)
+		hub->options.n_slice = HUB_SLICE;
 	if (hub->options.n_pending_max == 0)
 		hub->options.n_pending_max = HUB_PENDING_MAX;
 	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
@@ -84,13 +86,18 @@ static void user_put(struct hub_user *user)
 	free(user);
 }
 
-static void mask_update(struct hub *hub)
+/* Those of a whole filesystem may go at once: counted, not looked through. */
+static void mask_change(struct hub *hub, struct hub_watch *watch, uint32_t mask)
 {
-	struct hub_watch *watch;
+	for (unsigned int i = 0; i < 32; i++) {
+		uint32_t bit = 1U << i;
 
-	hub->mask = 0;
-	LIST_FOREACH(watch, &hub->watches, all)
-		hub->mask |= watch->mask;
+		if (mask & ~watch->mask & bit && hub->n_wanting[i]++ == 0)
+			hub->mask |= bit;
+		if (watch->mask & ~mask & bit && --hub->n_wanting[i] == 0)
+			hub->mask &= ~bit;
+	}
+	watch->mask = mask;
 }
 
 static int root_get(struct hub *hub, const struct handle_view *root, struct node **ret)
@@ -132,7 +139,6 @@ int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watc
 	if (!watch)
 		return -ENOMEM;
 	watch->hub = hub;
-	watch->mask = options->mask & WATCH_MASK_ALL;
 	watch->userdata = options->userdata;
 	watch->since = hub->statistics.events;
 
@@ -153,7 +159,7 @@ int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watc
 	LIST_INSERT_HEAD(&watch->node->watches, watch, same);
 	LIST_INSERT_HEAD(&hub->watches, watch, all);
 	hub->n_watches++;
-	hub->mask |= watch->mask;
+	mask_change(hub, watch, options->mask & WATCH_MASK_ALL);
 	*ret = watch;
 	return 0;
 }
@@ -164,7 +170,7 @@ static void forget_all(struct hub *hub)
 	hub_row_clear(&hub->row);
 	hub_window_clear(&hub->window);
 	node_tree_forget(&hub->tree);
-	hub->blocked = false;
+	hub->blocked = hub->behind = false;
 	if (hub->round && hub->round->under_way)
 		hub->round->is_void = true;
 }
@@ -182,10 +188,10 @@ struct hub_watch *hub_watch_free(struct hub_watch *watch)
 	if (LIST_EMPTY(&watch->node->watches))
 		node_unwatched(&hub->tree, watch->node);
 	hub->n_watches--;
+	mask_change(hub, watch, 0);
 	user_put(watch->user);
 	free(watch->prefix);
 	free(watch);
-	mask_update(hub);
 	if (hub->n_watches == 0)
 		forget_all(hub);
 	return NULL;
@@ -195,8 +201,7 @@ void hub_watch_set_mask(struct hub_watch *watch, uint32_t mask)
 {
 	assert(watch);
 
-	watch->mask = mask & WATCH_MASK_ALL;
-	mask_update(watch->hub);
+	mask_change(watch->hub, watch, mask & WATCH_MASK_ALL);
 }
 
 uint32_t hub_mask(const struct hub *hub)
@@ -213,9 +218,22 @@ size_t hub_n_watches(const struct hub *hub)
 	return hub->n_watches;
 }
 
+bool hub_is_spent(const struct hub *hub)
+{
+	return hub->n_steps >= hub->options.n_slice;
+}
+
+bool hub_is_behind(const struct hub *hub)
+{
+	assert(hub);
+
+	return hub->behind;
+}
+
 void hub_tell_lost(struct hub *hub, struct hub_watch *watch, const char *under, size_t n_under)
 {
 	/* How many they were would tell of names that it may not know. */
+	hub->n_steps += HUB_STEPS_TELL;
 	hub->ops->lost(0, under, n_under, watch->userdata);
 }
 
@@ -285,7 +303,8 @@ void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime
 	}
 
 	/* A rename waits for the next one: both may be an exchange. */
-	if (STAILQ_EMPTY(&hub->row.events) && !(event->mask & FAN_RENAME) && !pending.doubt) {
+	if (STAILQ_EMPTY(&hub->row.events) && !(event->mask & FAN_RENAME) && !pending.doubt &&
+	    !hub_is_spent(hub)) {
 		if (!hub_event_run(hub, &pending) && pending_push(hub, &pending) == 0)
 			hub->blocked = true;
 		return;

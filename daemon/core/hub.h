@@ -63,6 +63,7 @@
 #define HUB_PENDING_BYTES_MAX (16U << 20)
 #define HUB_QUESTIONS_MAX 256 /* at once */
 #define HUB_QUESTION_USERS_MAX 64 /* different ones among them */
+#define HUB_SLICE (1U << 20) /* steps at once: some milliseconds */
 
 struct hub;
 struct hub_watch;
@@ -78,7 +79,7 @@ struct hub_ops {
 
 struct hub_options {
 	bool tree; /* else spots */
-	size_t n_nodes_max, n_pending_max; /* 0: as above; tests take less */
+	size_t n_nodes_max, n_pending_max, n_slice; /* 0: as above; tests take less */
 };
 
 /** hub_new() - @ops: borrowed */
@@ -155,6 +156,14 @@ struct hub_question {
  * Return: how many, at most HUB_QUESTIONS_MAX; 0: nothing.
  */
 size_t hub_questions(struct hub *hub, const struct hub_question **ret);
+
+/**
+ * hub_is_behind() - it has more to tell than belongs into one turn of the loop
+ *
+ * Many watches, or deep trees: what one call tells is bounded, and the rest waits in the row. After
+ * hub_questions(): where this is true, that is to be called again in the next turn.
+ */
+bool hub_is_behind(const struct hub *hub);
 
 struct hub_link {
 	struct handle_view handle;

@@ -322,7 +322,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t kind = take(&state.input);
 	const struct hub_options options = { .tree = !(kind & 1),
 					     .n_nodes_max = NODES_MAX,
-					     .n_pending_max = PENDING_MAX };
+					     .n_pending_max = PENDING_MAX,
+					     .n_slice = kind & 2 ? 50 : 0 };
 	struct hub_statistics last = {};
 	struct credentials *credentials;
 

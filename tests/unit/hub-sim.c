@@ -374,8 +374,11 @@ bool sim_ask(struct sim *sim, struct hub *hub, void (*between)(struct sim *sim, 
 {
 	static struct reply replies[HUB_QUESTIONS_MAX];
 	const struct hub_question *questions;
-	size_t n = hub_questions(hub, &questions);
+	size_t n;
 
+	do
+		n = hub_questions(hub, &questions);
+	while (n == 0 && hub_is_behind(hub));
 	sim->n_questions += n;
 	if (n == 0)
 		return false;

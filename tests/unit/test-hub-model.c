@@ -537,7 +537,9 @@ static void drain(struct model *model, unsigned int seed)
 
 static void run(struct model *model, struct credentials *credentials, unsigned int seed)
 {
-	const struct hub_options options = { .tree = true, .n_nodes_max = seed % 3 ? 0 : 64 };
+	const struct hub_options options = { .tree = true,
+					     .n_nodes_max = seed % 3 ? 0 : 64,
+					     .n_slice = seed % 5 ? 0 : 200 };
 	struct snapshot *past = model->past;
 	struct hub_statistics statistics;
 

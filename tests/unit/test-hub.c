@@ -102,6 +102,15 @@ static int setup_short(void **state)
 	return begin(true, 4);
 }
 
+static int setup_slices(void **state)
+{
+	const struct hub_options options = { .tree = true, .n_slice = 1000 };
+
+	sim_init(&sim);
+	assert_int_equal(credentials_new(&credentials), 0);
+	return hub_new(&hub, &options, &ops, NULL);
+}
+
 static int setup_spots(void **state)
 {
 	return begin(false, 0);
@@ -394,6 +403,46 @@ static void test_returned(void **state)
 	/* What is told of that one is called as before the directory went. */
 	check(&told, "c>x/n/ x/n>b/ x>b/x/ +b/x/n b>a/ +a/x/n! -c/! -a/! +b/!");
 	unwatch(&told);
+}
+
+static size_t n_told(const struct told *told)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < told->n; i++)
+		n += told->text[i] == '+';
+	return n;
+}
+
+/* More than one turn of the loop may take: nothing is lost, nothing out of order. */
+static void test_slices(void **state)
+{
+	const struct hub_question *questions;
+	struct told told[4];
+	unsigned int n_turns = 0;
+	char name[8];
+
+	for (size_t i = 0; i < 4; i++)
+		watch(&told[i], SIM_ROOT, 0, ALL);
+	for (unsigned int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		touch(SIM_ROOT, name);
+	}
+	sim_feed(&sim, hub, UINT32_MAX);
+	assert_true(n_told(&told[0]) < 40);
+	sim_ask(&sim, hub, NULL, NULL);
+	for (; hub_is_behind(hub); n_turns++) {
+		size_t n = n_told(&told[0]);
+
+		assert_int_equal(hub_questions(hub, &questions), 0);
+		assert_true(n_told(&told[0]) > n);
+	}
+	assert_true(n_turns > 2);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(n_told(&told[i]), 40);
+		assert_non_null(strstr(told[i].text, "+9 +10 +11 +12"));
+		unwatch(&told[i]);
+	}
 }
 
 /* The link is in the record of the creation, before the rename. */
@@ -775,6 +824,7 @@ int main(void)
 		TEST(test_merged),
 		TEST(test_circle),
 		TEST(test_returned),
+		cmocka_unit_test_setup_teardown(test_slices, setup_slices, teardown),
 		TEST(test_hidden_link),
 		TEST(test_verdict),
 		TEST(test_chmod),
