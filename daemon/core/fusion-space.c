@@ -89,7 +89,7 @@ static void space_found(struct fusion *fusion, uint64_t now_us, enum event_code 
 		return;
 	}
 	if (!fusion->space_waits)
-		fusion->space_due_us = now_us + FUSION_GRACE_US;
+		fusion->space_due_us = now_us + FUSION_CULPRIT_US;
 	fusion->space_waits |= 1U << code;
 }
 

@@ -31,7 +31,7 @@
  * Who found no space, or no inode, is told at once with the process, and not
  * again before enough was there or FUSION_WINDOW_MAX_US have passed: a large
  * request may fail while much is left. Where somebody tells that, what a look
- * finds used up waits FUSION_GRACE_US for it.
+ * finds used up waits FUSION_CULPRIT_US for it.
  *
  * What an error counter (ext4's errors_count, btrfs' error_stats) shows beyond
  * what hints told is told after FUSION_GRACE_US, in which a hint may still
@@ -54,6 +54,8 @@
 #define FUSION_WINDOW_MAX_US 60000000ULL
 #define FUSION_GRACE_US 200000ULL
 #define FUSION_SETTLE_US 15000ULL
+/* ext4 commits its journal up to three times before it refuses a process. */
+#define FUSION_CULPRIT_US 2000000ULL
 #define FUSION_OBJECTS 8
 /* How long an error is the cause of what follows it. */
 #define FUSION_CAUSE_US 10000000ULL
