@@ -15,6 +15,10 @@
  * thread only after those who wait for it can go on: those of the threads that
  * an exec ended, the former leader's among them, may come after the exec.
  *
+ * Between a loss and the scan after it a process ends with its leader where its other
+ * threads are not known, and has the uids that it had. One that is entered when it
+ * changes its uid is taken for ended where the end of a former leader comes that late.
+ *
  * Events alone lead it; a scan of /proc adds what was there before, and
  * repairs after a loss (process-scan.h). Pure; who feeds it is feed.h.
  */

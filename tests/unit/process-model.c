@@ -103,6 +103,7 @@ static void fork_from(struct model *model, uint32_t forker, bool clone_parent)
 		.tids = { pid },
 		.n_tids = 1,
 		.member = told->member,
+		.uid_lost = told->uid_lost,
 		.unknown = told->unknown || model->losing,
 		.was_other = from->uid != MODEL_USER,
 	};
@@ -244,6 +245,7 @@ static void exec(struct model *model, uint32_t pid)
 		end_thread(model, pid, process->tids[0] == who ? 1 : 0, 0,
 			   model->late && model_random(model, 2) == 0);
 	process->tids[0] = pid;
+	model->muddled[pid] |= process->uid_lost;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_EXEC, .tid = pid, .tgid = pid });
 	if (process->member && process->uid == MODEL_USER)
 		tell(model, GROUP_EXEC, pid, 0, 0);
@@ -261,6 +263,7 @@ static void set_uid(struct model *model, uint32_t pid)
 	model_hurry(model);
 	process->uid = process->uid ? 0 : MODEL_USER;
 	process->was_other = true;
+	process->uid_lost |= model->losing;
 	model->muddled[pid] |= model->losing;
 	model->set_uid |= process->member;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_UID,
@@ -315,6 +318,7 @@ void model_scanned(struct model *model)
 {
 	for (uint32_t pid = 0; pid < MODEL_PIDS; pid++) {
 		at(model, pid)->unknown = at(model, pid)->thread_lost = false;
+		at(model, pid)->uid_lost = false;
 		model->ended[pid] = false;
 	}
 }

@@ -42,6 +42,7 @@ struct model_process {
 	bool member;
 	bool unknown; /* its fork was lost, or that of an ancestor, and no scan has found it */
 	bool was_other;
+	bool uid_lost; /* that it has another one, or an ancestor had */
 	bool thread_lost; /* that of a thread was, and no scan has found it */
 	uint64_t user_us;
 };
