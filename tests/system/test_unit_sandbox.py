@@ -144,6 +144,30 @@ def test_no_source_is_lost_by_it(machine, dropin):
     assert restricted == free
 
 
+# In the service's group: opens each device, and says which it could.
+OPEN_ALL = """
+echo $$ >/sys/fs/cgroup%s/cgroup.procs
+: </dev/null && echo null
+(: </dev/kmsg) && echo kmsg
+(: >>/dev/kmsg) && echo kmsg-write
+(: </dev/fuse) && echo fuse
+(: <%s) && echo disk
+(: >>%s) && echo disk-write
+true
+"""
+
+
+def test_devices_are_restricted(machine, disk, image):
+    device = disk(image("ext4", 16))
+    for path, *numbers in (("/dev/kmsg", "c", "1", "11"), ("/dev/fuse", "c", "10", "229")):
+        if not machine.exists(path):
+            machine.run("mknod", "-m", "0600", path, *numbers)
+    machine.run("systemctl", "restart", UNIT)
+    assert sources(machine)["kernel-messages"] == "kmsg"
+    done = machine.run("sh", "-c", OPEN_ALL % (show(machine, "ControlGroup"), device, device))
+    assert done.stdout.split() == ["null", "kmsg", "disk", "disk-write"], done.stderr
+
+
 def test_nothing_was_refused(machine, disk, image):
     """Alarm with writers, a tree watched on ext4 and btrfs, and their unmount."""
     machine.run("mkdir", "-p", "/mnt/ext4", "/mnt/btrfs", "/etc/fsevents.conf.d")
