@@ -120,7 +120,7 @@ static void folder_look_again(struct folder *folder)
 	folder_unwatch(folder);
 	folder->state = FOLDER_WAITING;
 	folder->list_again = true;
-	folder_watch(folder);
+	folders_watch_soon(folder->folders);
 }
 
 /* Return: 1, 0 at the end, or a negative errno. */

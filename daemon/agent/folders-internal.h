@@ -31,6 +31,7 @@ struct folder {
 
 struct folders {
 	sd_event *loop;
+	sd_event_source *idle;
 	sd_bus *session, *daemon;
 	sd_bus_slot *announced[2], *changes, *limits;
 	struct opener_pool pool;
@@ -39,8 +40,11 @@ struct folders {
 	bool told;
 };
 
-/* Watch it, as soon as that can be. */
+/* Watch it now, where that can be. */
 void folder_watch(struct folder *folder);
+
+/* Watch all that wait for it, when nothing else is to be done. */
+void folders_watch_soon(struct folders *folders);
 
 /* Its watch goes; what is on the way is waited for with ->dropped. */
 void folder_unwatch(struct folder *folder);

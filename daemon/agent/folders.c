@@ -143,7 +143,7 @@ static void on_entered(struct folders *folders, sd_bus_message *m, const char *p
 		return;
 	if (folder->state == FOLDER_FAILED)
 		folder->state = FOLDER_WAITING;
-	folder_watch(folder);
+	folders_watch_soon(folders);
 }
 
 static int on_announced(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
@@ -167,15 +167,23 @@ static int on_announced(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 	return 0;
 }
 
-static void folders_watch_all(struct folders *folders)
+static int on_idle(sd_event_source *source, void *userdata)
 {
+	struct folders *folders = userdata;
+
 	for (size_t i = folders->n_items; i-- > 0;)
 		folder_watch(folders->items[i]);
+	return 0;
+}
+
+void folders_watch_soon(struct folders *folders)
+{
+	(void)sd_event_source_set_enabled(folders->idle, SD_EVENT_ONESHOT);
 }
 
 static void on_room(void *userdata)
 {
-	folders_watch_all(userdata);
+	folders_watch_soon(userdata);
 }
 
 static int on_limits(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
@@ -235,7 +243,7 @@ void folders_renew(struct folders *folders, sd_bus *bus)
 			agent_log("cannot follow folders: %s", strerror(-r));
 	}
 	ask_limits(folders);
-	folders_watch_all(folders);
+	folders_watch_soon(folders);
 }
 
 size_t folders_count(const struct folders *folders)
@@ -260,6 +268,12 @@ int folders_new(struct folders **ret, sd_event *loop, sd_bus *session)
 	folders->session = sd_bus_ref(session);
 	folders->limit = LIMIT_UNKNOWN;
 	folders->pool = (struct opener_pool){ .loop = loop, .room = on_room, .userdata = folders };
+	r = sd_event_add_defer(loop, &folders->idle, on_idle, folders);
+	/* After all that was announced: of a flood only what is left of it is opened. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(folders->idle, SD_EVENT_PRIORITY_IDLE);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		r = sd_bus_match_signal_async(session, &folders->announced[i], NULL, NULL,
 					      DIRNOTIFY_IFACE, members[i], on_announced, NULL,
@@ -277,6 +291,7 @@ struct folders *folders_free(struct folders *folders)
 		return NULL;
 	for (size_t i = 0; i < folders->n_items; i++)
 		folder_free(folders->items[i]);
+	sd_event_source_disable_unref(folders->idle);
 	sd_bus_slot_unref(folders->announced[0]);
 	sd_bus_slot_unref(folders->announced[1]);
 	sd_bus_slot_unref(folders->changes);
