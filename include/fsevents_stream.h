@@ -198,7 +198,8 @@ struct fsevents_detail {
 #define FSEVENTS_DELETE 0x00000200U /* also what was moved out */
 #define FSEVENTS_DELETE_SELF 0x00000400U /* what is watched itself; the name is empty */
 #define FSEVENTS_MOVE_SELF 0x00000800U
-#define FSEVENTS_MOUNT 0x00001000U /* a filesystem was mounted here; empty name: the watched one is back */
+#define FSEVENTS_MOUNT                                                                             \
+	0x00001000U /* a filesystem was mounted here; empty name: the watched one is back */
 #define FSEVENTS_UNMOUNT 0x00002000U /* likewise */
 #define FSEVENTS_MOVE 0x00010000U /* from the former name to the name */
 #define FSEVENTS_MERGED 0x20000000U /* more happened than the bits can say */
