@@ -22,3 +22,10 @@ if grep -nE "$namespaced" "$work/fseventsd.service"; then
 	echo "gives the service a mount namespace, which keeps unmounted devices in use"
 	exit 1
 fi
+
+# The agent's, as the user's systemd reads it.
+sed 's|@bindir@/fsevents-agent|/bin/true|' conf/fsevents-agent.service.in >"$work/fsevents-agent.service"
+XDG_RUNTIME_DIR=$work systemd-analyze --user verify --man=no "$work/fsevents-agent.service" 2>&1 | tee "$work/said"
+if grep -q "fsevents-agent" "$work/said"; then
+	exit 1
+fi
