@@ -217,6 +217,7 @@ static void begin(void)
 					      "/run/fsevents.conf", NULL };
 	int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 	long long until_ms = 0;
+	char state[32];
 
 	/* The daemon goes by the mounts of process 1. */
 	CHECK(fd >= 0 && setns(fd, CLONE_NEWNS) == 0);
@@ -227,11 +228,13 @@ static void begin(void)
 	/* The bus asks who it is. */
 	write_file("/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
 	write_file("/etc/group", "root:x:0:\n");
-	mkdir("/run/state", 0700);
+	/* Of its own: the history outlives a daemon. */
+	snprintf(state, sizeof(state), "/run/state-%d", getpid());
+	CHECK_INT(mkdir(state, 0700), 0);
 	unlink("/run/bus");
 	write_file("/run/bus.conf", bus_config);
 	write_file("/run/fsevents.conf", "[filesystem *]\nevents = all\nthreshold = none\n");
-	setenv("STATE_DIRECTORY", "/run/state", 1);
+	setenv("STATE_DIRECTORY", state, 1);
 	pids[0] = start(bus);
 	while (access("/run/bus", F_OK) && pause_until(&until_ms))
 		;
