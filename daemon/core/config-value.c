@@ -23,8 +23,7 @@
 #define QUEUE_BYTES_MAX (UINT64_C(64) << 20)
 
 static const char *const source_names[] = {
-	"gate", "mount-events", "fs-errors", "kmsg", "uevents", "processes", "watches",
-	"module",
+	"gate", "mount-events", "fs-errors", "kmsg", "uevents", "processes", "watches", "module",
 };
 static const struct grammar_names sources = { "a source", source_names, N(source_names) };
 
