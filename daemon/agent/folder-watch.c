@@ -64,9 +64,9 @@ static int ask(struct folder *folder, int fd)
 	return r;
 }
 
-static void on_opened(int fd, void *userdata)
+static void on_opened(int opened, void *userdata)
 {
-	_cleanup_close_ int owned = fd;
+	_cleanup_close_ int fd = opened;
 	struct folder *folder = userdata;
 
 	folder->opener = opener_free(folder->opener);

@@ -21,12 +21,6 @@ static const struct {
 
 #define N_NAMES (sizeof(names) / sizeof(names[0]))
 
-static_assert(WATCH_MASK_ALL ==
-		      (FSEVENTS_ACCESS | FSEVENTS_MODIFY | FSEVENTS_ATTRIB | FSEVENTS_CLOSE_WRITE |
-		       FSEVENTS_OPEN | FSEVENTS_CREATE | FSEVENTS_DELETE | FSEVENTS_DELETE_SELF |
-		       FSEVENTS_MOVE_SELF | FSEVENTS_MOUNT | FSEVENTS_UNMOUNT | FSEVENTS_MOVE),
-	      "what may be asked for has a name");
-
 uint32_t watch_mask_from_name(const char *name)
 {
 	assert(name);
