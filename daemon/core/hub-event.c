@@ -78,11 +78,17 @@ static bool is_wanted(const struct hub *hub, const struct file_event *event)
 	return mask & hub->mask & ~FSEVENTS_DIRECTORY && !is_nameless(event);
 }
 
-/* Nobody wants to know, but what is known of directories may change. */
+/*
+ * Nobody wants to know, but what is known of directories may change. Of one that was made and
+ * removed nothing else says where it was.
+ */
 static bool is_for_tree(struct hub *hub, const struct file_event *event)
 {
-	return hub->options.tree && event->mask & FAN_RENAME && event->mask & FAN_ONDIR &&
-	       node_tree_find(&hub->tree, &event->target);
+	if (!hub->options.tree || !(event->mask & FAN_ONDIR))
+		return false;
+	if (event->mask & FAN_CREATE && event->mask & FAN_DELETE)
+		return true;
+	return event->mask & FAN_RENAME && node_tree_find(&hub->tree, &event->target);
 }
 
 static enum outcome outcome_of(enum hub_place found)
@@ -90,6 +96,7 @@ static enum outcome outcome_of(enum hub_place found)
 	switch (found) {
 	case HUB_PLACE_FOUND:
 	case HUB_PLACE_GONE:
+	case HUB_PLACE_OUTSIDE:
 		return OUTCOME_READY;
 	case HUB_PLACE_MISSING:
 		return OUTCOME_MISSING;
@@ -99,8 +106,9 @@ static enum outcome outcome_of(enum hub_place found)
 	return OUTCOME_LOST;
 }
 
-static enum outcome side_find(struct hub *hub, const struct file_name *name, uint64_t seq,
-			      struct hub_side *ret, bool ask)
+/* @mask: what happened there, as the kernel says */
+static enum outcome side_find(struct hub *hub, const struct file_name *name, uint32_t mask,
+			      uint64_t seq, struct hub_side *ret, bool ask)
 {
 	struct handle_view missing;
 	struct node *node = NULL;
@@ -115,6 +123,10 @@ static enum outcome side_find(struct hub *hub, const struct file_name *name, uin
 		found = hub_place_parent(hub, &name->dir, seq, &node, &missing);
 	if (found == HUB_PLACE_MISSING && ask)
 		hub_ask_chain(hub, &missing);
+	/* In a removed directory no names change: it was there, wherever that was. */
+	if (found == HUB_PLACE_GONE && hub->options.tree &&
+	    mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME))
+		return OUTCOME_LOST;
 	if (found != HUB_PLACE_FOUND)
 		return outcome_of(found);
 
@@ -154,10 +166,10 @@ static enum outcome sighting_init(struct hub *hub, const struct hub_pending *pen
 		.subject = subject_of(hub, event),
 		.self = self_of(hub, event),
 	};
-	at = side_find(hub, &event->at, pending->seq, &ret->at, ask);
+	at = side_find(hub, &event->at, event->mask, pending->seq, &ret->at, ask);
 	if (ret->at.dir)
 		node_hold(&hub->tree, ret->at.dir);
-	to = side_find(hub, &event->to, pending->seq, &ret->to, ask);
+	to = side_find(hub, &event->to, event->mask, pending->seq, &ret->to, ask);
 	if (ret->to.dir)
 		node_hold(&hub->tree, ret->to.dir);
 	if (at == OUTCOME_LOST || to == OUTCOME_LOST)
@@ -199,7 +211,8 @@ static enum outcome name_find(struct hub *hub, const struct hub_pending *pending
 	if (is_own && name == &pending->doubt->names[0] && !(pending->event.mask & FAN_RENAME))
 		ret->mask |= mask_of(&pending->event) & ~(NAMES | FSEVENTS_DIRECTORY);
 
-	outcome = side_find(hub, &at, pending->seq, &ret->at, ask);
+	outcome =
+		side_find(hub, &at, is_own ? pending->event.mask : 0, pending->seq, &ret->at, ask);
 	if (ret->at.dir)
 		node_hold(&hub->tree, ret->at.dir);
 	return outcome;
@@ -242,13 +255,14 @@ static bool doubt_is_ready(struct hub *hub, const struct hub_pending *pending, b
 	return ready;
 }
 
-static void lose_all(struct hub *hub)
+static void lose_all(struct hub *hub, const struct hub_pending *pending)
 {
 	struct hub_watch *watch;
 
 	hub->statistics.lost++;
 	LIST_FOREACH(watch, &hub->watches, all)
-		hub_tell_lost(hub, watch, NULL, 0);
+		if (pending->seq > watch->since)
+			hub_tell_lost(hub, watch, NULL, 0);
 }
 
 static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_doubt_name *name)
@@ -258,13 +272,13 @@ static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_d
 	if (doubt_is_settled(pending))
 		name->error = -ENOENT;
 	if (name_find(hub, pending, name, &sighting, false) != OUTCOME_READY)
-		lose_all(hub);
+		lose_all(hub, pending);
 	else if (!sighting.at.dir)
 		;
 	else if (name->error == 0 || name->error == -ENOENT || name->error == -ESTALE)
 		hub_tell(hub, &sighting);
 	else if (hub_match_is_wanted(hub, &sighting))
-		lose_all(hub);
+		lose_all(hub, pending);
 	sighting_done(hub, &sighting);
 }
 
@@ -358,8 +372,8 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 	sighting_done(hub, &sighting);
 	if (outcome == OUTCOME_MISSING || !ready)
 		return false;
-	if (outcome == OUTCOME_LOST)
-		lose_all(hub);
+	if (outcome == OUTCOME_LOST && (is_wanted(hub, event) || pending->doubt))
+		lose_all(hub, pending);
 	hub_place_apply(hub, pending);
 	return true;
 }
@@ -388,6 +402,6 @@ void hub_event_give_up(struct hub *hub, struct hub_pending *pending)
 	assert(hub);
 	assert(pending);
 
-	lose_all(hub);
+	lose_all(hub, pending);
 	hub_place_apply(hub, pending);
 }

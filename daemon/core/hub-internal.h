@@ -117,6 +117,7 @@ struct hub {
 	bool behind; /* it waits for another turn */
 	uint64_t n_steps; /* since the questions were asked for */
 	struct hub_window window;
+	uint64_t blind; /* up to that event, of what is gone it is not known when it went */
 	struct hub_round *round;
 	LIST_HEAD(, hub_watch) watches;
 	LIST_HEAD(, hub_user) users;
@@ -152,8 +153,9 @@ void hub_row_drain(struct hub *hub, bool all);
 enum hub_place {
 	HUB_PLACE_FOUND,
 	HUB_PLACE_MISSING, /* has to be asked for */
-	HUB_PLACE_GONE, /* nowhere any more */
-	HUB_PLACE_FAILED, /* it could not be asked for */
+	HUB_PLACE_GONE, /* nowhere any more, as what came before says */
+	HUB_PLACE_OUTSIDE, /* nowhere that can be reached */
+	HUB_PLACE_FAILED, /* it could not be asked for, or that it is gone came before what happened in it */
 };
 /**
  * hub_place() - the node of a directory, with all above it up to the root

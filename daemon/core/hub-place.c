@@ -71,6 +71,21 @@ static enum hub_place place_by_row(struct search *search, const struct hub_pendi
 	return HUB_PLACE_FOUND;
 }
 
+/*
+ * Where an event was whose directory is no more, and no record that waits says where that
+ * was. Mostly its removal was told, and the event came after it. But where the kernel merged the
+ * removal into the making, it may have come before.
+ */
+static enum hub_place place_of_gone(const struct search *search, const struct node *top)
+{
+	const struct hub *hub = search->hub;
+	bool merged = top->dead && LIST_EMPTY(&top->watches);
+
+	if (merged || hub->tree.dead_evicted || search->seq <= hub->blind)
+		return HUB_PLACE_FAILED;
+	return HUB_PLACE_GONE;
+}
+
 static enum hub_place place(struct search *search, const struct handle_view *handle,
 			    struct node **ret)
 {
@@ -103,9 +118,9 @@ static enum hub_place place(struct search *search, const struct handle_view *han
 			if (found != HUB_PLACE_FOUND)
 				return found;
 		} else if (top->state == NODE_GONE) {
-			return HUB_PLACE_GONE;
+			return place_of_gone(search, top);
 		} else if (top->state != NODE_UNPLACED && seq_is_before(search->seq, top->failed)) {
-			return top->state == NODE_FAILED ? HUB_PLACE_FAILED : HUB_PLACE_GONE;
+			return top->state == NODE_FAILED ? HUB_PLACE_FAILED : HUB_PLACE_OUTSIDE;
 		} else {
 			search->missing = node_handle(top);
 			return HUB_PLACE_MISSING;
@@ -298,6 +313,19 @@ static void apply_place(struct hub *hub, const struct handle_view *target,
 	node_release(&hub->tree, parent);
 }
 
+/* Made and removed: what happened in it comes later, and has its place. */
+static void apply_merged(struct hub *hub, const struct file_event *event)
+{
+	struct node *node = node_tree_find(&hub->tree, &event->target);
+	struct node *parent = node_tree_find(&hub->tree, &event->at.dir);
+	struct node *top = parent ? top_of(hub, parent) : NULL;
+
+	if (node)
+		node->dead = true;
+	else if (!top || top->state != NODE_OUTSIDE)
+		hub->tree.dead_evicted = true;
+}
+
 static void apply_removal(struct hub *hub, const struct handle_view *target)
 {
 	struct node *node = node_tree_find(&hub->tree, target);
@@ -341,12 +369,8 @@ void hub_place_apply(struct hub *hub, const struct hub_pending *pending)
 			node_tree_unplace(&hub->tree, node);
 	} else if (event->mask & FAN_CREATE) {
 		apply_place(hub, &event->target, &event->at);
-		if (event->mask & FAN_DELETE) {
-			/* What happened in it comes later, and has its place. */
-			node = node_tree_find(&hub->tree, &event->target);
-			if (node)
-				node->dead = true;
-		}
+		if (event->mask & FAN_DELETE)
+			apply_merged(hub, event);
 	} else if (event->mask & FAN_DELETE) {
 		apply_removal(hub, &event->target);
 	}

@@ -262,6 +262,10 @@ void hub_emptied(struct hub *hub)
 	assert(hub);
 
 	hub_window_emptied(&hub->window);
+	/* Whatever happened there was fed. */
+	if (hub->tree.dead_evicted)
+		hub->blind = hub->statistics.events;
+	hub->tree.dead_evicted = false;
 }
 
 static int pending_push(struct hub *hub, struct hub_pending *pending)

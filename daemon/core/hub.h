@@ -174,7 +174,8 @@ struct hub_link {
 struct hub_answer {
 	/*
 	 * 0 or negative errno: -ESTALE, -ENOENT as in job-lookup.h; -EXDEV: by no mount is it
-	 * reached; others: it could not be asked, and that is a loss for all whom it may concern
+	 * reached; others: it could not be asked, and that is a loss for all whom it may concern,
+	 * as is -ESTALE of a directory that was there when the event came
 	 */
 	int error;
 	bool may_read, may_search; /* HUB_ASK_ACCESS */

@@ -199,6 +199,7 @@ int node_tree_add(struct node_tree *tree, const struct handle_view *handle, size
 	assert(ret);
 
 	while (tree->n_nodes >= tree->n_max && !TAILQ_EMPTY(&tree->free)) {
+		tree->dead_evicted |= TAILQ_FIRST(&tree->free)->dead;
 		node_tree_remove(tree, TAILQ_FIRST(&tree->free));
 		tree->evicted++;
 	}

@@ -60,6 +60,7 @@ struct node_tree {
 	size_t n_slots;
 	size_t n_nodes, n_max;
 	uint64_t evicted;
+	bool dead_evicted; /* one of those that are ->dead; set back by who looks at it */
 	TAILQ_HEAD(node_list, node) free; /* held by nothing; the longest unused first */
 };
 

@@ -405,6 +405,129 @@ static void test_returned(void **state)
 	unwatch(&told);
 }
 
+/*
+ * Its removal is in the record of its making, and it was out of sight meanwhile: where
+ * what happens in it belongs, nobody can say any more.
+ */
+static void test_brought_back(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), o = make(SIM_ROOT, "o"), d, e;
+	struct told told;
+
+	forget();
+	watch(&told, w, 0, ALL);
+	d = sim_make(&sim, 2, w, "d", true);
+	assert_true(sim_rename(&sim, 1, w, "d", o, "1"));
+	assert_true(sim_rename(&sim, 1, o, "1", w, "d"));
+	assert_int_not_equal(sim_make(&sim, 1, d, "f", false), 0);
+	e = sim_make(&sim, 3, d, "e", true);
+	assert_int_not_equal(sim_make(&sim, 3, e, "g", false), 0);
+	assert_true(sim_close(&sim, 1, d, "f"));
+	assert_true(sim_remove(&sim, 2, e, "g"));
+	assert_true(sim_remove(&sim, 2, d, "e"));
+	assert_true(sim_remove(&sim, 2, d, "f"));
+	assert_true(sim_remove(&sim, 2, w, "d"));
+	check(&told, "-d/! -d/! -d/! lost '' lost '' lost '' lost '' lost '' lost ''");
+	unwatch(&told);
+}
+
+/* Of a directory that another one took the place of no record says where it was. */
+static void test_replaced(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d");
+	struct told told;
+
+	make(w, "e");
+	forget();
+	watch(&told, w, 0, ALL);
+	assert_int_not_equal(sim_make(&sim, 1, d, "f", false), 0);
+	assert_true(sim_remove(&sim, 2, d, "f"));
+	assert_true(sim_rename(&sim, 2, w, "e", w, "d"));
+	check(&told, "lost '' lost '' e>d/");
+	unwatch(&told);
+}
+
+/* Made and removed by one process, which a watch of what is written need not know. */
+static void test_written_and_gone(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), p = make(w, "p"), d;
+	struct told told;
+
+	forget();
+	watch(&told, w, 0, FSEVENTS_CLOSE_WRITE);
+	d = make(p, "d");
+	touch(d, "f");
+	assert_true(sim_close(&sim, 9, d, "f"));
+	assert_true(sim_remove(&sim, 9, d, "f"));
+	assert_true(sim_remove(&sim, 9, p, "d"));
+	check(&told, "~p/d/f!");
+	unwatch(&told);
+}
+
+/* Too many others came before what was closed there, so that its place is not known any more. */
+static void test_written_and_forgotten(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), d;
+	struct told told;
+	char name[8];
+
+	forget();
+	watch(&told, w, 0, FSEVENTS_CLOSE_WRITE);
+	d = sim_make(&sim, 2, w, "d", true);
+	assert_int_not_equal(sim_make(&sim, 2, d, "f", false), 0);
+	for (unsigned int i = 0; i < 80; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		make(w, name);
+		assert_true(sim_remove(&sim, 9, w, name));
+	}
+	assert_true(sim_close(&sim, 3, d, "f"));
+	assert_true(sim_remove(&sim, 2, d, "f"));
+	assert_true(sim_remove(&sim, 2, w, "d"));
+	check(&told, "lost ''");
+	touch(w, "g");
+	assert_true(sim_close(&sim, 9, w, "g"));
+	check(&told, "~g");
+	unwatch(&told);
+}
+
+/* What no mount reaches is nobody's, and no loss. */
+static void test_outside(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d"), w = make(SIM_ROOT, "w");
+	struct told told;
+
+	forget();
+	watch(&told, w, 0, ALL);
+	touch(w, "f");
+	check(&told, "+f");
+	sim.error = -EXDEV;
+	touch(d, "f");
+	make(d, "e");
+	assert_true(sim_remove(&sim, 9, d, "e"));
+	check(&told, "");
+	sim.error = 0;
+	unwatch(&told);
+}
+
+/* What is closed in a directory that was removed before has no name: nothing is lost. */
+static void test_closed_later(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d"), f;
+	struct sim_event closed = { .mask = FAN_CLOSE_WRITE, .pid = 9, .at = d };
+	struct told told;
+
+	f = sim_make(&sim, 1, d, "f", false);
+	forget();
+	watch(&told, w, 0, ALL);
+	assert_true(sim_remove(&sim, 2, d, "f"));
+	assert_true(sim_remove(&sim, 2, w, "d"));
+	closed.target = f;
+	snprintf(closed.at_name, sizeof(closed.at_name), "f");
+	sim_event(&sim, &closed);
+	check(&told, "-d/f -d/");
+	unwatch(&told);
+}
+
 static size_t n_told(const struct told *told)
 {
 	size_t n = 0;
@@ -824,6 +947,12 @@ int main(void)
 		TEST(test_merged),
 		TEST(test_circle),
 		TEST(test_returned),
+		TEST(test_brought_back),
+		TEST(test_replaced),
+		TEST(test_written_and_gone),
+		TEST(test_written_and_forgotten),
+		TEST(test_outside),
+		TEST(test_closed_later),
 		cmocka_unit_test_setup_teardown(test_slices, setup_slices, teardown),
 		TEST(test_hidden_link),
 		TEST(test_verdict),
