@@ -56,6 +56,9 @@ static enum hub_place place_by_row(struct search *search, const struct hub_pendi
 	if (search->n_looks++ >= HUB_LOOKS_MAX)
 		return HUB_PLACE_FAILED;
 	found = place(search, &at->dir, &parent);
+	/* Something is removed from there yet: it was there. */
+	if (found == HUB_PLACE_GONE)
+		return HUB_PLACE_FAILED;
 	if (found != HUB_PLACE_FOUND)
 		return found;
 

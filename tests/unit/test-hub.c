@@ -447,6 +447,23 @@ static void test_replaced(void **state)
 	unwatch(&told);
 }
 
+static void test_written_below_replaced(void **state)
+{
+	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d"), h = make(d, "h");
+	struct told told;
+
+	make(w, "e");
+	touch(h, "f");
+	forget();
+	watch(&told, w, 0, FSEVENTS_CLOSE_WRITE);
+	assert_true(sim_close(&sim, 1, h, "f"));
+	assert_true(sim_remove(&sim, 2, h, "f"));
+	assert_true(sim_remove(&sim, 2, d, "h"));
+	assert_true(sim_rename(&sim, 2, w, "e", w, "d"));
+	check(&told, "lost ''");
+	unwatch(&told);
+}
+
 /* Made and removed by one process, which a watch of what is written need not know. */
 static void test_written_and_gone(void **state)
 {
@@ -949,6 +966,7 @@ int main(void)
 		TEST(test_returned),
 		TEST(test_brought_back),
 		TEST(test_replaced),
+		TEST(test_written_below_replaced),
 		TEST(test_written_and_gone),
 		TEST(test_written_and_forgotten),
 		TEST(test_outside),
