@@ -434,34 +434,22 @@ static void test_brought_back(void **state)
 /* Of a directory that another one took the place of no record says where it was. */
 static void test_replaced(void **state)
 {
-	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d");
-	struct told told;
-
-	make(w, "e");
-	forget();
-	watch(&told, w, 0, ALL);
-	assert_int_not_equal(sim_make(&sim, 1, d, "f", false), 0);
-	assert_true(sim_remove(&sim, 2, d, "f"));
-	assert_true(sim_rename(&sim, 2, w, "e", w, "d"));
-	check(&told, "lost '' lost '' e>d/");
-	unwatch(&told);
-}
-
-static void test_written_below_replaced(void **state)
-{
 	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d"), h = make(d, "h");
-	struct told told;
+	struct told told, written;
 
 	make(w, "e");
 	touch(h, "f");
 	forget();
-	watch(&told, w, 0, FSEVENTS_CLOSE_WRITE);
+	watch(&told, w, 0, ALL);
+	watch(&written, w, 0, FSEVENTS_CLOSE_WRITE);
 	assert_true(sim_close(&sim, 1, h, "f"));
 	assert_true(sim_remove(&sim, 2, h, "f"));
 	assert_true(sim_remove(&sim, 2, d, "h"));
 	assert_true(sim_rename(&sim, 2, w, "e", w, "d"));
-	check(&told, "lost ''");
+	check(&told, "lost '' lost '' lost '' e>d/");
+	check(&written, "lost '' lost '' lost ''");
 	unwatch(&told);
+	unwatch(&written);
 }
 
 /* Made and removed by one process, which a watch of what is written need not know. */
@@ -507,29 +495,10 @@ static void test_written_and_forgotten(void **state)
 	unwatch(&told);
 }
 
-/* What no mount reaches is nobody's, and no loss. */
-static void test_outside(void **state)
-{
-	uint32_t d = make(SIM_ROOT, "d"), w = make(SIM_ROOT, "w");
-	struct told told;
-
-	forget();
-	watch(&told, w, 0, ALL);
-	touch(w, "f");
-	check(&told, "+f");
-	sim.error = -EXDEV;
-	touch(d, "f");
-	make(d, "e");
-	assert_true(sim_remove(&sim, 9, d, "e"));
-	check(&told, "");
-	sim.error = 0;
-	unwatch(&told);
-}
-
-/* What is closed in a directory that was removed before has no name: nothing is lost. */
+/* What is closed in a removed directory has no name, and what no mount reaches is nobody's: no losses. */
 static void test_closed_later(void **state)
 {
-	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d"), f;
+	uint32_t w = make(SIM_ROOT, "w"), d = make(w, "d"), f, o = make(SIM_ROOT, "o");
 	struct sim_event closed = { .mask = FAN_CLOSE_WRITE, .pid = 9, .at = d };
 	struct told told;
 
@@ -542,6 +511,34 @@ static void test_closed_later(void **state)
 	snprintf(closed.at_name, sizeof(closed.at_name), "f");
 	sim_event(&sim, &closed);
 	check(&told, "-d/f -d/");
+	sim.error = -EXDEV;
+	touch(o, "f");
+	check(&told, "");
+	sim.error = 0;
+	unwatch(&told);
+}
+
+/* A name that was there before its directory went, while another one has its place. */
+static void test_doubted_in_removed(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d"), c = make(d, "c");
+	struct told told;
+
+	make(SIM_ROOT, "e");
+	touch(SIM_ROOT, "a");
+	forget();
+	watch(&told, SIM_ROOT, 0, ALL);
+	touch(c, "x");
+	check(&told, "+d/c/x");
+	assert_true(sim_remove(&sim, 9, c, "x"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "a", d, "f"));
+	assert_true(sim_rename(&sim, 9, d, "f", SIM_ROOT, "b"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "e", d, "c"));
+	assert_true(sim_remove(&sim, 9, d, "c"));
+	assert_true(sim_remove(&sim, 9, SIM_ROOT, "d"));
+	touch(make(SIM_ROOT, "d"), "f");
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "b", SIM_ROOT, "a"));
+	check(&told, "-d/c/x a>d/f d/f>b e>d/c/ ~d/c/ -d/c/ -d/ +d/ +d/f -b! +a!");
 	unwatch(&told);
 }
 
@@ -966,11 +963,10 @@ int main(void)
 		TEST(test_returned),
 		TEST(test_brought_back),
 		TEST(test_replaced),
-		TEST(test_written_below_replaced),
 		TEST(test_written_and_gone),
 		TEST(test_written_and_forgotten),
-		TEST(test_outside),
 		TEST(test_closed_later),
+		TEST(test_doubted_in_removed),
 		cmocka_unit_test_setup_teardown(test_slices, setup_slices, teardown),
 		TEST(test_hidden_link),
 		TEST(test_verdict),
