@@ -258,7 +258,9 @@ class Actor:
             name = self.shared(place)
             with Place(name, place) as below:
                 os.fchmod(below.fd, self.random.choice((0o700, 0o750, 0o755)))
-                self.note(ATTRIB_OF_DIRECTORY, place, name, below.inode)
+                # Where another process was quicker to remove it, it has no name to be told by.
+                if os.fstat(below.fd).st_nlink > 0:
+                    self.note(ATTRIB_OF_DIRECTORY, place, name, below.inode)
 
     def remove_tree(self):
         with self.place() as place:

@@ -21,12 +21,15 @@ class Node:
         self.inode = inode
         self.directory = directory
         self.unknown = unknown
+        # Never told itself, only what happened below it.
+        self.implied = False
         self.children = {}
         # What was here: a record may stand behind the removal that it was merged over.
         self.gone = {}
 
     def put(self, name, node):
         self.take(name)
+        node.implied = False
         self.children[name] = node
 
     def take(self, name):
@@ -75,6 +78,7 @@ class Replay:
             elif below is None:
                 assert here.unknown or not sure, f"{path} was never told, at {name}"
                 below = Node(0, True, unknown=True)
+                below.implied = True
                 if sure:
                     here.children[name] = below
             here = below
@@ -159,6 +163,10 @@ class Replay:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
                 real[entry.name] = (status.st_ino, stat.S_ISDIR(status.st_mode))
+        # That it is gone may have been told before, when what is above it had another name.
+        for name in [name for name, child in node.children.items()
+                     if child.implied and name not in real]:
+            del node.children[name]
         for name, child in node.children.items():
             assert name in real, f"{path}/{name} was told and is not there"
             assert child.directory == real[name][1], f"{path}/{name} is something else"
@@ -172,6 +180,7 @@ class Replay:
         node.gone.clear()
         for name, child in node.children.items():
             child.inode = real[name][0]
+            child.implied = False
             if child.directory:
                 self._check(child, os.path.join(path, name))
 
