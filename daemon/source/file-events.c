@@ -336,25 +336,14 @@ static int mark_error(enum pool_result result, const void *reply, size_t n_reply
 {
 	struct watch_mark_reply mark;
 
-	switch (result) {
-	case POOL_DONE:
-		if (watch_mark_reply_decode(reply, n_reply, &mark) < 0)
-			return -EBADMSG;
-		*ret_root = mark.root;
-		/* A kernel before 5.17 does not know FAN_RENAME. */
-		return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
-	case POOL_STALLED:
-		return -ETIMEDOUT;
-	case POOL_BLOCKED:
-		return -EBUSY;
-	case POOL_LIMIT:
-		return -EDQUOT;
-	case POOL_BROKEN:
-	case POOL_FAILED:
-		return -EIO;
-	}
+	if (result != POOL_DONE)
+		return pool_result_error(result);
+	if (watch_mark_reply_decode(reply, n_reply, &mark) < 0)
+		return -EBADMSG;
 
-	return -EIO;
+	*ret_root = mark.root;
+	/* A kernel before 5.17 does not know FAN_RENAME. */
+	return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
 }
 
 static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)

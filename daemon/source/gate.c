@@ -247,21 +247,9 @@ static int mark_error(enum pool_result result, const void *reply, size_t n_reply
 {
 	struct mark_reply mark;
 
-	switch (result) {
-	case POOL_DONE:
-		return mark_reply_decode(reply, n_reply, &mark) < 0 ? -EBADMSG : mark.error;
-	case POOL_STALLED:
-		return -ETIMEDOUT;
-	case POOL_BLOCKED:
-		return -EBUSY;
-	case POOL_LIMIT:
-		return -EDQUOT;
-	case POOL_BROKEN:
-	case POOL_FAILED:
-		return -EIO;
-	}
-
-	return -EIO;
+	if (result != POOL_DONE)
+		return pool_result_error(result);
+	return mark_reply_decode(reply, n_reply, &mark) < 0 ? -EBADMSG : mark.error;
 }
 
 static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)

@@ -24,6 +24,7 @@
  * decode them.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -118,6 +119,31 @@ struct device_reply {
 	int error;
 	uint32_t major, minor;
 };
+
+/**
+ * pool_result_error() - what a result other than POOL_DONE is told as where an errno is wanted
+ *
+ * Return: -ETIMEDOUT (stalled), -EBUSY (blocked), -EDQUOT (limit), -EIO (broken, failed), 0 for
+ * POOL_DONE.
+ */
+static inline int pool_result_error(enum pool_result result)
+{
+	switch (result) {
+	case POOL_DONE:
+		return 0;
+	case POOL_STALLED:
+		return -ETIMEDOUT;
+	case POOL_BLOCKED:
+		return -EBUSY;
+	case POOL_LIMIT:
+		return -EDQUOT;
+	case POOL_BROKEN:
+	case POOL_FAILED:
+		return -EIO;
+	}
+
+	return -EIO;
+}
 
 typedef void (*pool_reply_fn)(enum pool_result result, const void *reply, size_t n_reply,
 			      void *userdata);
