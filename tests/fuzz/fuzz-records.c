@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * Batches of the module's records. What is accepted lies within the bytes and
+ * keeps its promises; what is not leaves the result alone.
+ */
+
+#undef NDEBUG
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/wire-event.h"
+#include "daemon/core/wire-records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t *from;
+static size_t n_from;
+
+static void check_name(const struct wire_name *name)
+{
+	if (name->n == 0)
+		return;
+	assert((const uint8_t *)name->bytes >= from &&
+	       (const uint8_t *)name->bytes + name->n <= from + n_from);
+	assert(!memchr(name->bytes, '\0', name->n));
+}
+
+static void check_file(const struct wire_record_file *file)
+{
+	const struct wire_name *names[] = { &file->name, &file->new_name };
+
+	for (size_t i = 0; i < 2; i++) {
+		check_name(names[i]);
+		assert(names[i]->n <= NAME_MAX);
+		assert(names[i]->n == 0 || !memchr(names[i]->bytes, '/', names[i]->n));
+	}
+	assert((file->dir_inode == 0) == (file->name.n == 0));
+	assert((file->new_dir_inode == 0) == (file->new_name.n == 0));
+	assert(file->events != 0);
+	assert(file->pid <= INT32_MAX && file->tid <= INT32_MAX);
+}
+
+static void check_process(const struct wire_record_process *process)
+{
+	check_name(&process->name);
+	assert(process->pid > 0 && process->pid <= INT32_MAX);
+	assert(process->tgid > 0 && process->tgid <= INT32_MAX);
+	assert(process->by_pid <= INT32_MAX && process->by_tgid <= INT32_MAX);
+	assert(process->parent <= INT32_MAX && process->inner_pid <= INT32_MAX);
+}
+
+static void decode(const struct wire_message *message)
+{
+	struct wire_records records, before;
+	struct wire_record record;
+	uint32_t n = 0;
+	int r;
+
+	memset(&records, 0x5a, sizeof(records));
+	before = records;
+	r = wire_records_decode(message->attributes, message->n_attributes, &records);
+	if (r != 1) {
+		assert((r == 0 || r == -EBADMSG) &&
+		       memcmp(&records, &before, sizeof(records)) == 0);
+		return;
+	}
+	assert(records.seq != 0);
+	while ((r = wire_record_next(&records, &record)) == 1) {
+		n++;
+		if (record.kind == FS_RECORD_FILE)
+			check_file(&record.file);
+		else if (record.kind >= FS_RECORD_FORK && record.kind <= FS_RECORD_EXIT)
+			check_process(&record.process);
+		else
+			abort();
+	}
+	assert(r == 0 || r == -EBADMSG);
+	assert(n <= records.n);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1);
+	struct wire_message message;
+	size_t offset = 0;
+
+	assert(copy);
+	memcpy(copy, data, size);
+	from = copy;
+	n_from = size;
+	while (wire_message_next(copy, size, &offset, &message) == 1)
+		if (!message.is_ack)
+			decode(&message);
+	free(copy);
+	return 0;
+}
