@@ -34,6 +34,23 @@ static enum reply_kind kind_of(const struct envelope *call)
 	return REPLY_SMALL;
 }
 
+bool budget_spares(const struct envelope *call)
+{
+	static const char *const members[] = {
+		"Configure",  "EmitTestEvent",	 "Release",   "Reload",
+		"RelayForks", "RelayForksPidfd", "Remove",    "SetEvents",
+		"Start",      "SetThresholds",	 "StopRelay", "SubscribeProcessWarnings",
+	};
+
+	assert(call);
+
+	for (size_t i = 0;
+	     call->no_reply && call->member && i < sizeof(members) / sizeof(members[0]); i++)
+		if (strcmp(call->member, members[i]) == 0)
+			return true;
+	return false;
+}
+
 size_t budget_cost(const struct reply_sizes *sizes, const struct envelope *call)
 {
 	enum reply_kind kind = kind_of(call);

@@ -53,6 +53,14 @@ struct budget {
 	size_t reserved;
 };
 
+/**
+ * budget_spares() - a call that asks for no reply, and does something all the same
+ *
+ * What such calls make is bounded by quotas of its own, and nothing is sent for them.
+ * One whose reply is all there is to it is not worth its work.
+ */
+bool budget_spares(const struct envelope *call);
+
 /** budget_cost() - what the reply to this call may take */
 size_t budget_cost(const struct reply_sizes *sizes, const struct envelope *call);
 

@@ -239,6 +239,9 @@ static enum pump_verdict peer_hold(struct peer *peer, struct pump_message *messa
 
 	if (peer->n_held >= PEER_HELD_MAX || peers->n_held >= PEERS_HELD_MAX ||
 	    peers->n_held_bytes + message->n_data > PEERS_HELD_BYTES) {
+		/* Nobody would hear that it was not done. */
+		if (peer->knowledge == PEER_KNOWN && budget_spares(&message->envelope))
+			return PUMP_PASS;
 		refuse(peers, message, "Too many calls at once; wait for an answer first");
 		return PUMP_DROP;
 	}
@@ -297,12 +300,8 @@ static enum admission peer_admit(struct peer *peer, const struct pump_message *m
 	struct peers *peers = peer->peers;
 	size_t cost = budget_cost(&peers->sizes, &message->envelope);
 
-	/*
-	 * Work whose result nobody wants; what has another effect than its
-	 * answer is root's.
-	 */
 	if (message->envelope.no_reply)
-		return peer->uid == 0 ? ADMIT : REFUSED;
+		return peer->uid == 0 || budget_spares(&message->envelope) ? ADMIT : REFUSED;
 
 	if (!budget_allows(&peer->budget, cost) || !uid_allows(peers, peer->uid, cost))
 		return WAIT;
