@@ -11,7 +11,7 @@
 
 /* Bytes of the smallest one, for flat_get_count(). */
 #define CREDENTIAL_MIN 8
-#define QUESTION_MIN 20
+#define QUESTION_MIN 32
 #define LINK_MIN 16
 #define ANSWER_MIN 28
 
@@ -71,7 +71,10 @@ static int request_check(const struct lookup_request *request)
 	for (size_t i = 0; i < request->n_questions; i++) {
 		const struct lookup_question *question = &request->questions[i];
 
-		assert(question->handle.n > 0 && question->handle.n <= HANDLE_MAX);
+		assert(question->handle.n <= HANDLE_MAX);
+		assert(question->path ? question->kind != LOOKUP_CHAIN : question->handle.n > 0);
+		if (question->path && strlen(question->path) >= PATH_MAX)
+			return -E2BIG;
 		assert(question->kind != LOOKUP_ACCESS ||
 		       question->credential < request->n_credentials);
 		if (question->kind == LOOKUP_ENTRY &&
@@ -113,6 +116,8 @@ int lookup_request_encode(const struct lookup_request *request, void **ret, size
 
 		flat_put_u32(&writer, question->kind);
 		lookup_put_handle(&writer, &question->handle);
+		flat_put_string(&writer, question->path);
+		flat_put_u64(&writer, question->inode);
 		flat_put_u32(&writer, question->credential);
 		flat_put_bytes(&writer, question->kind == LOOKUP_ENTRY ? question->name : NULL,
 			       question->n_name);
@@ -128,6 +133,8 @@ void lookup_request_deinit(struct lookup_request *request)
 	for (size_t i = 0; credentials && i < request->n_credentials; i++)
 		free((gid_t *)credentials[i].groups);
 	free(credentials);
+	for (size_t i = 0; request->questions && i < request->n_questions; i++)
+		free((char *)request->questions[i].path);
 	free((struct lookup_question *)request->questions);
 	free((char *)request->where);
 	*request = (struct lookup_request){};
@@ -168,6 +175,28 @@ static int credentials_decode(struct flat_reader *reader, struct lookup_request 
 	return 0;
 }
 
+static int question_decode(struct flat_reader *reader, size_t n_credentials,
+			   struct lookup_question *question)
+{
+	uint32_t kind = flat_get_u32(reader);
+	char *path;
+	int r;
+
+	question->kind = (enum lookup_kind)kind;
+	question->handle = lookup_get_handle(reader);
+	r = flat_get_string(reader, &path);
+	if (r < 0)
+		return r;
+	question->path = path;
+	question->inode = flat_get_u64(reader);
+	question->credential = flat_get_u32(reader);
+	question->name = name_get(reader, kind != LOOKUP_ENTRY, &question->n_name);
+	if (kind > LOOKUP_ENTRY || (path ? kind == LOOKUP_CHAIN : question->handle.n == 0) ||
+	    (kind == LOOKUP_ACCESS && question->credential >= n_credentials))
+		return -EBADMSG;
+	return 0;
+}
+
 static int questions_decode(struct flat_reader *reader, struct lookup_request *request)
 {
 	size_t n_questions = flat_get_count(reader, QUESTION_MIN);
@@ -182,16 +211,10 @@ static int questions_decode(struct flat_reader *reader, struct lookup_request *r
 	request->n_questions = n_questions;
 
 	for (size_t i = 0; i < n_questions; i++) {
-		struct lookup_question *question = &questions[i];
-		uint32_t kind = flat_get_u32(reader);
+		int r = question_decode(reader, request->n_credentials, &questions[i]);
 
-		question->kind = (enum lookup_kind)kind;
-		question->handle = lookup_get_handle(reader);
-		question->credential = flat_get_u32(reader);
-		question->name = name_get(reader, kind != LOOKUP_ENTRY, &question->n_name);
-		if (kind > LOOKUP_ENTRY || question->handle.n == 0 ||
-		    (kind == LOOKUP_ACCESS && question->credential >= request->n_credentials))
-			return -EBADMSG;
+		if (r < 0)
+			return r;
 	}
 
 	return 0;

@@ -6,7 +6,7 @@
  *
  * Request (numbers are u32, wide ones u64, strings as in flat.h): mount id (wide), whether it is unique, whether btrfs, where; how many
  * credentials, each uid and groups (a string of u32); how many
- * questions, each kind, type and bytes of the handle, credential, name.
+ * questions, each kind, type and bytes of the handle, path, inode (wide), credential, name.
  *
  * Reply: error (as i32); how many links, each type and bytes of the handle, name,
  * number of the next one (counted from 1; 0: it is the last); how many answers, each

@@ -203,6 +203,13 @@ static int answer_chain(struct lookup *lookup, const struct reach *reach,
 	return 0;
 }
 
+/* Return: an O_PATH descriptor or a negative errno. */
+static int question_open(const struct reach *reach, const struct lookup_question *question)
+{
+	return question->path ? reach_path(reach, question->path, question->inode)
+			      : reach_handle(reach, &question->handle);
+}
+
 static int answer_entry(const struct reach *reach, const struct lookup_question *question,
 			struct lookup_result *result)
 {
@@ -214,7 +221,7 @@ static int answer_entry(const struct reach *reach, const struct lookup_question 
 	memcpy(name, question->name, question->n_name);
 	name[question->n_name] = '\0';
 
-	dir = reach_handle(reach, &question->handle);
+	dir = question_open(reach, question);
 	if (dir < 0)
 		return dir;
 	r = directory_check(dir);
@@ -226,7 +233,7 @@ static int answer_entry(const struct reach *reach, const struct lookup_question 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	r = handle_of(fd, &result->target);
-	if (r < 0)
+	if (r < 0 && !question->path)
 		return r;
 
 	result->answer.is_directory = S_ISDIR(st.st_mode);
@@ -305,7 +312,7 @@ static void access_slice(struct lookup *lookup, const struct reach *reach,
 	for (size_t i = 0; i < n; i++) {
 		struct lookup_result *result = &lookup->results[questions[i]];
 
-		fds[i] = reach_handle(reach, &all[questions[i]].handle);
+		fds[i] = question_open(reach, &all[questions[i]]);
 		result->answer.error = fds[i] < 0 ? fds[i] : access_prepare(fds[i], result);
 		if (result->answer.error < 0) {
 			closep(&fds[i]);
@@ -349,8 +356,9 @@ static size_t slice_answer(struct lookup *lookup, const struct reach *reach,
 	return i;
 }
 
-/* Return: 0, or a negative errno of the mount. */
-static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, bool private)
+/* Return: 0, or a negative errno of the mount, with @ret_n questions that were answered before. */
+static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, bool private,
+		    size_t *ret_n)
 {
 	const struct lookup_request *request = lookup->request;
 	size_t i = 0;
@@ -367,8 +375,10 @@ static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, 
 			r = reach_open_private(&alone, &visible, request->btrfs);
 			reach_deinit(&visible);
 		}
-		if (r < 0)
+		if (r < 0) {
+			*ret_n = i;
 			return r;
+		}
 		i += slice_answer(lookup, private ? &alone : &visible, questions + i, n - i);
 	}
 
@@ -381,15 +391,21 @@ static int pass_run(struct lookup *lookup, const uint32_t *questions, size_t n, 
  */
 static void pass_again(struct lookup *lookup)
 {
-	size_t n = 0;
+	size_t n = 0, n_done = 0;
+	int r = 0;
 
 	for (size_t i = 0; i < lookup->request->n_questions; i++)
-		if (lookup->results[i].answer.error == -EXDEV)
+		if (lookup->results[i].answer.error == -EXDEV &&
+		    !lookup->request->questions[i].path)
 			lookup->order[n++] = (uint32_t)i;
 
-	/* Where that fails, what the mount itself said stays. */
 	if (n > 0)
-		(void)pass_run(lookup, lookup->order, n, true);
+		r = pass_run(lookup, lookup->order, n, true, &n_done);
+	/* That it could not be asked does not say that it is nowhere, or gone. */
+	if (r == -EXDEV || r == -ESTALE)
+		r = -EIO;
+	for (size_t i = n_done; r < 0 && i < n; i++)
+		lookup->results[lookup->order[i]].answer.error = r;
 }
 
 static size_t question_rank(const struct lookup_question *question)
@@ -437,6 +453,7 @@ int lookup_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n)
 {
 	_cleanup_(lookup_request_deinit) struct lookup_request request = {};
 	_cleanup_(lookup_deinit) struct lookup lookup = {};
+	size_t n_done;
 	int r;
 
 	assert(ret_reply);
@@ -448,7 +465,7 @@ int lookup_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n)
 	if (r < 0)
 		return r;
 
-	r = pass_run(&lookup, lookup.order, request.n_questions, false);
+	r = pass_run(&lookup, lookup.order, request.n_questions, false, &n_done);
 	if (r == 0)
 		pass_again(&lookup);
 	return reply_encode(&lookup, r, ret_reply, ret_n);

@@ -44,7 +44,10 @@ enum lookup_kind {
 
 struct lookup_question {
 	enum lookup_kind kind;
-	struct handle_view handle;
+	struct handle_view handle; /* or n 0 and ... */
+	/* ... as reach_path() has it, for what has no handle; not for LOOKUP_CHAIN */
+	const char *path;
+	uint64_t inode;
 	uint32_t credential; /* LOOKUP_ACCESS: number in the request */
 	const char *name; /* LOOKUP_ENTRY: n_name bytes, without '/' and NUL */
 	size_t n_name;

@@ -21,6 +21,7 @@
 #include "daemon/worker/reach.h"
 
 #define MAGIC_BTRFS 0x9123683eL
+#define MAGIC_PROC 0x9fa0L
 #define MAGIC_TMPFS 0x01021994L
 #define MAGIC_XFS 0x58465342L
 
@@ -156,6 +157,14 @@ static void path_read(int fd, const struct statx *stx, struct watch_find_reply *
 	reply->n_path = (size_t)n;
 }
 
+/* Without a handle it is found again by its path, which in procfs is another one for each process. */
+static bool has_path(int fd, const struct watch_find_reply *reply)
+{
+	struct statfs sfs;
+
+	return reply->n_path > 0 && fstatfs(fd, &sfs) == 0 && (long)sfs.f_type != MAGIC_PROC;
+}
+
 /* Return: 0 with all of @reply but ->error, or a negative errno. */
 static int object_describe(int fd, struct watch_find_reply *reply)
 {
@@ -169,7 +178,7 @@ static int object_describe(int fd, struct watch_find_reply *reply)
 		return r;
 
 	r = handle_of(fd, &reply->handle);
-	if (r < 0)
+	if (r < 0 && r != -EOPNOTSUPP)
 		return r;
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO | STATX_NLINK,
 		  &stx) < 0)
@@ -184,7 +193,7 @@ static int object_describe(int fd, struct watch_find_reply *reply)
 	reply->dev_minor = stx.stx_dev_minor;
 	reply->inode = stx.stx_ino;
 	path_read(fd, &stx, reply);
-	return 0;
+	return reply->handle.n > 0 || has_path(fd, reply) ? 0 : -EOPNOTSUPP;
 }
 
 static int find_by_path(const struct watch_find_request *request, struct watch_find_reply *reply)

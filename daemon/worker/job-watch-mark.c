@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "daemon/core/cleanup.h"
+#include "daemon/core/wire-inotify.h"
 #include "daemon/worker/job-watch-wire.h"
 #include "daemon/worker/reach.h"
 
@@ -16,13 +18,24 @@
 	((uint64_t)(FAN_ACCESS | FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE |   \
 		    FAN_OPEN | FAN_OPEN_EXEC | FAN_DELETE_SELF | FAN_MOVE_SELF))
 
-/* By the descriptor itself: fanotify_mark() does not take one that is O_PATH. */
+struct descriptor_path {
+	char text[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+};
+
+/* By the descriptor itself: neither call takes one that is O_PATH. */
+static struct descriptor_path path_of(int fd)
+{
+	struct descriptor_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
+	return path;
+}
+
 static int mark(int fanotify_fd, unsigned int flags, uint64_t mask, int fd)
 {
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	struct descriptor_path path = path_of(fd);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return fanotify_mark(fanotify_fd, flags, mask, AT_FDCWD, path) < 0 ? -errno : 0;
+	return fanotify_mark(fanotify_fd, flags, mask, AT_FDCWD, path.text) < 0 ? -errno : 0;
 }
 
 static int mark_filesystem(const struct watch_mark_request *request, int fanotify_fd,
@@ -72,21 +85,53 @@ static int mark_inode(const struct watch_mark_request *request, int fanotify_fd,
 	return r == -ENOENT && request->remove ? 0 : r;
 }
 
-static int watch_mark(const struct watch_mark_request *request, int fanotify_fd,
+static int inotify_mark(const struct watch_mark_request *request, int inotify_fd,
+			const struct reach *reach, struct handle *ret_root)
+{
+	_cleanup_close_ int fd = -1;
+	struct descriptor_path path;
+	int watch;
+
+	fd = reach_path(reach, request->path, request->inode);
+	if (fd < 0)
+		return fd;
+	path = path_of(fd);
+	/* One inode has one watch: what is asked for already stays. */
+	watch = inotify_add_watch(inotify_fd, path.text, inotify_mask(request->mask) | IN_MASK_ADD);
+	if (watch < 0)
+		return -errno;
+	*ret_root = inotify_handle(watch);
+	return 0;
+}
+
+/* One that is gone took its watch with it. */
+static int inotify_unmark(const struct watch_mark_request *request, int inotify_fd)
+{
+	if (inotify_rm_watch(inotify_fd, inotify_watch(&request->handle)) < 0 && errno != EINVAL)
+		return -errno;
+	return 0;
+}
+
+static int watch_mark(const struct watch_mark_request *request, int group_fd,
 		      struct handle *ret_root)
 {
 	_cleanup_(reach_deinit) struct reach visible = REACH_NONE;
 	int r;
 
+	if (request->inotify && request->remove)
+		return inotify_unmark(request, group_fd);
+
 	r = reach_open(&visible, request->where, request->mount_id, request->mount_id_is_unique);
 	if (r < 0)
 		return r;
 
-	return request->handle.n == 0 ? mark_filesystem(request, fanotify_fd, &visible, ret_root)
-				      : mark_inode(request, fanotify_fd, &visible);
+	if (request->inotify)
+		return inotify_mark(request, group_fd, &visible, ret_root);
+	return request->handle.n == 0 ? mark_filesystem(request, group_fd, &visible, ret_root)
+				      : mark_inode(request, group_fd, &visible);
 }
 
-int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n)
+int watch_mark_job(const void *payload, size_t n, int group_fd, void **ret_reply, size_t *ret_n)
 {
 	_cleanup_(watch_mark_request_deinit) struct watch_mark_request request = {};
 	struct watch_mark_reply reply = {};
@@ -95,13 +140,13 @@ int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_re
 	assert(ret_reply);
 	assert(ret_n);
 
-	if (fanotify_fd < 0)
+	if (group_fd < 0)
 		return -EBADF;
 
 	r = watch_mark_request_decode(payload, n, &request);
 	if (r < 0)
 		return r;
 
-	reply.error = watch_mark(&request, fanotify_fd, &reply.root);
+	reply.error = watch_mark(&request, group_fd, &reply.root);
 	return watch_mark_reply_encode(&reply, ret_reply, ret_n);
 }

@@ -156,7 +156,7 @@ int watch_find_reply_decode(const void *bytes, size_t n_bytes, struct watch_find
 		return -EBADMSG;
 	path = flat_get_bytes(&reader, &reply.n_path);
 	if (!flat_reader_done(&reader) || reply.error > 0 || reply.n_path >= sizeof(reply.path) ||
-	    (reply.error == 0 && reply.handle.n == 0) ||
+	    (reply.error == 0 && reply.handle.n == 0 && reply.n_path == 0) ||
 	    (reply.n_path > 0 && memchr(path, '\0', reply.n_path)))
 		return -EBADMSG;
 
@@ -172,8 +172,11 @@ int watch_mark_request_encode(const struct watch_mark_request *request, void **r
 
 	assert(request->where);
 	assert(request->handle.n <= HANDLE_MAX);
+	assert(!request->inotify ||
+	       (request->remove ? request->handle.n > 0 : request->path != NULL));
 
-	if (strlen(request->where) >= WATCH_PATH_MAX)
+	if (strlen(request->where) >= WATCH_PATH_MAX ||
+	    (request->path && strlen(request->path) >= WATCH_PATH_MAX))
 		return -E2BIG;
 
 	flat_put_string(&writer, request->where);
@@ -183,12 +186,16 @@ int watch_mark_request_encode(const struct watch_mark_request *request, void **r
 	flat_put_u32(&writer, request->remove);
 	flat_put_u64(&writer, request->mask);
 	lookup_put_handle(&writer, &request->handle);
+	flat_put_u32(&writer, request->inotify);
+	flat_put_string(&writer, request->path);
+	flat_put_u64(&writer, request->inode);
 	return flat_writer_finish(&writer, ret, ret_n);
 }
 
 void watch_mark_request_deinit(struct watch_mark_request *request)
 {
 	free((char *)request->where);
+	free((char *)request->path);
 	*request = (struct watch_mark_request){};
 }
 
@@ -209,7 +216,13 @@ int watch_mark_request_decode(const void *payload, size_t n_payload, struct watc
 	request.remove = flat_get_u32(&reader) != 0;
 	request.mask = flat_get_u64(&reader);
 	request.handle = lookup_get_handle(&reader);
-	if (!flat_reader_done(&reader) || !request.where)
+	request.inotify = flat_get_u32(&reader) != 0;
+	r = path_get(&reader, &request.path);
+	if (r < 0)
+		return r;
+	request.inode = flat_get_u64(&reader);
+	if (!flat_reader_done(&reader) || !request.where ||
+	    (request.inotify && !request.remove && !request.path))
 		return -EBADMSG;
 
 	*ret = request;

@@ -8,7 +8,8 @@
  * from the daemon's own root, symbolic links followed, those of procfs refused), or by
  * inode number (for administrators; where the kernel can tell an inode by its number:
  * ext4, xfs, btrfs and what has handles like ext4, but not tmpfs).
- * JOB_WATCH_MARK: marks of a fanotify group that is passed along.
+ * JOB_WATCH_MARK: marks of a fanotify group that is passed along, or watches of an
+ * inotify instance.
  */
 
 #include <stdbool.h>
@@ -38,7 +39,7 @@ struct watch_find_reply {
 	/*
 	 * 0; -ENOENT: none, or the caller may not know; -EACCES: it is reached
 	 * but may not be read or listed; -EOPNOTSUPP: neither directory nor
-	 * regular file, procfs, without handles, idmapped mount, inode numbers
+	 * regular file, procfs, with neither handle nor path, idmapped mount, inode numbers
 	 * that lead nowhere.
 	 */
 	int error;
@@ -47,7 +48,7 @@ struct watch_find_reply {
 	uint64_t mount_id_unique; /* 0: the kernel has none */
 	uint32_t dev_major, dev_minor; /* st_dev: not the superblock's on btrfs */
 	uint64_t inode;
-	struct handle handle;
+	struct handle handle; /* n 0: its filesystem has none, and it is reached by ->path alone */
 	size_t n_path; /* 0: no name is known (by inode, a file that nobody looked up lately) */
 	char path[WATCH_PATH_MAX]; /* as /proc/self/fd has it, NUL-terminated */
 };
@@ -68,18 +69,26 @@ struct watch_mark_request {
 	 * moment, attached nowhere, marked, and dropped.
 	 */
 	struct handle_view handle;
-	bool remove; /* take ->mask away */
+	/*
+	 * Or by inotify: what is to be watched, as reach_path() has it. To be removed is the watch
+	 * whose handle (core/wire-inotify.h) is ->handle, without a look at any path.
+	 */
+	bool inotify;
+	const char *path;
+	uint64_t inode;
+	bool remove; /* take ->mask away; of inotify all of it */
 	uint64_t mask; /* FAN_...; of a file, what only directories can have is left out */
 	bool btrfs;
 };
 
 struct watch_mark_reply {
 	int error; /* as in struct mark_reply */
-	struct handle root; /* of the filesystem as a whole: its root directory */
+	/* Of the filesystem as a whole: its root directory; by inotify: what its events have. */
+	struct handle root;
 };
 
 /** watch_mark_request_encode() - Return: 0, -E2BIG or -ENOMEM */
 int watch_mark_request_encode(const struct watch_mark_request *request, void **ret, size_t *ret_n);
 /** watch_mark_reply_decode() - Return: 0 or -EBADMSG */
 int watch_mark_reply_decode(const void *reply, size_t n_reply, struct watch_mark_reply *ret);
-int watch_mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n);
+int watch_mark_job(const void *payload, size_t n, int group_fd, void **ret_reply, size_t *ret_n);

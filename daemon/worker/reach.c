@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "daemon/core/cleanup.h"
 #include "daemon/core/index.h"
@@ -55,9 +58,31 @@ int reach_handle(const struct reach *reach, const struct handle_view *handle)
 
 	assert(handle->n > 0 && handle->n <= HANDLE_MAX);
 
+	if (reach->root_fd < 0)
+		return -EOPNOTSUPP;
 	memcpy(file.handle.f_handle, handle->bytes, handle->n);
 	fd = open_by_handle_at(reach->root_fd, &file.handle, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int reach_path(const struct reach *reach, const char *path, uint64_t inode)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	assert(path);
+
+	fd = (int)syscall(SYS_openat2, reach->mount_fd, *path ? path : ".", &how, sizeof(how));
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -EXDEV : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_ino == inode ? TAKE_FD(fd) : -EXDEV;
 }
 
 void reach_deinit(struct reach *reach)
@@ -76,13 +101,16 @@ static int reach_fill(struct reach *ret, int mount_fd)
 	int r;
 
 	r = handle_of(reach.mount_fd, &reach.root);
-	if (r < 0)
+	if (r < 0 && r != -EOPNOTSUPP)
 		return r;
 
 	/* A handle cannot be opened by a descriptor that is O_PATH. */
-	reach.root_fd = openat(reach.mount_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
-	if (reach.root_fd < 0)
-		return -errno;
+	if (r == 0) {
+		reach.root_fd =
+			openat(reach.mount_fd, ".", O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+		if (reach.root_fd < 0)
+			return -errno;
+	}
 
 	*ret = reach;
 	reach = (struct reach)REACH_NONE;

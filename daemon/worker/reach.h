@@ -18,8 +18,8 @@
 
 struct reach {
 	int mount_fd; /* O_PATH */
-	int root_fd; /* the same directory, open: what handles are resolved by */
-	struct handle root;
+	int root_fd; /* the same directory, open: what handles are resolved by; -1: it has none */
+	struct handle root; /* likewise: n 0 */
 };
 
 #define REACH_NONE                                                                                 \
@@ -38,8 +38,19 @@ int reach_open(struct reach *ret, const char *where, uint64_t mount_id, bool is_
 int reach_open_private(struct reach *ret, const struct reach *visible, bool btrfs);
 void reach_deinit(struct reach *reach);
 
-/** reach_handle() - an O_PATH descriptor; Return: it, -ESTALE (no such inode), or another negative errno */
+/** reach_handle() - an O_PATH descriptor; Return: it, -ESTALE (no such inode), -EOPNOTSUPP, or another negative errno */
 int reach_handle(const struct reach *reach, const struct handle_view *handle);
+
+/**
+ * reach_path() - what is at a path, if it is that inode
+ * @path:	from the root of the mount, without '/' before it; "": the root
+ *
+ * No further than this mount, and through no symbolic link.
+ *
+ * Return: an O_PATH descriptor, -EXDEV (something else is there, or nothing), or another
+ * negative errno.
+ */
+int reach_path(const struct reach *reach, const char *path, uint64_t inode);
 
 /**
  * reach_identity() - what tells this filesystem from others, and stays when it is mounted again

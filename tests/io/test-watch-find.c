@@ -163,6 +163,36 @@ static void test_denied(void **state)
 	assert_return_code(umount2("/mnt/deny", UMOUNT_NOFOLLOW), errno);
 }
 
+/* ramfs has none. */
+static void test_without_handles(void **state)
+{
+	const struct watch_find_request request = { .path = "/mnt/none/dir/../dir/file",
+						    .credential = { .uid = USER } };
+	struct watch_find_reply reply;
+	struct handle handle;
+	struct mount none;
+	struct stat st;
+	int fd;
+
+	make_directory("/mnt/none");
+	assert_return_code(mount("none", "/mnt/none", "ramfs", 0, "mode=755"), errno);
+	make_directory("/mnt/none/dir");
+	touch("/mnt/none/dir/file", 0644);
+	fd = open("/mnt/none/dir/file", O_PATH | O_CLOEXEC);
+	assert_return_code(fd, errno);
+	assert_int_equal(handle_of(fd, &handle), -EOPNOTSUPP);
+	close(fd);
+
+	none = mount_of("/mnt/none");
+	assert_return_code(stat("/mnt/none/dir/file", &st), errno);
+	assert_int_equal(run(&request, &reply), 0);
+	assert_int_equal(reply.handle.n, 0);
+	assert_string_equal(reply.path, "/mnt/none/dir/file");
+	assert_int_equal(reply.inode, st.st_ino);
+	assert_int_equal(reply.mnt_id, none.id);
+	assert_return_code(umount2("/mnt/none", UMOUNT_NOFOLLOW), errno);
+}
+
 static int find_inode(const struct mount *mount, uint64_t inode, uint64_t subvolume,
 		      struct watch_find_reply *ret)
 {
@@ -292,7 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path),	cmocka_unit_test(test_denied),
 		cmocka_unit_test(test_inode),	cmocka_unit_test(test_subvolume),
-		cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_replies), cmocka_unit_test(test_without_handles),
 	};
 
 	harness_enter();
