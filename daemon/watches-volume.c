@@ -262,7 +262,8 @@ int side_open(struct side *side)
 	r = hub_new(&hub, &options, &watches_hub_ops, side);
 	if (r < 0)
 		return r;
-	r = file_events_member_new(&side->member, watches->events, &events_ops, side);
+	r = file_events_member_new(&side->member, watches->events, FILE_EVENTS_FANOTIFY,
+				   &events_ops, side);
 	if (r < 0)
 		return r;
 

@@ -7,50 +7,45 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/fanotify.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/source/file-events.h"
-#include "daemon/worker/job-watch.h"
+#include "daemon/core/wire-inotify.h"
+#include "daemon/source/file-events-internal.h"
 
 /* Below the bus, which stays responsive in a storm. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-#define MARK_DEADLINE_US 2000000ULL
-
 /* Some two thousand events. */
 #define BUFFER_SIZE (256U << 10)
 
-/* A mark that a worker is setting or taking away. */
-struct marking {
-	LIST_ENTRY(marking) link;
-	struct file_events_member *member;
-	struct pool_ticket *ticket;
-	struct handle handle;
-	bool quiet;
+struct group_kind {
+	int (*open)(void); /* Return: a descriptor, or -1 with errno */
+	int (*next)(const void *buffer, size_t n_buffer, size_t *offset, struct file_event *ret);
+	size_t n_event; /* bytes of the shortest event, as FIONREAD counts it */
 };
 
-struct file_events_member {
-	struct file_events *events;
-	const struct file_events_ops *ops;
-	void *userdata;
-	sd_event_source *io; /* owns the group; off while the timer is on */
-	sd_event_source *timer; /* the next batch */
-	uint64_t pause_us;
-	uint64_t since_us; /* the first sign of what was not read yet; 0: there was none */
-	LIST_HEAD(, marking) markings;
+/* Bounded: the kernel's default is 16,384 events; likewise of the other. */
+static int fanotify_open(void)
+{
+	return fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC |
+				     FAN_REPORT_DFID_NAME_TARGET,
+			     O_RDONLY | O_CLOEXEC);
+}
+
+static int inotify_open(void)
+{
+	return inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+}
+
+static const struct group_kind kinds[] = {
+	[FILE_EVENTS_FANOTIFY] = { fanotify_open, file_event_next, FAN_EVENT_METADATA_LEN },
+	[FILE_EVENTS_INOTIFY] = { inotify_open, inotify_event_next, sizeof(struct inotify_event) },
 };
 
-struct file_events {
-	sd_event *loop;
-	struct pool *pool;
-	uint8_t *buffer;
-	struct file_events_member
-		*current; /* whose batch is being told; NULL as soon as it is freed */
-	struct file_events_statistics statistics;
-};
+_Static_assert(sizeof(kinds) / sizeof(kinds[0]) == _FILE_EVENTS_KIND_N, "all of them");
 
 static const struct file_event overflow = { .overflow = true, .at.name = "", .to.name = "" };
 
@@ -120,7 +115,7 @@ static bool member_take(struct file_events_member *member, struct batch *batch, 
 	size_t offset = 0;
 	int r;
 
-	while ((r = file_event_next(events->buffer, n_buffer, &offset, &event)) > 0) {
+	while ((r = kinds[member->kind].next(events->buffer, n_buffer, &offset, &event)) > 0) {
 		batch->n++;
 		events->statistics.events++;
 		events->statistics.overflows += event.overflow;
@@ -216,12 +211,12 @@ void file_events_member_read(struct file_events_member *member)
 
 	/*
 	 * What comes while this is read is not waited for: who makes events
-	 * faster than they are told would keep the loop here. The kernel counts the
+	 * faster than they are told would keep the loop here. The kernel counts at least the
 	 * head of each that waits.
 	 */
 	if (ioctl(sd_event_source_get_io_fd(member->io), FIONREAD, &n) < 0)
 		n = 0;
-	member_batch(member, (uint64_t)n / FAN_EVENT_METADATA_LEN + 1);
+	member_batch(member, (uint64_t)n / kinds[member->kind].n_event + 1);
 }
 
 void file_events_member_set_pause(struct file_events_member *member, uint64_t pause_us)
@@ -250,10 +245,7 @@ static int member_start(struct file_events_member *member)
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	/* Bounded: the kernel's default is 16,384 events. */
-	fd = fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK | FAN_CLOEXEC |
-				   FAN_REPORT_DFID_NAME_TARGET,
-			   O_RDONLY | O_CLOEXEC);
+	fd = kinds[member->kind].open();
 	if (fd < 0)
 		return errno == EPERM || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 
@@ -279,7 +271,8 @@ static int member_start(struct file_events_member *member)
 }
 
 int file_events_member_new(struct file_events_member **ret, struct file_events *events,
-			   const struct file_events_ops *ops, void *userdata)
+			   enum file_events_kind kind, const struct file_events_ops *ops,
+			   void *userdata)
 {
 	_cleanup_(file_events_member_freep) struct file_events_member *member = NULL;
 	int r;
@@ -295,6 +288,7 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 	if (!member)
 		return -ENOMEM;
 	member->events = events;
+	member->kind = kind;
 	member->ops = ops;
 	member->userdata = userdata;
 	member->pause_us = FILE_EVENTS_PAUSE_MAX_US;
@@ -311,17 +305,10 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 
 struct file_events_member *file_events_member_free(struct file_events_member *member)
 {
-	struct marking *marking;
-
 	if (!member)
 		return NULL;
 
-	while ((marking = LIST_FIRST(&member->markings))) {
-		LIST_REMOVE(marking, link);
-		pool_cancel(marking->ticket);
-		free(marking);
-	}
-
+	file_events_member_free_markings(member);
 	if (member->events->current == member)
 		member->events->current = NULL;
 	member->events->statistics.groups--;
@@ -329,105 +316,6 @@ struct file_events_member *file_events_member_free(struct file_events_member *me
 	sd_event_source_disable_unref(member->io);
 	free(member);
 	return NULL;
-}
-
-static int mark_error(enum pool_result result, const void *reply, size_t n_reply,
-		      struct handle *ret_root)
-{
-	struct watch_mark_reply mark;
-
-	if (result != POOL_DONE)
-		return pool_result_error(result);
-	if (watch_mark_reply_decode(reply, n_reply, &mark) < 0)
-		return -EBADMSG;
-
-	*ret_root = mark.root;
-	/* A kernel before 5.17 does not know FAN_RENAME. */
-	return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
-}
-
-static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
-{
-	_cleanup_free_ struct marking *marking = userdata;
-	struct file_events_member *member = marking->member;
-	const struct handle_view handle = handle_view(&marking->handle);
-	struct handle root = {};
-	struct handle_view root_view;
-	int error = mark_error(result, reply, n_reply, &root);
-
-	LIST_REMOVE(marking, link);
-	root_view = handle_view(&root);
-	if (!marking->quiet)
-		member->ops->marked(error, &handle, &root_view, member->userdata);
-}
-
-static int member_submit(struct file_events_member *member, const struct file_events_mark *mark,
-			 bool remove)
-{
-	struct watch_mark_request request = {
-		.where = mark->mount->where,
-		.mount_id = mark->mount->unique_id ? mark->mount->unique_id : mark->mount->id,
-		.mount_id_is_unique = mark->mount->unique_id != 0,
-		.handle = mark->handle,
-		.remove = remove,
-		.mask = mark->mask,
-		.btrfs = mark->btrfs,
-	};
-	struct pool_submission submission = {
-		.lane = mark->lane,
-		.lane_key = mark->lane_key,
-		.owner_uid = mark->owner_uid,
-		.job = JOB_WATCH_MARK,
-		.fd = sd_event_source_get_io_fd(member->io),
-		.deadline_us = MARK_DEADLINE_US,
-		.reply = on_marked,
-	};
-	_cleanup_free_ struct marking *marking = NULL;
-	_cleanup_free_ void *payload = NULL;
-	int r;
-
-	r = watch_mark_request_encode(&request, &payload, &submission.n_payload);
-	if (r < 0)
-		return r;
-	marking = calloc(1, sizeof(*marking));
-	if (!marking)
-		return -ENOMEM;
-
-	marking->member = member;
-	marking->quiet = remove;
-	marking->handle.type = mark->handle.type;
-	marking->handle.n = mark->handle.n;
-	if (mark->handle.n > 0)
-		memcpy(marking->handle.bytes, mark->handle.bytes, mark->handle.n);
-
-	submission.payload = payload;
-	submission.userdata = marking;
-	r = pool_submit(member->events->pool, &submission, &marking->ticket);
-	if (r < 0)
-		return r;
-
-	LIST_INSERT_HEAD(&member->markings, marking, link);
-	TAKE_PTR(marking);
-	return 0;
-}
-
-int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark)
-{
-	assert(member);
-	assert(mark && mark->mount);
-	assert(mark->handle.n <= HANDLE_MAX);
-
-	return member_submit(member, mark, false);
-}
-
-int file_events_member_unmark(struct file_events_member *member,
-			      const struct file_events_mark *mark)
-{
-	assert(member);
-	assert(mark && mark->mount);
-	assert(mark->handle.n <= HANDLE_MAX);
-
-	return member_submit(member, mark, true);
 }
 
 int file_events_new(struct file_events **ret, sd_event *loop, struct pool *pool)

@@ -2,11 +2,13 @@
 #pragma once
 
 /*
- * File events by fanotify
+ * File events by fanotify, or by inotify
  *
- * One group for each member, which is one superblock in one of two ways: all
- * of it (a filesystem mark: names only, for recursive watches), or single
- * inodes (inode marks, directories with their children). Marks are set by
+ * One group for each member, which is one superblock in one of three ways: all
+ * of it (a filesystem mark: names only, for recursive watches), single
+ * inodes (inode marks, directories with their children), or, where
+ * files have no handles, single inodes by inotify: without pids, and what the daemon's own
+ * processes do is told like all. Marks are set by
  * workers and hold no filesystem busy; closing the group takes them away.
  *
  * Read late and in batches: who wakes for each event makes the watched process
@@ -35,6 +37,13 @@
 struct file_events;
 struct file_events_member;
 
+enum file_events_kind {
+	FILE_EVENTS_FANOTIFY,
+	FILE_EVENTS_INOTIFY, /* what core/wire-inotify.h gives in place of handles */
+
+	_FILE_EVENTS_KIND_N,
+};
+
 struct file_events_ops {
 	/*
 	 * A batch begins, then events and overflows in order, then it ends. @since_us:
@@ -45,7 +54,8 @@ struct file_events_ops {
 	/* @empty: the queue was read to its end */
 	void (*end)(bool empty, void *userdata);
 	/*
-	 * The mark of the whole filesystem (then @root is its root directory) or of an inode:
+	 * The mark of the whole filesystem (then @root is its root directory) or of an inode (by
+	 * inotify, @root is what its events have in place of a handle):
 	 * 0, or why not, as in gate.h. Once for each that was asked for.
 	 */
 	void (*marked)(int error, const struct handle_view *handle, const struct handle_view *root,
@@ -64,7 +74,8 @@ DEFINE_FREEP(file_events, file_events_free)
  * not allowed), or another negative errno.
  */
 int file_events_member_new(struct file_events_member **ret, struct file_events *events,
-			   const struct file_events_ops *ops, void *userdata);
+			   enum file_events_kind kind, const struct file_events_ops *ops,
+			   void *userdata);
 /** file_events_member_free() - also with marks under way and from within a callback */
 struct file_events_member *file_events_member_free(struct file_events_member *member);
 DEFINE_FREEP(file_events_member, file_events_member_free)
@@ -76,12 +87,19 @@ struct file_events_mark {
 	uint64_t lane_key;
 	uid_t owner_uid;
 	struct handle_view handle; /* n 0: the whole filesystem */
+	/* By inotify: what is to be marked, as reach_path() of a worker has it. ->handle is for the unmarking. */
+	const char *path;
+	uint64_t inode;
 	uint64_t mask; /* FAN_...; added to what is marked already */
 };
 
 /** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS, -E2BIG (the path) or -ENOMEM */
 int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark);
-/** file_events_member_unmark() - take the mask away; nobody is told */
+/**
+ * file_events_member_unmark() - take the mask away, by inotify all of it
+ *
+ * Nobody is told. Return: as file_events_member_mark().
+ */
 int file_events_member_unmark(struct file_events_member *member,
 			      const struct file_events_mark *mark);
 

@@ -211,7 +211,9 @@ static void watch_begin(const char *where)
 	watched = (struct watched){};
 	snprintf(watched.where, sizeof(watched.where), "%s", where);
 	watched.mount = mount_of(watched.where);
-	assert_return_code(file_events_member_new(&watched.member, events, &ops, &watched), 0);
+	assert_return_code(file_events_member_new(&watched.member, events, FILE_EVENTS_FANOTIFY,
+						  &ops, &watched),
+			   0);
 	assert_return_code(chdir(where), errno);
 	know("root", ".");
 }
@@ -754,8 +756,12 @@ static void test_marks(void **state)
 	assert_int_equal(mark(fixture, &one), -EOPNOTSUPP);
 
 	while (n < FILE_EVENTS_GROUPS_MAX - 1)
-		assert_return_code(file_events_member_new(&many[n++], events, &ops, &watched), 0);
-	assert_int_equal(file_events_member_new(&more, events, &ops, &watched), -EUSERS);
+		assert_return_code(file_events_member_new(&many[n++], events, FILE_EVENTS_FANOTIFY,
+							  &ops, &watched),
+				   0);
+	assert_int_equal(file_events_member_new(&more, events, FILE_EVENTS_FANOTIFY, &ops,
+						&watched),
+			 -EUSERS);
 	assert_null(more);
 	file_events_statistics(events, &statistics);
 	assert_int_equal(statistics.groups, FILE_EVENTS_GROUPS_MAX);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/source/file-events-internal.h"
+#include "daemon/worker/job-watch.h"
+
+#define MARK_DEADLINE_US 2000000ULL
+
+static int mark_error(enum pool_result result, const void *reply, size_t n_reply,
+		      struct handle *ret_root)
+{
+	struct watch_mark_reply mark;
+
+	if (result != POOL_DONE)
+		return pool_result_error(result);
+	if (watch_mark_reply_decode(reply, n_reply, &mark) < 0)
+		return -EBADMSG;
+
+	*ret_root = mark.root;
+	/* A kernel before 5.17 does not know FAN_RENAME. */
+	return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
+}
+
+static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
+{
+	_cleanup_free_ struct marking *marking = userdata;
+	struct file_events_member *member = marking->member;
+	const struct handle_view handle = handle_view(&marking->handle);
+	struct handle root = {};
+	struct handle_view root_view;
+	int error = mark_error(result, reply, n_reply, &root);
+
+	LIST_REMOVE(marking, link);
+	root_view = handle_view(&root);
+	if (!marking->quiet)
+		member->ops->marked(error, &handle, &root_view, member->userdata);
+}
+
+static int member_submit(struct file_events_member *member, const struct file_events_mark *mark,
+			 bool remove)
+{
+	struct watch_mark_request request = {
+		.where = mark->mount->where,
+		.mount_id = mark->mount->unique_id ? mark->mount->unique_id : mark->mount->id,
+		.mount_id_is_unique = mark->mount->unique_id != 0,
+		.handle = mark->handle,
+		.inotify = member->kind == FILE_EVENTS_INOTIFY,
+		.path = mark->path,
+		.inode = mark->inode,
+		.remove = remove,
+		.mask = mark->mask,
+		.btrfs = mark->btrfs,
+	};
+	struct pool_submission submission = {
+		.lane = mark->lane,
+		.lane_key = mark->lane_key,
+		.owner_uid = mark->owner_uid,
+		.job = JOB_WATCH_MARK,
+		.fd = sd_event_source_get_io_fd(member->io),
+		.deadline_us = MARK_DEADLINE_US,
+		.reply = on_marked,
+	};
+	_cleanup_free_ struct marking *marking = NULL;
+	_cleanup_free_ void *payload = NULL;
+	int r;
+
+	r = watch_mark_request_encode(&request, &payload, &submission.n_payload);
+	if (r < 0)
+		return r;
+	marking = calloc(1, sizeof(*marking));
+	if (!marking)
+		return -ENOMEM;
+
+	marking->member = member;
+	marking->quiet = remove;
+	marking->handle.type = mark->handle.type;
+	marking->handle.n = mark->handle.n;
+	if (mark->handle.n > 0)
+		memcpy(marking->handle.bytes, mark->handle.bytes, mark->handle.n);
+
+	submission.payload = payload;
+	submission.userdata = marking;
+	r = pool_submit(member->events->pool, &submission, &marking->ticket);
+	if (r < 0)
+		return r;
+
+	LIST_INSERT_HEAD(&member->markings, marking, link);
+	TAKE_PTR(marking);
+	return 0;
+}
+
+int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark)
+{
+	assert(member);
+	assert(mark && mark->mount);
+	assert(mark->handle.n <= HANDLE_MAX);
+
+	return member_submit(member, mark, false);
+}
+
+int file_events_member_unmark(struct file_events_member *member,
+			      const struct file_events_mark *mark)
+{
+	assert(member);
+	assert(mark && mark->mount);
+	assert(mark->handle.n <= HANDLE_MAX);
+
+	return member_submit(member, mark, true);
+}
+
+void file_events_member_free_markings(struct file_events_member *member)
+{
+	struct marking *marking;
+
+	while ((marking = LIST_FIRST(&member->markings))) {
+		LIST_REMOVE(marking, link);
+		pool_cancel(marking->ticket);
+		free(marking);
+	}
+}
