@@ -2,15 +2,10 @@
 #pragma once
 
 /*
- * Sockets to the module's family
+ * The sockets of what the module tells of filesystems
  *
- * The one user of libnl for it: resolves the family and its groups, joins them,
- * and composes requests. One socket makes requests and hears nothing but answers;
- * each group has one of its own, so that a flood in one costs the others
- * nothing. All are read by recvmsg(), because libnl cannot tell an overrun
- * from no memory; what is in a datagram is decoded elsewhere. Nothing here
- * waits for a filesystem: requests are sent by a worker (JOB_SEND), because the module looks
- * for a superblock while they are sent.
+ * One makes requests and hears nothing but answers, the other is in the group
+ * of events, so that a flood of them costs no answer (daemon/source/module-socket.h).
  */
 
 #include <stddef.h>
@@ -20,7 +15,7 @@
 
 struct module_link;
 
-enum module_socket {
+enum module_socket_use {
 	MODULE_SOCKET_REQUESTS,
 	MODULE_SOCKET_EVENTS,
 	_MODULE_SOCKET_N,
@@ -32,7 +27,7 @@ struct module_link *module_link_free(struct module_link *link);
 DEFINE_FREEP(module_link, module_link_free)
 
 /** module_link_fd() - for polling and for JOB_SEND; stays the link's */
-int module_link_fd(const struct module_link *link, enum module_socket socket);
+int module_link_fd(const struct module_link *link, enum module_socket_use socket);
 
 /** module_link_family() - the number of the family, until it goes */
 uint16_t module_link_family(const struct module_link *link);
@@ -43,7 +38,7 @@ uint16_t module_link_family(const struct module_link *link);
  *
  * Return: 0, or an outcome of netlink_receive(), or a negative errno.
  */
-int module_link_receive(struct module_link *link, enum module_socket socket, const void **ret,
+int module_link_receive(struct module_link *link, enum module_socket_use socket, const void **ret,
 			size_t *ret_n);
 
 /* What is asked of a filesystem, by its type and device number: no mount is touched. */

@@ -145,7 +145,7 @@ struct module_link *module_link_free(struct module_link *link)
 	return NULL;
 }
 
-int module_link_fd(const struct module_link *link, enum module_socket socket)
+int module_link_fd(const struct module_link *link, enum module_socket_use socket)
 {
 	return link->sockets[socket].fd;
 }
@@ -155,7 +155,7 @@ uint16_t module_link_family(const struct module_link *link)
 	return family;
 }
 
-int module_link_receive(struct module_link *link, enum module_socket socket, const void **ret,
+int module_link_receive(struct module_link *link, enum module_socket_use socket, const void **ret,
 			size_t *ret_n)
 {
 	return fake_receive(&link->sockets[socket], ret, ret_n);

@@ -122,7 +122,7 @@ static void go(struct world *world)
 	tell_family(world, CTRL_CMD_DELFAMILY, "fs_event", family);
 }
 
-static void tell_recorded(struct world *world, enum module_socket socket, const char *hex)
+static void tell_recorded(struct world *world, enum module_socket_use socket, const char *hex)
 {
 	datagram_recorded(fake_queue(&current->sockets[socket], 0), hex);
 	run(world);
