@@ -60,20 +60,31 @@ static int send_added(const struct dirnotify *dirnotify)
 	return r < 0 ? r : sd_bus_send(dirnotify->bus, m, NULL);
 }
 
+/*
+ * Said twice, in the words of two generations of views: what KIO 5 listens to names
+ * the path on this machine too, where that does not follow from the URL.
+ */
 static int send_renamed(const struct dirnotify *dirnotify, const struct change *change)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	static const struct {
+		const char *member, *types;
+	} ways[] = { { "FileRenamed", "ss" }, { "FileRenamedWithLocalPath", "sss" } };
 	_cleanup_free_ char *from = NULL, *to = NULL;
 	int r;
 
 	r = url_new(dirnotify, change->former, change->n_former, &from);
 	if (r >= 0)
 		r = url_new(dirnotify, change->name, change->n_name, &to);
-	if (r >= 0)
-		r = signal_new(dirnotify, &m, "FileRenamed");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", from, to);
-	return r < 0 ? r : sd_bus_send(dirnotify->bus, m, NULL);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]) && r >= 0; i++) {
+		_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+		r = signal_new(dirnotify, &m, ways[i].member);
+		if (r >= 0)
+			r = sd_bus_message_append(m, ways[i].types, from, to, "");
+		if (r >= 0)
+			r = sd_bus_send(dirnotify->bus, m, NULL);
+	}
+	return r;
 }
 
 int dirnotify_flush(struct dirnotify *dirnotify)

@@ -92,6 +92,7 @@ def test_changes_are_told(daemon, client, agent, view, folder):
     shown.wait("FilesAdded", url)
     os.rename(os.path.join(where, "one"), os.path.join(where, "b#?%\n"))
     shown.wait("FileRenamed", url + "/one", url + "/b%23%3F%25%0A")
+    shown.wait("FileRenamedWithLocalPath", url + "/one", url + "/b%23%3F%25%0A", "")
     write(os.path.join(where, "b#?%\n"), "more")
     shown.wait("FilesChanged", [url + "/b%23%3F%25%0A"])
     os.unlink(os.path.join(where, "b#?%\n"))
