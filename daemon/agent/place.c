@@ -257,6 +257,7 @@ void place_write_later(struct place *place, enum place_file file, const char *te
 	}
 	r = sd_event_add_child(place->loop, &writer->source, writer->child, WEXITED, on_written,
 			       writer);
-	if (r < 0)
+	/* At the end nothing comes from the loop any more, and it is waited for otherwise. */
+	if (r < 0 && r != -ESTALE)
 		agent_log("cannot wait for who writes %s: %s", names[file], strerror(-r));
 }
