@@ -330,7 +330,7 @@ static void on_started(int error, void *userdata)
 	processes_arm(processes->retry, RETRY_US);
 }
 
-const struct connector_ops processes_connector_ops = {
+const struct process_events_ops processes_events_ops = {
 	.started = on_started,
 	.begin = on_begin,
 	.event = on_event,

@@ -152,7 +152,7 @@ void processes_arm(sd_event_source *timer, uint64_t us); /* from now */
 void processes_disarm(sd_event_source *source);
 
 /* Sources and feed. */
-extern const struct connector_ops processes_connector_ops;
+extern const struct process_events_ops processes_events_ops;
 extern const struct process_scanner_ops processes_scanner_ops;
 void processes_review(struct processes *processes);
 void processes_rescan(struct processes *processes);
@@ -183,7 +183,7 @@ void processes_fail_groups(struct processes *processes, const struct bus_refusal
 void processes_flush(struct processes *processes);
 /* Some group is told what its members execute. */
 bool processes_want_files(const struct processes *processes);
-bool processes_take_prompt(void *userdata); /* of struct connector_ops */
+bool processes_take_prompt(void *userdata); /* of struct process_events_ops */
 
 /* When members started: processes-members.c. */
 struct members_question;

@@ -142,7 +142,7 @@ const char *processes_accounting_source(const struct processes *processes)
 void processes_statistics(const struct processes *processes, bool root,
 			  void (*add)(const char *key, uint64_t value, void *ctx), void *ctx)
 {
-	struct connector_statistics connector;
+	struct process_events_statistics connector;
 	struct taskstats_statistics taskstats;
 	struct feed_statistics feed;
 
@@ -251,7 +251,7 @@ static int add_parts(struct processes *processes, const struct connector_options
 	r = feed_new(&processes->feed, &processes->feed_ops, processes);
 	if (r >= 0)
 		r = connector_new(&processes->connector, processes->loop, connector,
-				  &processes_connector_ops, processes);
+				  &processes_events_ops, processes);
 	if (r >= 0)
 		r = process_scanner_new(&processes->scanner, processes->loop,
 					&processes_scanner_ops, processes);

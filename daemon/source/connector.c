@@ -43,7 +43,7 @@
 
 struct connector {
 	sd_event *loop;
-	const struct connector_ops *ops;
+	const struct process_events_ops *ops;
 	void *userdata;
 	uint32_t n_buffer;
 
@@ -59,7 +59,7 @@ struct connector {
 	uint64_t n_pause; /* events since the socket was last empty */
 	struct overrun overrun;
 	struct wire_proc_sequence sequence;
-	struct connector_statistics statistics;
+	struct process_events_statistics statistics;
 };
 
 static uint64_t now_ns(void)
@@ -365,7 +365,7 @@ static int connector_add_sources(struct connector *connector)
 }
 
 int connector_new(struct connector **ret, sd_event *loop, const struct connector_options *options,
-		  const struct connector_ops *ops, void *userdata)
+		  const struct process_events_ops *ops, void *userdata)
 {
 	struct connector *connector;
 
@@ -473,7 +473,7 @@ struct connector *connector_free(struct connector *connector)
 	return NULL;
 }
 
-void connector_statistics(const struct connector *connector, struct connector_statistics *ret)
+void connector_statistics(const struct connector *connector, struct process_events_statistics *ret)
 {
 	assert(connector);
 	assert(ret);

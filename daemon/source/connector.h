@@ -24,7 +24,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/core/cleanup.h"
-#include "daemon/core/wire-proc.h"
+#include "daemon/source/process-events.h"
 
 #define CONNECTOR_PAUSE_MIN_US 2000
 #define CONNECTOR_PAUSE_MAX_US 10000
@@ -33,26 +33,6 @@
 
 struct connector;
 
-struct connector_ops {
-	/*
-	 * The kernel acknowledged the subscription (0): what happens from here on is told.
-	 * Or why not: -EPERM, -ETIMEDOUT (no answer within 2 s), -ECONNREFUSED
-	 * (no such kernel interface, or not the initial namespaces) ...; it is stopped then.
-	 */
-	void (*started)(int error, void *userdata);
-	/* A batch begins, then its events and losses in order, then it ends. */
-	void (*begin)(void *userdata);
-	void (*event)(const struct wire_proc_event *event, void *userdata);
-	void (*lost)(uint64_t count, void *userdata); /* 0: not known how many */
-	/*
-	 * @empty: the socket was read to its end. Return: true: call ->begin()
-	 * and ->end() again after a pause, even without events.
-	 */
-	bool (*end)(bool empty, void *userdata);
-	/* Is this sign to be read at once? Asked while connector_set_prompt(); else may be NULL. */
-	bool (*prompt)(void *userdata);
-};
-
 struct connector_options {
 	uint32_t
 		buffer; /* bytes of SO_RCVBUFFORCE; 0: CONNECTOR_BUFFER. Tests make overruns with it */
@@ -60,8 +40,8 @@ struct connector_options {
 
 /** connector_new() - only builds; @ops: borrowed; Return: 0 or a negative errno */
 int connector_new(struct connector **ret, sd_event *loop, const struct connector_options *options,
-		  const struct connector_ops *ops, void *userdata);
-/** connector_start() - asks; ->started() follows from the loop; Return: 0, -EALREADY, or a negative errno */
+		  const struct process_events_ops *ops, void *userdata);
+/** connector_start() - asks; ->started() follows from the loop, within 2 s; Return: 0, -EALREADY, or a negative errno */
 int connector_start(struct connector *connector);
 /** connector_stop() - tells the kernel and closes; what is not read is dropped. Not from within a batch */
 void connector_stop(struct connector *connector);
@@ -73,7 +53,4 @@ bool connector_is_started(const struct connector *connector); /* acknowledged */
 struct connector *connector_free(struct connector *connector);
 DEFINE_FREEP(connector, connector_free)
 
-struct connector_statistics {
-	uint64_t batches, events, lost, overruns, foreign, malformed;
-};
-void connector_statistics(const struct connector *connector, struct connector_statistics *ret);
+void connector_statistics(const struct connector *connector, struct process_events_statistics *ret);

@@ -134,7 +134,7 @@ static bool on_end(bool empty, void *userdata)
 	return again;
 }
 
-static const struct connector_ops ops = {
+static const struct process_events_ops ops = {
 	.started = on_started,
 	.begin = on_begin,
 	.event = on_event,
@@ -190,7 +190,7 @@ static int run_storm(int answers, void *ctx)
 static void test_storm(void **state)
 {
 	_cleanup_(sd_event_unrefp) sd_event *loop = NULL;
-	struct connector_statistics statistics;
+	struct process_events_statistics statistics;
 	struct listener listener;
 	struct child child;
 	uint64_t began;
@@ -313,7 +313,7 @@ static void pair_compare(struct pair *pair)
 static void test_overrun(void **state)
 {
 	_cleanup_(sd_event_unrefp) sd_event *loop = NULL;
-	struct connector_statistics statistics;
+	struct process_events_statistics statistics;
 	struct listener roomy, tiny;
 	struct pair pair = { .roomy = &roomy, .tiny = &tiny };
 	struct child child;
