@@ -2,7 +2,7 @@
 """
 One process that changes a tree at random, and keeps a log of what it did.
 
-    actor.py DIRECTORY NUMBER SEED LOG [mounts]
+    actor.py DIRECTORY NUMBER SEED LOG [mounts] [roomy]
 
 It works in DIRECTORY/tree and takes things to and from DIRECTORY/outside. Each line
 on its input is a number of steps; when they are done it says so. In the log each
@@ -13,7 +13,8 @@ line is what one call of the kernel did:
 with inodes for directories, so that it does not matter how they are called
 meanwhile; an inode of 0 is one that others may have put in place of what was looked at.
 Directories are everybody's, names of files each process has of its own; only
-`rm -r` takes those of others.
+`rm -r` takes those of others. With "roomy" no name of a file comes again by chance, so
+that the kernel can merge little.
 """
 
 import ctypes
@@ -32,8 +33,9 @@ RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 MNT_DETACH = 2
 ATTRIB, CLOSE_WRITE, CREATE, DELETE, MOVE = 0x4, 0x8, 0x100, 0x200, 0x10000
 # No bits. A directory that brings what nobody was told of; and of a directory itself: by whatever
-# name, for the kernel merges what happened at the last one and at this.
-MOVED_IN, ATTRIB_OF_DIRECTORY = -1, -2
+# name, for the kernel merges what happened at the last one and at this; of one that another process was
+# quicker to remove it may be told by the last one, or not at all.
+MOVED_IN, ATTRIB_OF_DIRECTORY, ATTRIB_OF_REMOVED = -1, -2, -3
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,12 +75,13 @@ class Place:
 
 
 class Actor:
-    def __init__(self, directory, number, seed, log, mounts):
+    def __init__(self, directory, number, seed, log, mounts=False, roomy=False):
         self.root = os.path.join(directory, "tree")
         self.outside = os.path.join(directory, "outside", f"p{number}")
         os.mkdir(self.outside)
         self.lock = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         self.prefix = f"p{number}-"
+        self.n_own = 1 << 30 if roomy else N_OWN
         self.random = random.Random(f"{seed} {number}")
         self.log = open(log, "w", encoding="ascii", buffering=1 << 16)
         self.mount_point = os.path.join(self.root, f"m{number}") if mounts else None
@@ -117,7 +120,7 @@ class Actor:
         return here
 
     def own_name(self):
-        return f"{self.prefix}{self.random.randrange(N_OWN)}"
+        return f"{self.prefix}{self.random.randrange(self.n_own)}"
 
     def own(self, place):
         """A file of its own there; ENOENT where there is none."""
@@ -258,9 +261,8 @@ class Actor:
             name = self.shared(place)
             with Place(name, place) as below:
                 os.fchmod(below.fd, self.random.choice((0o700, 0o750, 0o755)))
-                # Where another process was quicker to remove it, it has no name to be told by.
-                if os.fstat(below.fd).st_nlink > 0:
-                    self.note(ATTRIB_OF_DIRECTORY, place, name, below.inode)
+                there = os.fstat(below.fd).st_nlink > 0
+                self.note(ATTRIB_OF_DIRECTORY if there else ATTRIB_OF_REMOVED, place, name, below.inode)
 
     def remove_tree(self):
         with self.place() as place:
@@ -347,7 +349,7 @@ class Actor:
 def main():
     directory, number, seed, log = sys.argv[1:5]
     os.umask(0o022)
-    actor = Actor(directory, int(number), seed, log, "mounts" in sys.argv[5:])
+    actor = Actor(directory, int(number), seed, log, **{option: True for option in sys.argv[5:]})
     print("ready", flush=True)
     for line in sys.stdin:
         print(actor.run(int(line)), flush=True)

@@ -27,7 +27,7 @@ class Deed:
 class Actors:
     """They stand still but within go(); `root` is the tree, `tell()` what they did so far."""
 
-    def __init__(self, directory, logs, seeds, steps, mounts=False):
+    def __init__(self, directory, logs, seeds, steps, mounts=False, roomy=False):
         self.root = os.path.join(directory, "tree")
         self.steps = steps
         for name in ("tree", "outside"):
@@ -35,7 +35,7 @@ class Actors:
         self.processes, self.logs = [], []
         for number, seed in enumerate(seeds):
             self.logs.append(os.path.join(logs, str(number)))
-            options = ["mounts"] if mounts and number == 0 else []
+            options = (["mounts"] if mounts and number == 0 else []) + (["roomy"] if roomy else [])
             self.processes.append(subprocess.Popen(
                 [sys.executable, "-B", ACTOR, directory, str(number), str(seed), self.logs[-1],
                  *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))

@@ -10,10 +10,8 @@ rest is not compared, and is taken from the disk at the next barrier.
 import os
 import stat
 
-from actor import ATTRIB_OF_DIRECTORY, MOVED_IN
-from watching import ATTRIB, CLOSE_WRITE, CREATE, DELETE, DIRECTORY, MERGED, MOVE, Lost
-
-NAMES = CREATE | DELETE | MOVE
+from actor import MOVED_IN
+from watching import CREATE, DELETE, DIRECTORY, MERGED, MOUNT, MOVE, UNMOUNT, Lost
 
 
 class Node:
@@ -23,6 +21,8 @@ class Node:
         self.unknown = unknown
         # Never told itself, only what happened below it.
         self.implied = False
+        # What is told of it may be of these, which were there before.
+        self.others = set()
         self.children = {}
         # What was here: a record may stand behind the removal that it was merged over.
         self.gone = {}
@@ -35,8 +35,35 @@ class Node:
     def take(self, name):
         node = self.children.pop(name, None)
         if node:
-            self.gone[name] = node
+            self.lose(name, node)
         return node
+
+    def lose(self, name, node):
+        """It was there."""
+        node.follow(self.gone.get(name))
+        self.gone[name] = node
+
+    def follow(self, node):
+        """What is told of it may be of @node."""
+        if node and node is not self:
+            self.others |= {node} | node.others - {self}
+
+    def inodes(self):
+        """All that it may be; 0 among them: any."""
+        return {self.inode} | {other.inode for other in self.others}
+
+    def may_be(self, inode):
+        return not self.inodes().isdisjoint((0, inode))
+
+    def learn(self, inode):
+        """It was told which one it is."""
+        self.inode = self.inode or inode
+
+    def settle(self):
+        """What is told from now on is of what is there."""
+        self.others = set()
+        for child in self.children.values():
+            child.settle()
 
     def forget(self):
         self.unknown = True
@@ -45,16 +72,28 @@ class Node:
 
 
 class Told:
-    """A record with inodes for directories, as in the log of an actor; 0: not known."""
+    """
+    A record with inodes for directories, as in the log of an actor: all that they may be, 0: any. Which one
+    a directory is may be told only later.
+    """
 
     def __init__(self, record, parent, name, former_parent, former):
         self.record = record
-        self.key = (parent.inode, name, record.inode, record.pid)
-        self.mask = record.mask
-        self.former = (former_parent.inode, former) if former_parent else None
+        self.inode, self.pid, self.mask = record.inode, record.pid, record.mask
+        self.name, self.former = name, former
+        self.bit = MOVE if former_parent else 0
+        self.parents = parent, former_parent
+
+    @property
+    def directories(self):
+        return self.parents[0].inodes()
+
+    @property
+    def former_directories(self):
+        return self.parents[1].inodes()
 
     def __repr__(self):
-        return f"<{self.record} in {self.key[0]}>"
+        return f"<{self.record} in {self.directories}>"
 
 
 class Replay:
@@ -66,6 +105,7 @@ class Replay:
         self.moved_in = set()
         self.told = []
         self.losses = []
+        self.n_taken = self.n_there = 0
 
     def directory(self, path, sure=True):
         """The node at @path; where not even that it is there is @sure, perhaps of no tree."""
@@ -73,8 +113,11 @@ class Replay:
         for name in path.split(b"/") if path else ():
             below = here.children.get(name)
             if below is None and name in here.gone:
-                # Of a directory that was there; which one, what was merged does not say.
-                below = here.gone[name] = Node(0, True, unknown=True)
+                # Of a directory that was there; what was in it nobody knows any more.
+                if not here.gone[name].directory:
+                    here.lose(name, Node(0, True))
+                below = here.gone[name]
+                below.unknown = True
             elif below is None:
                 assert here.unknown or not sure, f"{path} was never told, at {name}"
                 below = Node(0, True, unknown=True)
@@ -95,6 +138,7 @@ class Replay:
 
     def apply(self, records):
         """All of @records in their order."""
+        self.root.settle()
         records = iter(records)
         for record in records:
             if isinstance(record, Lost):
@@ -133,28 +177,53 @@ class Replay:
         former_parent = former = None
         if record.mask & MOVE:
             former_parent, former = self.split(record.former)
+            self._check_known(former_parent, former, record)
             node = former_parent.children.pop(former, None) or self._new(record)
+            node.learn(record.inode)
             parent.put(name, node)
         elif record.mask & CREATE:
             self._create(parent, name, record)
         elif record.mask & DELETE:
-            if not parent.take(name):
-                parent.gone[name] = self._new(record)
+            self._delete(parent, name, record)
+        elif not record.mask & (MOUNT | UNMOUNT):
+            self._check_known(parent, name, record)
+            if name in parent.children and name not in parent.gone:
+                parent.children[name].learn(record.inode)
         self.told.append(Told(record, parent, name, former_parent, former))
+
+    def _check_known(self, parent, name, record):
+        """What is told of something is told of what is there, or was."""
+        there = [node for node in (parent.children.get(name), parent.gone.get(name)) if node]
+        assert there or parent.unknown, f"{record}: {name} was never told"
+        assert parent.unknown or any(node.may_be(record.inode) for node in there), f"{record}: {name} is another one"
 
     def _create(self, parent, name, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
         there = parent.children.get(name)
-        if there and directory and there.inode == record.inode and not merged:
-            return
+        if there and not merged:
+            assert there.may_be(record.inode), f"{record}: that {there.inodes()} is gone was not told"
+            if directory and there.inode == record.inode:
+                return
         if directory and merged:
             # The last state: what is told meanwhile may still be of the directory before it.
-            parent.put(name, Node(0, True, unknown=True))
+            node = Node(record.inode, True, unknown=True)
+            parent.put(name, node)
+            node.follow(parent.gone.get(name))
         else:
             parent.put(name, Node(record.inode, directory, record.inode in self.moved_in))
 
+    def _delete(self, parent, name, record):
+        if not record.mask & MERGED:
+            self._check_known(parent, name, record)
+        node = parent.take(name)
+        if node and not record.mask & MERGED:
+            node.learn(record.inode)
+        elif not node or record.inode not in node.inodes():
+            parent.lose(name, self._new(record))
+
     def check_tree(self):
-        """What was told is what is on the disk; then take from there what is not known."""
+        """What was told is what is on the disk; then take from there what is not known: `n_taken` of `n_there`."""
+        self.n_taken = self.n_there = 0
         self._check(self.root, self.where)
 
     def _check(self, node, path):
@@ -171,7 +240,9 @@ class Replay:
             assert name in real, f"{path}/{name} was told and is not there"
             assert child.directory == real[name][1], f"{path}/{name} is something else"
             assert child.inode in (0, real[name][0]), f"{path}/{name} is another one"
+        self.n_there += len(real)
         for name in real.keys() - node.children.keys():
+            self.n_taken += 1
             assert node.unknown, f"{path}/{name} is there and was not told"
             assert name not in node.gone, f"{path}/{name} is there and was told to be gone"
             inode, directory = real[name]
@@ -183,67 +254,3 @@ class Replay:
             child.implied = False
             if child.directory:
                 self._check(child, os.path.join(path, name))
-
-
-class Union:
-    """The bits told of each directory, name, inode and process."""
-
-    def __init__(self, told):
-        self.bits, self.inodes, self.formers, self.n_merged = {}, {}, {}, 0
-        # Whose own attributes were told to have changed, by which process.
-        self.directories = {one.key[2:] for one in told
-                            if one.mask & DIRECTORY and one.mask & ATTRIB}
-        for one in told:
-            directory, name, inode, pid = one.key
-            self.bits[one.key] = self.bits.get(one.key, 0) | one.mask
-            self.inodes.setdefault((directory, name, pid), set()).add(inode)
-            if one.former:
-                self.formers.setdefault(one.key, set()).add(one.former)
-
-    def _of(self, deed, directory, inode):
-        """[(bits, former places)] of what may be @deed, if that was in @directory and of @inode, 0: any."""
-        inodes = self.inodes.get((directory, deed.name, deed.pid), set())
-        keys = [(directory, deed.name, one, deed.pid) for one in inodes if inode in (0, one)]
-        return [(self.bits[key], self.formers.get(key, ())) for key in keys]
-
-    def covers(self, deed):
-        """
-        Was @deed told? Of a directory that came from elsewhere the replay does not know which it is.
-        What is told as merged is what is there in the end, and may be another inode.
-        """
-        came_from = {(deed.former_directory, deed.former), (0, deed.former)}
-        for directory in (deed.directory, 0):
-            for bits, formers in self._of(deed, directory, deed.inode):
-                if bits & deed.bit and (deed.bit != MOVE or came_from & set(formers)):
-                    return True
-        for directory in (deed.directory, 0):
-            if any(bits & MERGED for bits, _ in self._of(deed, directory, 0)):
-                self.n_merged += 1
-                return True
-        return False
-
-
-def missing(told, deeds):
-    """(what of @deeds was not told, how much was told as merged)"""
-    union = Union(told)
-    removed = {(deed.directory, deed.name): deed.pid for deed in deeds if deed.bit == DELETE}
-
-    def is_told(deed):
-        if deed.bit == ATTRIB_OF_DIRECTORY:
-            return (deed.inode, deed.pid) in union.directories
-        # Where another process was quicker to remove it, what is closed has no name.
-        return deed.bit < 0 or union.covers(deed) or (
-            deed.bit == CLOSE_WRITE
-            and removed.get((deed.directory, deed.name), deed.pid) != deed.pid)
-    return [deed for deed in deeds if not is_told(deed)], union.n_merged
-
-
-def invented(told, deeds):
-    """What was told to be made, removed or moved, and nobody of @deeds did."""
-    done = {}
-    for deed in deeds:
-        for directory in (deed.directory, 0) if deed.bit > 0 else ():
-            key = (directory, deed.name, deed.pid)
-            done[key] = done.get(key, 0) | deed.bit
-    return [one for one in told if not one.mask & MERGED
-            and one.mask & NAMES & ~done.get((one.key[0], one.key[1], one.key[3]), 0)]

@@ -3,17 +3,22 @@
 
 import itertools
 import os
+from collections import Counter
 
 import pytest
 
-from replay import Replay, invented, missing
+from replay import Replay
+from union import Union
 from waiting import PATIENCE, wait_for
 from watching import CREATE, Lost, check_invariant, check_numbers
 
 EVENTS = ["create", "delete", "move", "attrib", "close-write", "mount", "unmount"]
 KINDS = ["tmpfs", "ext4", "xfs", "btrfs"]
-ROUNDS, STEPS, N_ACTORS = 3, 150, 3
+ROUNDS, STEPS, N_ACTORS = 5, 150, 3
 SIZE_MB = 300
+# Shares of the deeds: told as merged, and in a directory of which the reader cannot say which it is. Seen
+# on a machine with much else to do are at most 0.13 and 0.14.
+MERGED_MAX, UNPLACED_MAX = 0.4, 0.4
 
 
 class Barrier:
@@ -46,7 +51,8 @@ class Barrier:
 def check_round(replay, records, deeds):
     """
     The tree that was told is the one that is there; with nothing lost, each deed was told, and no other.
-    False: something was lost.
+
+    Return: how the deeds were told, as Union counts it; None: something was lost.
     """
     before, n_lost = len(replay.told), len(replay.losses)
     replay.expect(deeds)
@@ -54,34 +60,46 @@ def check_round(replay, records, deeds):
         replay.apply(records)
         replay.check_tree()
         if len(replay.losses) > n_lost:
-            return False
-        told = replay.told[before:]
-        untold, n_merged = missing(told, deeds)
-        assert not untold, f"{len(untold)} of {len(deeds)} deeds were not told: {untold[:5]}"
-        made_up = invented(told, deeds)
-        assert not made_up, f"nobody did {made_up[:5]}"
+            return None
+        union = Union(replay.told[before:], deeds)
+        assert not union.untold, f"{len(union.untold)} of {len(deeds)} deeds were not told: {union.untold[:5]}"
+        assert not union.made_up, f"nobody did {union.made_up[:5]}"
+        assert not union.repeated, f"told too often: {union.repeated[:5]}"
     except AssertionError:
         print("what was told:", *replay.told[before:], "what was done:", *deeds, sep="\n")
         raise
-    print(f"{len(deeds)} deeds by {len(records)} records, {n_merged} told as merged")
-    return True
+    print(f"{len(deeds)} deeds by {len(records)} records: {dict(union.counts)}; "
+          f"{replay.n_taken} of {replay.n_there} names had to be looked for")
+    return union.counts
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+def check_excused(counts):
+    """A daemon that takes everything for merged tells nothing."""
+    n = sum(counts.values())
+    shares = {name: counts[name] / n for name in ("merged", "unplaced", "nameless")}
+    print("of all deeds:", ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items()))
+    assert shares["merged"] <= MERGED_MAX and shares["unplaced"] <= UNPLACED_MAX
+    assert shares["nameless"] <= 0.05
+
+
+@pytest.mark.parametrize("crowd_of", ["few-names", "many-names"])
 @pytest.mark.parametrize("mode", ["signals", "stream"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_replay_is_the_tree(watching, client, loopfs, actors, receive, kind, mode, seed):
+def test_replay_is_the_tree(watching, client, loopfs, actors, receive, kind, mode, crowd_of):
     watching()
     disk = loopfs(kind, SIZE_MB)
-    crowd = actors(disk.where, [seed * 100 + i for i in range(N_ACTORS)], STEPS, mounts=True)
+    crowd = actors(disk.where, range(N_ACTORS), STEPS, mounts=True, roomy=crowd_of == "many-names")
     receiver = receive(crowd.root, EVENTS, stream=mode == "stream")
     barrier, replay = Barrier(receiver, crowd.root), Replay(crowd.root)
-    whole = 0
+    counts, n_whole = Counter(), 0
     for _ in range(ROUNDS):
         n_done = crowd.go()
         assert n_done > STEPS
-        whole += check_round(replay, barrier.wait(), crowd.deeds())
-    assert whole, "something was lost in each round"
+        found = check_round(replay, barrier.wait(), crowd.deeds())
+        counts += found or {}
+        n_whole += found is not None
+    assert n_whole > ROUNDS // 2, f"something was lost in all but {n_whole} rounds"
+    check_excused(counts)
     check_numbers(receiver.told)
     check_invariant(client)
 
