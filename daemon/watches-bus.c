@@ -60,6 +60,8 @@ static const char *source_of(const struct watched *watched)
 {
 	if (watched->state != WATCHED_STANDING)
 		return "none: its filesystem is not mounted";
+	if (watched->by_path)
+		return "inotify";
 	return watched->recursive ? "fanotify-filesystem" : "fanotify-inode";
 }
 

@@ -84,7 +84,15 @@ void watched_give_up_errno(struct watched *watched, int error)
 		return;
 	case -ENOSPC:
 		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
-				"The kernel allows no more marks: fs.fanotify.max_user_marks");
+				"The kernel allows no more marks: %s",
+				watched->by_path ? "fs.inotify.max_user_watches"
+						 : "fs.fanotify.max_user_marks");
+		return;
+	case -EMFILE:
+		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				"The kernel allows no more groups: %s",
+				watched->by_path ? "fs.inotify.max_user_instances"
+						 : "fs.fanotify.max_user_groups");
 		return;
 	case -ENOMEM:
 		watched_give_up(watched, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
@@ -158,6 +166,7 @@ static bool find_take(struct watched *watched, const struct watch_find_reply *re
 	watched->is_directory = reply->is_directory;
 	watched->inode = reply->inode;
 	watched->handle = reply->handle;
+	watched->by_path = watched->by_path || reply->handle.n == 0;
 	watched->mnt_id = reply->mnt_id;
 	watched->mount_unique = reply->mount_id_unique;
 	return true;
@@ -185,8 +194,8 @@ static void on_found(enum pool_result result, const void *bytes, size_t n, void 
 		sb = superblock_table_resolve(watched->watches->superblocks, watched->path);
 		watched_give_up_type(
 			watched, sb ? sb->type : "that",
-			"only directories and regular files that have handles can, and not "
-			"by a mount that changes their owners");
+			"only directories and regular files can, and not by a mount that changes "
+			"their owners");
 		return;
 	}
 	if (r == 0 && !find_take(watched, &reply))

@@ -71,10 +71,14 @@ struct volume;
 struct walk;
 struct section;
 
-/* Recursive watches are fed by a mark of the filesystem, others by marks of inodes. */
+/*
+ * Recursive watches are fed by a mark of the filesystem, others by marks of inodes, or where
+ * fanotify takes none, by inotify: what is watched is reached by its path then.
+ */
 enum side_kind {
 	SIDE_TREE,
 	SIDE_SPOT,
+	SIDE_PATH,
 
 	_SIDE_KIND_N,
 };
@@ -84,7 +88,8 @@ struct anchor {
 	struct watched *watched;
 	struct side *side;
 	struct hub_watch *hub_watch; /* NULL: not yet */
-	struct handle root;
+	struct handle root; /* of SIDE_PATH: what its events have; n 0: not marked yet */
+	char *path; /* of SIDE_PATH: from the root of its superblock, without '/' at the ends */
 	char *prefix; /* of what is mounted inside the watched tree; NULL: of the watch itself */
 	uint64_t mount; /* likewise: which (place_key) */
 	struct guard *
@@ -102,6 +107,15 @@ struct anchor {
 	LIST_ENTRY(anchor) in_doubted;
 };
 
+/* What could not be taken away, since the worker had no room. */
+struct unmark {
+	struct handle handle;
+	uint64_t mask;
+	STAILQ_ENTRY(unmark) next;
+};
+
+#define SIDE_UNMARKS_MAX 1024 /* more stay until the group goes */
+
 struct side {
 	struct volume *volume;
 	enum side_kind kind;
@@ -117,6 +131,8 @@ struct side {
 	LIST_HEAD(, anchor) anchors;
 	LIST_HEAD(, anchor) buckets[SIDE_BUCKETS]; /* by ->root, of spots */
 	TAILQ_HEAD(, anchor) marking;
+	STAILQ_HEAD(, unmark) unmarks;
+	size_t n_unmarks;
 
 	/* The questions under way, in slices. */
 	const struct hub_question *questions;
@@ -161,6 +177,7 @@ struct watched {
 	bool by_inode; /* an administrator's */
 	bool recursive, cross_mounts;
 	bool is_directory;
+	bool by_path; /* it has no handle, or takes no mark: nothing but ->path leads there */
 	uint32_t mask; /* FSEVENTS_... */
 	uint64_t latency_us;
 	uint64_t inode;
@@ -284,13 +301,16 @@ void volume_free_unused(struct watches *watches); /* those without anchors */
 enum pool_lane volume_lane(const struct superblock *sb);
 /** volume_mount() - by which it may be touched now; NULL: by none, @ret_wait_us until one is old enough, 0: never */
 const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait_us);
+/** volume_mount_to() - one that shows @path, as of an anchor; @ret_below: from the root of the mount */
+const struct mount *volume_mount_to(const struct superblock *sb, const char *path,
+				    const char **ret_below, uint64_t *ret_wait_us);
 bool volume_mount_is_idmapped(const struct mount *mount);
 /** volume_submission() - a job on it, to be completed */
 struct pool_submission volume_submission(const struct superblock *sb, enum job_kind job);
 bool volume_is_btrfs(const struct superblock *sb);
 /**
  * volume_look_up() - ask questions there
- * @request:	the mount is filled in
+ * @request:	the mount is filled in; where its questions have a path, all have the same, as of an anchor
  *
  * Return: 0, -ENOBUFS: later, -ENOENT: no mount leads there, or another negative errno.
  */
@@ -319,6 +339,8 @@ void side_on_marked(int error, const struct handle_view *handle, const struct ha
  */
 int anchor_mark(struct anchor *anchor);
 void anchor_unmark(struct anchor *anchor); /* what no other one needs; it is in no list any more */
+void side_unmark_again(struct side *side); /* what could not be taken away */
+void side_forget_unmarks(struct side *side);
 /** side_relax() - of a tree: what all pay for and nobody asks for any more; as many steps as it has anchors */
 void side_relax(struct side *side);
 void anchor_relax(struct anchor *anchor); /* it wants less than before */
@@ -326,6 +348,8 @@ void anchor_marked(struct anchor *anchor, int error); /* in watches-place.c */
 void anchor_remarked(struct anchor *anchor, int error); /* likewise, of one that stands already */
 
 /* watches-lookup.c */
+/** side_find() - who has that root; NULL: nobody */
+struct anchor *side_find(const struct side *side, const struct handle_view *root);
 void side_ask(struct side *side); /* what its hub has to know, unless that is under way */
 void side_ask_again(struct side *side); /* what was put off */
 int watches_on_more(sd_event_source *source, void *userdata); /* what was left for this turn */

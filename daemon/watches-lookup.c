@@ -38,7 +38,32 @@ static bool slice_add_credential(struct slice *slice, const struct credential *c
 	return true;
 }
 
-static bool slice_add(struct slice *slice, const struct hub_question *asked)
+struct anchor *side_find(const struct side *side, const struct handle_view *root)
+{
+	struct anchor *anchor;
+
+	LIST_FOREACH(anchor, &side->buckets[handle_hash(root) % SIDE_BUCKETS], in_bucket) {
+		const struct handle_view view = handle_view(&anchor->root);
+
+		if (handle_equal(&view, root))
+			return anchor;
+	}
+	return NULL;
+}
+
+/* By the path of whoever watches it, if that one is still there; all of a slice are about one. */
+static bool slice_set_path(struct slice *slice, const struct side *side,
+			   struct lookup_question *question)
+{
+	const struct anchor *anchor = side_find(side, &question->handle);
+
+	question->path = anchor ? anchor->path : "";
+	question->inode = anchor ? anchor->watched->inode : 0;
+	return slice->n_questions == 0 || slice->questions[0].path == question->path;
+}
+
+static bool slice_add(struct slice *slice, const struct side *side,
+		      const struct hub_question *asked)
 {
 	struct lookup_question *question = &slice->questions[slice->n_questions];
 
@@ -46,6 +71,8 @@ static bool slice_add(struct slice *slice, const struct hub_question *asked)
 		return false;
 
 	*question = (struct lookup_question){ .handle = asked->handle };
+	if (side->kind == SIDE_PATH && !slice_set_path(slice, side, question))
+		return false;
 	switch (asked->kind) {
 	case HUB_ASK_CHAIN:
 		question->kind = LOOKUP_CHAIN;
@@ -155,7 +182,7 @@ static void ask_slice(struct side *side)
 	int r;
 
 	while (side->n_answered + slice.n_questions < side->n_questions &&
-	       slice_add(&slice, &side->questions[side->n_answered + slice.n_questions]))
+	       slice_add(&slice, side, &side->questions[side->n_answered + slice.n_questions]))
 		;
 
 	request.n_credentials = slice.n_credentials;

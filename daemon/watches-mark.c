@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
 
@@ -72,22 +73,35 @@ static bool is_same(const struct anchor *anchor, const struct handle_view *handl
 	return handle_equal(&root, handle);
 }
 
-/* Return: false: it cannot be touched now. */
-static bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
+/* @path: as of an anchor, or NULL. Return: 0, -ENOBUFS: not now, -ENOENT: no mount leads there. */
+static int side_fill(const struct side *side, const char *path, struct file_events_mark *mark)
 {
-	const struct superblock *sb = anchor->side->volume->sb;
+	const struct superblock *sb = side->volume->sb;
+	const char *below = NULL;
 	uint64_t wait_us;
 
 	*mark = (struct file_events_mark){
-		.mount = volume_mount(sb, &wait_us),
+		.mount = path ? volume_mount_to(sb, path, &below, &wait_us)
+			      : volume_mount(sb, &wait_us),
+		.path = below,
 		.btrfs = volume_is_btrfs(sb),
 		.lane = volume_lane(sb),
 		.lane_key = sb->generation,
 		.owner_uid = sb->owner_uid,
 	};
+	if (mark->mount)
+		return 0;
+	return wait_us > 0 ? -ENOBUFS : -ENOENT;
+}
+
+static bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
+{
+	if (side_fill(anchor->side, anchor->path, mark) < 0)
+		return false;
 	if (anchor->side->kind == SIDE_SPOT)
 		mark->handle = handle_view(&anchor->root);
-	return mark->mount;
+	mark->inode = anchor->watched->inode;
+	return true;
 }
 
 int anchor_mark(struct anchor *anchor)
@@ -103,11 +117,11 @@ int anchor_mark(struct anchor *anchor)
 		return 0;
 	if (side->kind == SIDE_TREE && (wanted & ~side->mask) == 0)
 		return 1;
-	if (side->kind == SIDE_SPOT && (wanted & ~anchor->mask) == 0)
+	if (side->kind != SIDE_TREE && (wanted & ~anchor->mask) == 0)
 		return 1;
 
 	/* Of a tree somebody else may have asked for it. */
-	send = side->kind == SIDE_SPOT || (wanted & ~side->asked) != 0;
+	send = side->kind != SIDE_TREE || (wanted & ~side->asked) != 0;
 	if (send) {
 		if (!mark_fill(&mark, anchor))
 			return -ENOBUFS;
@@ -155,6 +169,28 @@ static void tree_on_marked(struct side *side, int error, const struct handle_vie
 		anchor_set_marked(anchor, error);
 }
 
+static void side_unmark(struct side *side, const struct handle_view *handle, uint64_t mask,
+			const struct anchor *but);
+
+/* Return: 0, or what is to be told in place of it. */
+static int anchor_set_root(struct anchor *anchor, const struct handle_view *root)
+{
+	struct side *side = anchor->side;
+
+	if (is_same(anchor, root))
+		return 0;
+	/* Another one is there by now: it is not the one that is watched. */
+	if (anchor->hub_watch) {
+		side_unmark(side, root, UINT64_MAX, NULL);
+		return -ESTALE;
+	}
+	anchor->root = (struct handle){ .type = root->type, .n = root->n };
+	memcpy(anchor->root.bytes, root->bytes, root->n);
+	LIST_REMOVE(anchor, in_bucket);
+	LIST_INSERT_HEAD(&side->buckets[handle_hash(root) % SIDE_BUCKETS], anchor, in_bucket);
+	return 0;
+}
+
 void side_on_marked(int error, const struct handle_view *handle, const struct handle_view *root,
 		    void *userdata)
 {
@@ -168,8 +204,13 @@ void side_on_marked(int error, const struct handle_view *handle, const struct ha
 	}
 	/* One worker does them in their order; who asked may have left. */
 	anchor = TAILQ_FIRST(&side->marking);
-	if (anchor && anchor->turn == side->n_marked)
+	if (anchor && anchor->turn == side->n_marked) {
+		if (error == 0 && side->kind == SIDE_PATH)
+			error = anchor_set_root(anchor, root);
 		anchor_set_marked(anchor, error);
+	} else if (error == 0 && side->kind == SIDE_PATH) {
+		side_unmark(side, root, UINT64_MAX, NULL);
+	}
 }
 
 void side_relax(struct side *side)
@@ -194,44 +235,107 @@ void side_relax(struct side *side)
 	side->asked &= ~mark.mask;
 }
 
-/* What no other one needs of it. */
-static void spot_unmark(const struct anchor *anchor, uint64_t mask)
-{
-	const struct handle_view root = handle_view(&anchor->root);
-	struct side *side = anchor->side;
-	const struct anchor *other;
-	struct file_events_mark request;
+/*
+ * Taking away
+ */
 
-	LIST_FOREACH(other, &side->buckets[handle_hash(&root) % SIDE_BUCKETS], in_bucket)
-		if (other != anchor && is_same(other, &root))
-			mask &= ~(other->mask | other->asked);
-	if (mask == 0 || !mark_fill(&request, anchor))
+static void unmark_keep(struct side *side, const struct handle_view *handle, uint64_t mask)
+{
+	struct unmark *unmark;
+
+	/* Otherwise it goes with the last one. */
+	if (side->n_unmarks == SIDE_UNMARKS_MAX)
+		return;
+	unmark = calloc(1, sizeof(*unmark));
+	if (!unmark)
+		return;
+	unmark->handle = (struct handle){ .type = handle->type, .n = handle->n };
+	memcpy(unmark->handle.bytes, handle->bytes, handle->n);
+	unmark->mask = mask;
+	STAILQ_INSERT_TAIL(&side->unmarks, unmark, next);
+	side->n_unmarks++;
+	watches_retry_later(side->volume->watches);
+}
+
+/* What no other one needs of it. */
+static void side_unmark(struct side *side, const struct handle_view *handle, uint64_t mask,
+			const struct anchor *but)
+{
+	struct file_events_mark request;
+	const struct anchor *other;
+	int r;
+
+	LIST_FOREACH(other, &side->buckets[handle_hash(handle) % SIDE_BUCKETS], in_bucket)
+		if (other != but && is_same(other, handle))
+			mask &= side->kind == SIDE_PATH ? 0 : ~(other->mask | other->asked);
+	if (mask == 0)
 		return;
 
-	request.mask = mask;
-	/* Otherwise it goes with the last one. */
-	(void)file_events_member_unmark(side->member, &request);
+	/* One of inotify may be that of who is being marked: then it has it as well. */
+	r = side->kind == SIDE_PATH && !TAILQ_EMPTY(&side->marking)
+		    ? -ENOBUFS
+		    : side_fill(side, NULL, &request);
+	if (r == 0) {
+		request.handle = *handle;
+		request.mask = mask;
+		r = file_events_member_unmark(side->member, &request);
+	}
+	if (r == -ENOBUFS || r == -ENOMEM)
+		unmark_keep(side, handle, mask);
+}
+
+void side_unmark_again(struct side *side)
+{
+	size_t n = side->n_unmarks;
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ struct unmark *unmark = STAILQ_FIRST(&side->unmarks);
+		const struct handle_view handle = handle_view(&unmark->handle);
+
+		STAILQ_REMOVE_HEAD(&side->unmarks, next);
+		side->n_unmarks--;
+		if (!side->volume->leaving)
+			side_unmark(side, &handle, unmark->mask, NULL);
+	}
+}
+
+void side_forget_unmarks(struct side *side)
+{
+	struct unmark *unmark;
+
+	while ((unmark = STAILQ_FIRST(&side->unmarks))) {
+		STAILQ_REMOVE_HEAD(&side->unmarks, next);
+		free(unmark);
+	}
+	side->n_unmarks = 0;
 }
 
 void anchor_relax(struct anchor *anchor)
 {
+	const struct handle_view root = handle_view(&anchor->root);
 	uint64_t needless = anchor->mask & ~anchor_mask(anchor);
 
 	if (anchor->side->kind == SIDE_TREE) {
 		side_relax(anchor->side);
 		return;
 	}
-	if (needless == 0 || anchor->asked || anchor->side->volume->leaving)
+	/* Of inotify nothing but all is taken away. */
+	if (needless == 0 || anchor->asked || anchor->side->volume->leaving ||
+	    anchor->side->kind == SIDE_PATH)
 		return;
-	spot_unmark(anchor, needless);
+	side_unmark(anchor->side, &root, needless, anchor);
 	anchor->mask &= ~needless;
 }
 
 void anchor_unmark(struct anchor *anchor)
 {
+	const struct handle_view root = handle_view(&anchor->root);
 	struct side *side = anchor->side;
 
 	/* Of a tree at the settling; the last one takes the group with it. */
-	if (side->kind == SIDE_SPOT && !LIST_EMPTY(&side->anchors) && !side->volume->leaving)
-		spot_unmark(anchor, anchor->mask | anchor->asked);
+	if (side->kind == SIDE_TREE || LIST_EMPTY(&side->anchors) || side->volume->leaving)
+		return;
+	/* One that was not marked yet is seen to when it is. */
+	if (root.n > 0)
+		side_unmark(side, &root, anchor->mask | anchor->asked, anchor);
 }

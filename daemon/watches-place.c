@@ -6,6 +6,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/core/escape.h"
 #include "daemon/watches-internal.h"
 #include "include/fsevents_stream.h"
 
@@ -30,7 +31,7 @@ static struct superblock *place(struct watched *watched, const struct mount **re
 	const struct mount *mount;
 
 	*ret_by = NULL;
-	if (watched->stood)
+	if (watched->stood && !watched->by_path)
 		return place_again(watched);
 
 	mount = superblock_table_find_mount(watched->watches->superblocks, watched->mnt_id, &sb);
@@ -38,7 +39,43 @@ static struct superblock *place(struct watched *watched, const struct mount **re
 		       mount->unique_id != watched->mount_unique))
 		return NULL;
 	*ret_by = mount;
+	/* It leads elsewhere as long as what was there is not mounted again. */
+	if (watched->stood && sb->generation != watched->generation)
+		return NULL;
 	return sb;
+}
+
+/* By @mount, which leads there, as an anchor has it. */
+static int place_path(struct anchor *anchor, const struct mount *mount)
+{
+	const char *path = anchor->watched->path, *root = mount->root;
+	size_t n = strcmp(mount->where, "/") == 0 ? 0 : strlen(mount->where);
+
+	if (strncmp(path, mount->where, n) != 0 || (path[n] != '\0' && path[n] != '/'))
+		return -ENOENT;
+	path += n;
+	path += *path == '/';
+	root += *root == '/';
+	if (asprintf(&anchor->path, "%s%s%s", root, *root && *path ? "/" : "", path) < 0) {
+		anchor->path = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What to do instead: nothing of it needs a mark of the whole. */
+static void watched_give_up_tree(struct watched *watched, const char *type)
+{
+	char shown[64];
+
+	escape(shown, sizeof(shown), type, strlen(type), 0);
+	watched_give_up(watched, SD_BUS_ERROR_NOT_SUPPORTED,
+			"On %s the kernel tells of no tree as a whole: watch its directories each, "
+			"without all below them%s",
+			shown,
+			strcmp(type, "overlay") == 0
+				? ", or the directory that its option upperdir names"
+				: "");
 }
 
 static bool place_is_possible(struct watched *watched, const struct superblock *sb,
@@ -52,12 +89,18 @@ static bool place_is_possible(struct watched *watched, const struct superblock *
 		watched_give_up_type(watched, sb->type, "this mount changes their owners");
 		return false;
 	}
+	if (watched->by_path && watched->recursive) {
+		watched_give_up_tree(watched, sb->type);
+		return false;
+	}
 	return true;
 }
 
 static void step_place(struct watched *watched)
 {
-	enum side_kind kind = watched->recursive ? SIDE_TREE : SIDE_SPOT;
+	enum side_kind kind = watched->by_path	   ? SIDE_PATH
+			      : watched->recursive ? SIDE_TREE
+						   : SIDE_SPOT;
 	const struct mount *by;
 	struct superblock *sb = place(watched, &by);
 	struct volume *volume;
@@ -86,7 +129,10 @@ static void step_place(struct watched *watched)
 		watched->type = strdup(sb->type);
 	r = watched->type ? volume_get(watched->watches, sb, &volume) : -ENOMEM;
 	if (r == 0)
-		r = anchor_new(&watched->anchor, watched, &volume->sides[kind], &watched->handle);
+		r = anchor_new(&watched->anchor, watched, &volume->sides[kind],
+			       watched->by_path ? &(struct handle){} : &watched->handle);
+	if (r == 0 && watched->by_path)
+		r = place_path(watched->anchor, by);
 	if (r < 0) {
 		/* What was made for it and has nobody. */
 		watches_settle_later(watched->watches);
@@ -121,7 +167,7 @@ static void asked(struct watched *watched, const struct lookup_reply *reply)
 		return;
 	}
 	/* Handles of two filesystems may be equal. */
-	if (watched->stood && (reply->identity != watched->identity ||
+	if (watched->stood && ((!watched->by_path && reply->identity != watched->identity) ||
 			       answer->is_directory != watched->is_directory)) {
 		watched_give_up(watched, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
 		return;
@@ -168,6 +214,8 @@ static void step_ask(struct watched *watched)
 	const struct lookup_question question = {
 		.kind = LOOKUP_ACCESS,
 		.handle = handle_view(&watched->handle),
+		.path = watched->anchor->path,
+		.inode = watched->inode,
 	};
 	struct lookup_request request = {
 		.credentials = &credential,
@@ -242,6 +290,26 @@ void anchor_remarked(struct anchor *anchor, int error)
 	step_mark_again(watched);
 }
 
+/* By the kind of filesystem, whoever asks. */
+static bool is_refused(int error)
+{
+	return error == -ENODEV || error == -EXDEV || error == -EOPNOTSUPP;
+}
+
+/* A kernel before 6.8 marks no inodes where fsid is 0, as with FUSE. */
+static bool may_go_by_path(const struct watched *watched)
+{
+	return !watched->by_path && !watched->by_inode && !watched->recursive &&
+	       watched->path[0] == '/';
+}
+
+static void go_by_path(struct watched *watched)
+{
+	watched_abandon(watched);
+	watched->by_path = true;
+	watched_go_on(watched, WATCHED_PLACING);
+}
+
 void anchor_marked(struct anchor *anchor, int error)
 {
 	struct watched *watched = anchor->watched;
@@ -257,6 +325,10 @@ void anchor_marked(struct anchor *anchor, int error)
 
 	if (error == 0)
 		stand(watched);
+	else if (is_refused(error) && may_go_by_path(watched))
+		go_by_path(watched);
+	else if (is_refused(error) && watched->recursive)
+		watched_give_up_tree(watched, anchor->side->volume->sb->type);
 	else if (error == -ENOMEM || error == -ENOSPC || error == -ESTALE)
 		watched_try_again(watched, error);
 	else
@@ -273,6 +345,15 @@ static void step_mark(struct watched *watched)
 		watched_try_again(watched, r);
 }
 
+/* What came back, and is touched by the walk to it. */
+static bool is_newborn(struct watched *watched)
+{
+	const struct superblock *sb = watched->stood ? place_again(watched) : NULL;
+	uint64_t wait_us;
+
+	return sb && !volume_mount(sb, &wait_us) && wait_us > 0;
+}
+
 void watched_step(struct watched *watched)
 {
 	assert(!watched->ticket);
@@ -282,7 +363,10 @@ void watched_step(struct watched *watched)
 
 	switch (watched->state) {
 	case WATCHED_FINDING:
-		watched_find(watched);
+		if (is_newborn(watched))
+			watched_wait(watched);
+		else
+			watched_find(watched);
 		return;
 	case WATCHED_PLACING:
 		step_place(watched);
@@ -317,6 +401,7 @@ void watched_return(struct watched *watched)
 
 	watched->generation = sb->generation;
 	watched->since_us = 0;
-	watched->state = WATCHED_PLACING;
+	/* Where there is no handle, its path says what it is. */
+	watched->state = watched->by_path ? WATCHED_FINDING : WATCHED_PLACING;
 	watched_wait(watched);
 }

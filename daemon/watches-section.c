@@ -65,7 +65,7 @@ static bool is_current(const struct section *section, const struct watched *watc
 		return false;
 	a = handle_view(&current->handle);
 	b = handle_view(&watched->handle);
-	return handle_equal(&a, &b);
+	return handle_equal(&a, &b) && (a.n > 0 || current->inode == watched->inode);
 }
 
 void section_stands(struct section *section, struct watched *watched)

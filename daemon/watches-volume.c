@@ -34,6 +34,7 @@ int volume_get(struct watches *watches, struct superblock *sb, struct volume **r
 			volume->sides[i].volume = volume;
 			volume->sides[i].kind = (enum side_kind)i;
 			TAILQ_INIT(&volume->sides[i].marking);
+			STAILQ_INIT(&volume->sides[i].unmarks);
 		}
 		LIST_INSERT_HEAD(&watches->volumes, volume, all);
 	}
@@ -90,7 +91,22 @@ bool volume_mount_is_idmapped(const struct mount *mount)
 	return false;
 }
 
-const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait_us)
+/* What of @path, from the root of the superblock, is below the root of @mount; NULL: it does not show it. */
+static const char *below(const struct mount *mount, const char *path)
+{
+	const char *root = mount->root + (mount->root[0] == '/');
+	size_t n = strlen(root);
+
+	if (n == 0)
+		return path;
+	if (strncmp(path, root, n) != 0 || (path[n] != '\0' && path[n] != '/'))
+		return NULL;
+	return path + n + (path[n] == '/');
+}
+
+/* @path NULL: whatever it shows */
+static const struct mount *find_mount(const struct superblock *sb, const char *path,
+				      uint64_t *ret_wait_us)
 {
 	const struct mount *display = superblock_display_mount(sb), *best = NULL;
 	uint64_t now = watches_now(), wait_us = 0;
@@ -99,7 +115,8 @@ const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait
 		const struct mount *mount = sb->mounts[i];
 		uint64_t old_us = mount->seen_us + WATCHES_BIRTH_US;
 
-		if (!mount->reachable || volume_mount_is_idmapped(mount))
+		if (!mount->reachable || volume_mount_is_idmapped(mount) ||
+		    (path && !below(mount, path)))
 			continue;
 		if (old_us > now) {
 			if (wait_us == 0 || old_us - now < wait_us)
@@ -112,6 +129,21 @@ const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait
 
 	*ret_wait_us = best ? 0 : wait_us;
 	return best;
+}
+
+const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait_us)
+{
+	return find_mount(sb, NULL, ret_wait_us);
+}
+
+const struct mount *volume_mount_to(const struct superblock *sb, const char *path,
+				    const char **ret_below, uint64_t *ret_wait_us)
+{
+	const struct mount *mount = find_mount(sb, path, ret_wait_us);
+
+	if (mount)
+		*ret_below = below(mount, path);
+	return mount;
 }
 
 struct pool_submission volume_submission(const struct superblock *sb, enum job_kind job)
@@ -135,15 +167,26 @@ int volume_look_up(struct watches *watches, const struct superblock *sb,
 		   struct lookup_request *request, pool_reply_fn reply, void *userdata,
 		   struct pool_ticket **ret_ticket)
 {
+	const char *path = request->n_questions > 0 ? request->questions[0].path : NULL;
 	struct pool_submission submission = volume_submission(sb, JOB_LOOKUP);
+	_cleanup_free_ struct lookup_question *questions = NULL;
 	_cleanup_free_ void *payload = NULL;
 	const struct mount *mount;
 	uint64_t wait_us;
 	int r;
 
-	mount = volume_mount(sb, &wait_us);
+	mount = path ? volume_mount_to(sb, path, &path, &wait_us) : volume_mount(sb, &wait_us);
 	if (!mount)
 		return wait_us > 0 ? -ENOBUFS : -ENOENT;
+	if (path) {
+		questions = calloc(request->n_questions, sizeof(*questions));
+		if (!questions)
+			return -ENOMEM;
+		memcpy(questions, request->questions, request->n_questions * sizeof(*questions));
+		for (size_t i = 0; i < request->n_questions; i++)
+			questions[i].path = path;
+		request->questions = questions;
+	}
 
 	request->where = mount->where;
 	request->mount_id = mount->unique_id ? mount->unique_id : mount->id;
@@ -252,6 +295,8 @@ const struct hub_ops watches_hub_ops = {
 int side_open(struct side *side)
 {
 	const struct hub_options options = { .tree = side->kind == SIDE_TREE };
+	enum file_events_kind kind =
+		side->kind == SIDE_PATH ? FILE_EVENTS_INOTIFY : FILE_EVENTS_FANOTIFY;
 	struct watches *watches = side->volume->watches;
 	_cleanup_(hub_freep) struct hub *hub = NULL;
 	int r;
@@ -262,8 +307,7 @@ int side_open(struct side *side)
 	r = hub_new(&hub, &options, &watches_hub_ops, side);
 	if (r < 0)
 		return r;
-	r = file_events_member_new(&side->member, watches->events, FILE_EVENTS_FANOTIFY,
-				   &events_ops, side);
+	r = file_events_member_new(&side->member, watches->events, kind, &events_ops, side);
 	if (r < 0)
 		return r;
 
@@ -291,6 +335,7 @@ void side_close(struct side *side)
 	account->events += statistics.events;
 	account->questions += statistics.questions;
 	side->hub = hub_free(side->hub);
+	side_forget_unmarks(side);
 	side->mask = side->asked = 0;
 	side->n_asked = side->n_marked = 0;
 	side->root = (struct handle){};
@@ -372,6 +417,7 @@ struct anchor *anchor_free(struct anchor *anchor)
 	cross_unguard(anchor);
 	quota_release(&anchor->charge);
 	free(anchor->prefix);
+	free(anchor->path);
 	free(anchor);
 	return NULL;
 }

@@ -170,8 +170,10 @@ static int on_retry(sd_event_source *source, uint64_t us, void *userdata)
 		watches_retry_later(watches);
 
 	LIST_FOREACH(volume, &watches->volumes, all)
-		for (unsigned int i = 0; i < _SIDE_KIND_N; i++)
+		for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
 			side_ask_again(&volume->sides[i]);
+			side_unmark_again(&volume->sides[i]);
+		}
 	if (watches->tree)
 		watch_tree_ask_again(watches->tree);
 	return 0;

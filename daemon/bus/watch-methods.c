@@ -133,7 +133,8 @@ static int read_descriptor(sd_bus_message *call, struct asked *ret)
 	    name_to_handle_at(fd, "", &got.handle, &mount_id, AT_EMPTY_PATH) < 0)
 		return bus_refuse(
 			call, SD_BUS_ERROR_NOT_SUPPORTED,
-			"Its filesystem has no handles for files, so it cannot be watched");
+			"Its filesystem has no handles for files, so it cannot be watched by "
+			"a descriptor; WatchPath may do it");
 
 	ret->handle = (struct handle){
 		.type = got.handle.handle_type,

@@ -72,7 +72,7 @@ static int request_check(const struct lookup_request *request)
 		const struct lookup_question *question = &request->questions[i];
 
 		assert(question->handle.n <= HANDLE_MAX);
-		assert(question->path ? question->kind != LOOKUP_CHAIN : question->handle.n > 0);
+		assert(question->path || question->handle.n > 0);
 		if (question->path && strlen(question->path) >= PATH_MAX)
 			return -E2BIG;
 		assert(question->kind != LOOKUP_ACCESS ||
@@ -191,7 +191,7 @@ static int question_decode(struct flat_reader *reader, size_t n_credentials,
 	question->inode = flat_get_u64(reader);
 	question->credential = flat_get_u32(reader);
 	question->name = name_get(reader, kind != LOOKUP_ENTRY, &question->n_name);
-	if (kind > LOOKUP_ENTRY || (path ? kind == LOOKUP_CHAIN : question->handle.n == 0) ||
+	if (kind > LOOKUP_ENTRY || (!path && question->handle.n == 0) ||
 	    (kind == LOOKUP_ACCESS && question->credential >= n_credentials))
 		return -EBADMSG;
 	return 0;

@@ -179,6 +179,8 @@ static int answer_chain(struct lookup *lookup, const struct reach *reach,
 	uint32_t next;
 	int n, depth, r;
 
+	if (question->path)
+		return -EXDEV;
 	fd = reach_handle(reach, &question->handle);
 	if (fd < 0)
 		return fd;

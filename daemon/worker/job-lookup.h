@@ -45,7 +45,7 @@ enum lookup_kind {
 struct lookup_question {
 	enum lookup_kind kind;
 	struct handle_view handle; /* or n 0 and ... */
-	/* ... as reach_path() has it, for what has no handle; not for LOOKUP_CHAIN */
+	/* ... as reach_path() has it, for what has no handle; LOOKUP_CHAIN of that is -EXDEV */
 	const char *path;
 	uint64_t inode;
 	uint32_t credential; /* LOOKUP_ACCESS: number in the request */

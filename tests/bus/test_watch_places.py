@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from client import BusError, variant
-from disks import mount_raw, run, umount_raw
+from disks import run
 from waiting import wait_for
 from watching import (ATTRIB, CREATE, DELETE, EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, NOT_FOUND, OPEN,
-                      UNMOUNT, UNSUPPORTED, Watch, check_invariant, refusal, statistics)
+                      UNMOUNT, Watch, check_invariant, refusal, statistics)
 
 USER = 65534
 TREE = {"recursive": ("b", True)}
@@ -285,20 +285,3 @@ def test_by_number_whoever_may_read_it(watching, as_user, polkit, disk):
     write(disk.path("closed/within/file"))
     watch.wait("within/file", CREATE)
     assert watch.losses() == []
-
-
-def test_what_can_be_watched_in_part_or_not(watching, client, disk, fuse):
-    """Nothing of an overlay, and of a FUSE server no tree."""
-    watching()
-    for name in ("lower", "upper", "work", "merged"):
-        os.mkdir(disk.path(name))
-    mount_raw("overlay", disk.path("merged"), "overlay", 0,
-              f"lowerdir={disk.path('lower')},upperdir={disk.path('upper')},workdir={disk.path('work')}")
-    server = fuse()
-    for where, kind, options in ((disk.path("merged"), "overlay", {}), (disk.path("merged"), "overlay", TREE),
-                                 (server.where, "fuse", TREE)):
-        name, text = refusal(lambda w=where, o=options: Watch(client, w, NAMES, **o))
-        assert name == UNSUPPORTED and kind in text, (where, options, name, text)
-    assert Watch(client, server.where, NAMES).get("Source") == "fanotify-inode"
-    umount_raw(disk.path("merged"))
-    wait_for(lambda: statistics(client)["watches"] == 1, what="one watch")

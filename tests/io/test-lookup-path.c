@@ -25,7 +25,7 @@
 #include "tests/io/harness.h"
 
 #define USER 4711
-#define N 8
+#define N 9
 
 struct batch {
 	struct lookup_request request;
@@ -122,6 +122,7 @@ static void test_path(void **state)
 	ask(LOOKUP_ACCESS, "dir/none", dir);
 	ask_entry("dir", dir, "file");
 	ask_entry("dir", dir, "none");
+	ask(LOOKUP_CHAIN, "dir", dir);
 	assert_int_equal(run(), 0);
 	check_access(0, true, true);
 	check_access(1, false, true);
@@ -131,6 +132,7 @@ static void test_path(void **state)
 	assert_int_equal(batch.reply.answers[6].error, 0);
 	assert_int_equal(batch.reply.answers[6].inode, file);
 	assert_int_equal(batch.reply.answers[7].error, -ENOENT);
+	assert_int_equal(batch.reply.answers[8].error, -EXDEV);
 
 	/* Something is mounted there: it is not looked into. */
 	mount_tmpfs("/mnt/ram/dir", "mode=755");
