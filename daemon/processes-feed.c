@@ -127,7 +127,8 @@ static void scan_review(struct processes *processes)
 	int armed = SD_EVENT_OFF;
 	uint64_t wait_us;
 
-	if (!feed_wants_scan(processes->feed))
+	/* What waits behind one that was applied goes before the next. */
+	if (!feed_wants_scan(processes->feed) || processes->scan == SCAN_APPLYING)
 		return;
 
 	/* One that is under way was overtaken by a loss. */
@@ -403,6 +404,9 @@ void processes_review(struct processes *processes)
 			on_started(r, processes);
 		return;
 	}
-	if (connector_is_started(processes->connector))
-		scan_review(processes);
+	if (!connector_is_started(processes->connector))
+		return;
+	if (feed_wants_round(processes->feed))
+		connector_kick(processes->connector);
+	scan_review(processes);
 }

@@ -19,10 +19,20 @@ struct feed {
 	TAILQ_HEAD(feed_ended, process)
 	ended; /* in the table, until their records came; the oldest first */
 	bool relays_changed; /* processes may be here for a relay that is gone */
+	bool purge_wanted; /* some may be here for nothing */
+	bool purging; /* they are looked for: */
+	struct process_walk purge;
 	bool rules_changed; /* a scan has to match all processes anew */
 
 	/* A scan under way. */
 	struct process_scan *scan;
+	enum feed_scan_phase {
+		FEED_SCAN_READ, /* or about to be */
+		FEED_SCAN_APPLY,
+		FEED_SCAN_FORESEE, /* what is to be replayed, in advance */
+		FEED_SCAN_REPLAY, /* the first ->n_replay of the events that wait */
+		FEED_SCAN_SWEEP,
+	} scan_phase;
 	bool scan_done, scan_complete;
 	bool scan_matches; /* its entries have their rules */
 
@@ -36,10 +46,11 @@ struct feed {
 	size_t n_events, n_events_allocated;
 	size_t n_released; /* of these, from the first: applied */
 	size_t n_overdue; /* likewise: no scan will be applied before them, since events were lost */
-	bool replaying; /* the scan was applied, and the first ->n_replay of these are to be */
-	size_t n_replay;
+	size_t n_certain; /* likewise: from before the first loss that no scan has repaired */
+	size_t n_foreseen, n_replay; /* likewise */
 	struct wire_taskstats *records;
 	size_t n_records, n_records_allocated;
+	size_t n_records_taken; /* of these, from the first */
 };
 
 /** feed_is_holding() - events wait */
@@ -59,8 +70,8 @@ void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
 bool feed_release_overdue(struct feed *feed);
 /** feed_move_up() - in place of what was applied stands what was not */
 void feed_move_up(struct feed *feed);
-/** feed_take_records() - all events that waited were applied: their records are */
-void feed_take_records(struct feed *feed);
+/** feed_take_records() - all events that waited were applied: their records are; false: later */
+bool feed_take_records(struct feed *feed, struct slice *slice);
 /** feed_forget() - what waited */
 void feed_forget(struct feed *feed);
 /** feed_drop_scan() - the one under way, if any */
@@ -69,5 +80,7 @@ void feed_drop_scan(struct feed *feed);
 void feed_set_relayed(struct feed *feed, struct process *process, bool relayed);
 /** feed_settle() - no more records come for a process that has ended: it goes */
 void feed_settle(struct feed *feed, struct process *process, bool missing);
-/** feed_purge() - processes that nobody follows any more */
-void feed_purge(struct feed *feed);
+/** feed_slice() - what a call may spend on what waits */
+struct slice feed_slice(struct feed *feed);
+/** feed_purge() - processes that nobody follows any more, where ->purge_wanted; Return: whether that was all */
+bool feed_purge(struct feed *feed, struct slice *slice);

@@ -21,19 +21,37 @@ static void remove_process(struct feed *feed, struct process *process)
 	process_table_remove(feed->table, process);
 }
 
-void feed_purge(struct feed *feed)
+static void purge_one(struct feed *feed, struct process *process)
 {
-	struct process *process, *next;
+	groups_drop_empty(process);
+	if (process->relayed && !relays_want_uid(feed->relays, process->uid))
+		process_table_set_relayed(feed->table, process, false);
+	if (!process_is_followed(process))
+		remove_process(feed, process);
+}
 
-	for (process = process_table_next(feed->table, NULL); process; process = next) {
-		next = process_table_next(feed->table, process);
-		groups_drop_empty(process);
-		if (process->relayed && !relays_want_uid(feed->relays, process->uid))
-			process_table_set_relayed(feed->table, process, false);
-		if (!process_is_followed(process))
-			remove_process(feed, process);
+bool feed_purge(struct feed *feed, struct slice *slice)
+{
+	while (feed->purge_wanted || feed->purging) {
+		struct process *process;
+
+		if (!feed->purging) {
+			feed->purge_wanted = false;
+			feed->purging = true;
+			process_walk_begin(feed->table, &feed->purge);
+		}
+		process = process_walk_next(&feed->purge);
+		if (process) {
+			purge_one(feed, process);
+		} else {
+			process_walk_end(&feed->purge);
+			feed->purging = false;
+		}
+		if (!slice_spend(slice, 1))
+			break;
 	}
-	feed->relays_changed = false;
+
+	return !feed->purge_wanted && !feed->purging;
 }
 
 void feed_settle(struct feed *feed, struct process *process, bool missing)
@@ -148,6 +166,8 @@ static void note(struct feed *feed, const struct wire_proc_event *event,
 
 	switch (change->kind) {
 	case PROCESS_FORKED:
+		if (process->uid_stale && feed->scan_phase == FEED_SCAN_REPLAY)
+			process_scan_take_uids(feed->scan, process);
 		if (change->parent->relayed)
 			feed_set_relayed(feed, process, true);
 		groups_note(feed->groups, change, monotonic_us);

@@ -6,9 +6,6 @@
 
 #include "daemon/core/feed-internal.h"
 
-/* The clock is looked at after so many events. */
-#define CLOCK_EVENTS 64
-
 int feed_scan_begin(struct feed *feed)
 {
 	struct process_scan *scan;
@@ -22,6 +19,7 @@ int feed_scan_begin(struct feed *feed)
 
 	feed_drop_scan(feed);
 	feed->scan = scan;
+	feed->scan_phase = FEED_SCAN_READ;
 	groups_scan_begun(feed->groups);
 	feed->scan_done = false;
 	feed->scan_complete = true;
@@ -115,30 +113,36 @@ static const struct process_scan_ops scan_ops = {
 	.full = on_full,
 };
 
+static size_t moved_up(size_t place, size_t n)
+{
+	return place > n ? place - n : 0;
+}
+
 void feed_move_up(struct feed *feed)
 {
 	size_t n = feed->n_released;
 
 	memmove(feed->events, feed->events + n, (feed->n_events - n) * sizeof(*feed->events));
 	feed->n_events -= n;
-	feed->n_replay -= n < feed->n_replay ? n : feed->n_replay;
-	feed->n_overdue -= n < feed->n_overdue ? n : feed->n_overdue;
+	feed->n_overdue = moved_up(feed->n_overdue, n);
+	feed->n_certain = moved_up(feed->n_certain, n);
+	feed->n_foreseen = moved_up(feed->n_foreseen, n);
+	feed->n_replay = moved_up(feed->n_replay, n);
 	feed->n_released = 0;
 }
 
 /* Of what waits, until @n are applied; Return: false where that takes another turn. */
-static bool release_some(struct feed *feed, size_t n)
+static bool release_some(struct feed *feed, size_t n, struct slice *slice)
 {
-	uint64_t began_ns = feed->ops->relay.now_ns(feed->userdata);
-
 	while (feed->n_released < n) {
 		const struct wire_proc_event event = feed->events[feed->n_released++];
 
-		if (feed->replaying)
+		if (feed->scan_phase == FEED_SCAN_REPLAY)
 			process_scan_note(feed->scan, feed->table, &event);
+		process_table_set_stale(feed->table,
+					feed->broken && feed->n_released > feed->n_certain);
 		feed_apply(feed, &event);
-		if (feed->n_released % CLOCK_EVENTS == 0 && feed->n_released < n &&
-		    feed->ops->relay.now_ns(feed->userdata) - began_ns >= FEED_SLICE_NS) {
+		if (!slice_spend(slice, 1) && feed->n_released < n) {
 			/* Not each time: many may wait. */
 			if (feed->n_released >= feed->n_events / 2)
 				feed_move_up(feed);
@@ -151,70 +155,121 @@ static bool release_some(struct feed *feed, size_t n)
 /* The records wait for the ends that wait with the rest. */
 bool feed_release_overdue(struct feed *feed)
 {
-	if (!release_some(feed, feed->n_overdue))
+	struct slice slice = feed_slice(feed);
+
+	if (!release_some(feed, feed->n_overdue, &slice))
+		return false;
+	if (feed->n_released == feed->n_events && !feed_take_records(feed, &slice))
 		return false;
 
 	feed->n_overdue = 0;
-	if (feed->n_released == feed->n_events)
-		feed_take_records(feed);
 	return true;
 }
 
-static void end_replay(struct feed *feed)
-{
-	bool doubtful = process_scan_is_doubtful(feed->scan);
-
-	feed_drop_scan(feed);
-	process_scan_sweep(feed->table, &scan_ops, feed);
-	groups_ready(feed->groups, feed->scan_complete, doubtful);
-	relays_ready(feed->relays);
-}
-
-static int begin_replay(struct feed *feed)
+static int begin_apply(struct feed *feed)
 {
 	bool lossless = !feed->broken;
 	int r;
 
 	feed_tell_lost(feed);
-	r = process_scan_apply(feed->scan, feed->table, lossless, &scan_ops, feed);
+	r = process_scan_begin(feed->scan, feed->table, lossless, &scan_ops, feed);
+	if (r < 0)
+		return r;
+
+	relays_scan_begun(feed->relays);
+	feed->scan_phase = FEED_SCAN_APPLY;
+	return 0;
+}
+
+/* Return: 0, FEED_E_MORE, -ENOMEM. */
+static int apply(struct feed *feed, struct slice *slice)
+{
+	int r;
+
+	r = feed->scan_phase == FEED_SCAN_READ ? begin_apply(feed) : 0;
+	if (r == 0)
+		r = process_scan_apply(feed->scan, slice);
 	if (r < 0) {
 		feed_drop_scan(feed);
 		feed->broken = true;
 		return r;
 	}
+	if (r == PROCESS_SCAN_E_MORE)
+		return FEED_E_MORE;
 
 	feed->broken = false;
 	feed->rules_changed &= !feed->scan_matches;
-	feed->replaying = true;
+	feed->n_foreseen = feed->n_released;
 	feed->n_replay = feed->n_events;
-	for (size_t i = feed->n_released; i < feed->n_replay; i++)
-		process_table_foresee(feed->table, &feed->events[i]);
+	feed->scan_phase = FEED_SCAN_FORESEE;
 	return 0;
+}
+
+static int foresee(struct feed *feed, struct slice *slice)
+{
+	while (feed->n_foreseen < feed->n_replay) {
+		const struct wire_proc_event *event = &feed->events[feed->n_foreseen++];
+
+		process_table_foresee(feed->table, event);
+		process_scan_foresee(feed->scan, event);
+		if (!slice_spend(slice, 1))
+			return FEED_E_MORE;
+	}
+
+	feed->scan_phase = FEED_SCAN_REPLAY;
+	return 0;
+}
+
+static int sweep(struct feed *feed, struct slice *slice)
+{
+	bool doubtful;
+
+	if (process_scan_sweep(feed->scan, slice) == PROCESS_SCAN_E_MORE)
+		return FEED_E_MORE;
+
+	doubtful = process_scan_is_doubtful(feed->scan);
+	feed_drop_scan(feed);
+	groups_ready(feed->groups, feed->scan_complete, doubtful);
+	relays_ready(feed->relays);
+	return 0;
+}
+
+/* From one phase to the next. Return: 0 when it is done, FEED_E_MORE, -ENOMEM. */
+static int go_on(struct feed *feed, struct slice *slice)
+{
+	int r = 0;
+
+	if (feed->scan_phase <= FEED_SCAN_APPLY)
+		r = apply(feed, slice);
+	if (r == 0 && feed->scan_phase == FEED_SCAN_FORESEE)
+		r = foresee(feed, slice);
+	if (r == 0 && feed->scan_phase == FEED_SCAN_REPLAY) {
+		if (!release_some(feed, feed->n_replay, slice))
+			return FEED_E_MORE;
+		feed->scan_phase = FEED_SCAN_SWEEP;
+	}
+	return r == 0 ? sweep(feed, slice) : r;
 }
 
 int feed_scan_apply(struct feed *feed)
 {
+	struct slice slice;
 	int r;
 
 	assert(feed);
 
 	if (feed->scan ? !feed->scan_done : feed->broken || feed->n_events == 0)
 		return -EAGAIN;
-	if (feed->scan && !feed->replaying) {
-		r = begin_replay(feed);
-		if (r < 0)
+
+	slice = feed_slice(feed);
+	if (feed->scan) {
+		r = go_on(feed, &slice);
+		if (r != 0)
 			return r;
 	}
-
-	if (feed->replaying) {
-		if (!release_some(feed, feed->n_replay))
-			return FEED_E_MORE;
-		end_replay(feed);
-	}
 	/* And what came in the meantime. */
-	if (!release_some(feed, feed->n_events))
+	if (!release_some(feed, feed->n_events, &slice) || !feed_take_records(feed, &slice))
 		return FEED_E_MORE;
-	feed_take_records(feed);
-	feed_purge(feed);
+	feed->purge_wanted = true;
 	return 0;
 }

@@ -86,6 +86,8 @@ struct feed *feed_free(struct feed *feed)
 		return NULL;
 
 	process_scan_free(feed->scan);
+	if (feed->purging)
+		process_walk_end(&feed->purge);
 	relays_free(feed->relays);
 	process_policy_free(feed->policy);
 	/* no group is left, and so no set: a process holds none */
@@ -134,7 +136,7 @@ int feed_set_rules(struct feed *feed, const struct process_rule *rules, size_t n
 		process->rules = 0;
 	feed->rules_changed = process_policy_is_active(feed->policy);
 	feed->scan_matches = false;
-	feed_purge(feed);
+	feed->purge_wanted = true;
 	return 0;
 }
 
@@ -157,7 +159,16 @@ bool feed_wants_events(const struct feed *feed)
 {
 	assert(feed);
 
-	return relays_next(feed->relays, NULL) || feed_needs_table(feed);
+	return relays_next(feed->relays, NULL) || feed_needs_table(feed) || feed_wants_round(feed);
+}
+
+bool feed_wants_round(const struct feed *feed)
+{
+	assert(feed);
+
+	return process_table_size(feed->table) > 0 &&
+	       (feed->purge_wanted || feed->purging || groups_have_freed(feed->groups) ||
+		feed->relays_changed);
 }
 
 bool feed_wants_records(const struct feed *feed)
@@ -180,15 +191,21 @@ bool feed_wants_scan(const struct feed *feed)
 
 void feed_stopped(struct feed *feed)
 {
+	struct slice slice;
+
 	assert(feed && !feed_wants_events(feed));
 
 	feed_drop_scan(feed);
 	feed->broken = false;
 	feed->lost = 0;
 	feed->lost_more = false;
+	process_table_set_stale(feed->table, false);
+	feed->purge_wanted = true;
 	/* of those whom nobody follows any more */
 	feed_forget(feed);
-	feed_purge(feed);
+	do
+		slice = feed_slice(feed);
+	while (!feed_purge(feed, &slice));
 }
 
 void feed_round_begin(struct feed *feed, const struct feed_clock *clock)
@@ -296,20 +313,26 @@ void feed_forget(struct feed *feed)
 	feed->events = NULL;
 	feed->records = NULL;
 	feed->n_events = feed->n_events_allocated = feed->n_released = feed->n_overdue = 0;
-	feed->n_records = feed->n_records_allocated = 0;
+	feed->n_certain = feed->n_foreseen = feed->n_replay = 0;
+	feed->n_records = feed->n_records_allocated = feed->n_records_taken = 0;
 }
 
-void feed_take_records(struct feed *feed)
+bool feed_take_records(struct feed *feed, struct slice *slice)
 {
-	for (size_t i = 0; i < feed->n_records; i++)
-		feed_apply_record(feed, &feed->records[i]);
+	while (feed->n_records_taken < feed->n_records) {
+		feed_apply_record(feed, &feed->records[feed->n_records_taken++]);
+		if (!slice_spend(slice, 1) && feed->n_records_taken < feed->n_records)
+			return false;
+	}
+
 	feed_forget(feed);
+	return true;
 }
 
 void feed_drop_scan(struct feed *feed)
 {
 	feed->scan = process_scan_free(feed->scan);
-	feed->replaying = false;
+	feed->scan_phase = FEED_SCAN_READ;
 }
 
 void feed_tell_lost(struct feed *feed)
@@ -337,6 +360,9 @@ void feed_lost(struct feed *feed, uint64_t count)
 	more = feed->n_overdue > 0;
 	if (feed->broken && !more)
 		feed_tell_lost(feed);
+	/* Where a scan is half applied, who is in the table is not as of any time. */
+	if (!feed->broken)
+		feed->n_certain = feed->scan_phase == FEED_SCAN_APPLY ? 0 : feed->n_events;
 	feed_drop_scan(feed);
 	feed->broken = true;
 	feed->lost += count;
@@ -347,23 +373,40 @@ void feed_lost(struct feed *feed, uint64_t count)
 		(void)feed_release_overdue(feed);
 }
 
-bool feed_round_end(struct feed *feed, bool empty)
+struct slice feed_slice(struct feed *feed)
+{
+	return slice_begin(feed->ops->relay.now_ns, feed->userdata, FEED_SLICE_NS);
+}
+
+/* Whose records did not come by the round after. */
+static void settle_ended(struct feed *feed, struct slice *slice)
 {
 	struct process *process;
 
+	while ((process = TAILQ_FIRST(&feed->ended)) && process->round < feed->round) {
+		feed_settle(feed, process, true);
+		if (!slice_spend(slice, 1))
+			break;
+	}
+}
+
+bool feed_round_end(struct feed *feed, bool empty)
+{
+	struct slice slice;
+
 	assert(feed);
 
+	slice = feed_slice(feed);
 	feed->round_ended = empty;
 	relays_batch_end(feed->relays);
-	if (empty && !feed_is_holding(feed)) {
-		while ((process = TAILQ_FIRST(&feed->ended)) && process->round < feed->round)
-			feed_settle(feed, process, true);
-	}
-	if (groups_take_freed(feed->groups) || feed->relays_changed)
-		feed_purge(feed);
+	if (empty && !feed_is_holding(feed))
+		settle_ended(feed, &slice);
+	feed->purge_wanted |= groups_take_freed(feed->groups) || feed->relays_changed;
+	feed->relays_changed = false;
+	feed_purge(feed, &slice);
 	if (feed->n_overdue > 0)
 		(void)feed_release_overdue(feed);
-	return feed->n_overdue > 0 || !TAILQ_EMPTY(&feed->ended);
+	return feed->n_overdue > 0 || !TAILQ_EMPTY(&feed->ended) || feed_wants_round(feed);
 }
 
 void feed_statistics(const struct feed *feed, struct feed_statistics *ret)

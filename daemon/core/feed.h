@@ -97,8 +97,13 @@ int feed_set_rules(struct feed *feed, const struct process_rule *rules, size_t n
 /** feed_set_user() - the number of a user that rules name: process_rule_names_user() */
 void feed_set_user(struct feed *feed, const char *name, uint32_t uid);
 
-/** feed_wants_events() - somebody follows: be subscribed; else stop, and call feed_stopped() */
+/**
+ * feed_wants_events() - somebody follows, or did and it is not gone yet: be subscribed;
+ * else stop, and call feed_stopped()
+ */
 bool feed_wants_events(const struct feed *feed);
+/** feed_wants_round() - soon, even without a sign: what nobody follows any more is to go, a slice in each */
+bool feed_wants_round(const struct feed *feed);
 /** feed_wants_records() - be subscribed to taskstats */
 bool feed_wants_records(const struct feed *feed);
 /** feed_wants_scan() - and none is under way */
@@ -127,11 +132,11 @@ void feed_scan_end(struct feed *feed, bool complete);
 enum {
 	_FEED_E_SUCCESS,
 
-	FEED_E_MORE, /* events wait still: once more, after a round, empty or not */
+	FEED_E_MORE, /* there is more to do: once more, after a round, empty or not */
 };
 
 /**
- * feed_scan_apply()
+ * feed_scan_apply() - a slice of it
  *
  * Return: 0, FEED_E_MORE, -EAGAIN (events were lost meanwhile: again), -ENOMEM (again later).
  */

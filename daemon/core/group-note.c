@@ -5,12 +5,12 @@
 #include "daemon/core/group-internal.h"
 
 /* What the owner may know more of than that it is there. */
-static bool is_own(const struct group *group, const struct process *process)
+static bool is_own(const struct group *group, const struct process *process, uint64_t ns)
 {
 	if (group->options.owner == 0)
 		return true;
 
-	return process->uid_known && !process->uid_mixed && process->uid == group->options.owner;
+	return process_is_of(process, group->options.owner, ns);
 }
 
 static void tell(struct group *group, const struct group_event *event)
@@ -124,7 +124,7 @@ static void note_exec(const struct process *process, uint64_t monotonic_us)
 
 		if (group->state != GROUP_LIVE)
 			continue;
-		if (!is_own(group, process)) {
+		if (!is_own(group, process, monotonic_us * 1000)) {
 			group->totals.incomplete = true;
 			continue;
 		}
@@ -357,7 +357,8 @@ static void account(struct group *group, const struct process *process, bool mis
 
 	if (missing)
 		totals->incomplete = true;
-	if (!is_own(group, process) || (process->was_other && group->options.owner != 0)) {
+	if (!is_own(group, process, UINT64_MAX) ||
+	    (process->was_other && group->options.owner != 0)) {
 		totals->incomplete = true;
 		return;
 	}

@@ -227,6 +227,13 @@ void groups_drop_empty(struct process *process)
 		process->groups = group_set_unref(process->groups);
 }
 
+bool groups_have_freed(const struct groups *groups)
+{
+	assert(groups);
+
+	return groups->freed;
+}
+
 bool groups_take_freed(struct groups *groups)
 {
 	bool freed;

@@ -11,7 +11,8 @@
  *
  * Of a member that has other uids than the owner of the group (setuid
  * programs) only pid, fork and exit are told, and its figures are in no total:
- * ->incomplete says that something is missing. For root nothing is left out.
+ * ->incomplete says that something is missing. For root nothing is left out. After a
+ * loss a member may have any uids until a scan has told them: it is taken for another's.
  *
  * Not known, and told by ->incomplete: descendants that were reparented
  * before the group began or while events were lost, exits without a record,
@@ -170,6 +171,7 @@ bool groups_account(const struct process *process);
 void groups_settle(struct groups *groups, struct process *process, bool missing);
 /** groups_drop_empty() - a process of none but groups that were freed is of none */
 void groups_drop_empty(struct process *process);
+bool groups_have_freed(const struct groups *groups); /* groups_take_freed() would say so */
 /** groups_take_freed() - a group was freed since the last call: processes may be in the table for nothing */
 bool groups_take_freed(struct groups *groups);
 /** groups_note_records_lost() - some exits have no record: groups with accounting are incomplete */

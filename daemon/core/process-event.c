@@ -19,6 +19,8 @@ static void inherit_uid(struct process *child, const struct process *parent)
 	child->uid_known = parent->uid_known;
 	/* Where it is not, the scan found the parent as it was later. */
 	child->was_other = !parent->uid_known;
+	child->uid_stale = parent->uid_stale;
+	child->uid_since_ns = parent->uid_since_ns;
 	child->uid_mixed |= parent->uid_mixed;
 	child->uid_split |= parent->uid_split;
 	child->uid_saved |= parent->uid_saved;
@@ -64,13 +66,17 @@ static bool apply_fork(struct process_table *table, const struct wire_proc_event
 
 	if (child && child == parent)
 		return false;
+	if (parent)
+		parent->uid_stale |= table->stale;
 	if (child && child->scanned && (!parent || ticks + 1 >= child->start_ticks)) {
 		if (!parent)
 			return false;
 		child->parent = parent->pid;
 		/* As it was then; what it did up to the scan is told in the following. */
-		if (parent->uid_known && is_reflected(child, event))
+		if (process_knows_uids(parent, event->monotonic_ns) && is_reflected(child, event)) {
 			inherit_uid(child, parent);
+			child->uid_since_ns = 0;
+		}
 		*ret = (struct process_change){ .kind = PROCESS_FORKED,
 						.process = child,
 						.parent = parent,
@@ -135,6 +141,8 @@ static void apply_uid(struct process *process, const struct wire_proc_event *eve
 
 	if (process->uid_known && !same)
 		process->was_other = true;
+	if (event->tid == process->pid)
+		process->uid_since_ns = 0;
 	if (is_reflected(process, event)) {
 		reflect_uid(process, event);
 		return;
@@ -176,6 +184,13 @@ static void apply_exit(struct process_table *table, struct process *process,
 						.pid = process->pid };
 }
 
+void process_table_set_stale(struct process_table *table, bool stale)
+{
+	assert(table);
+
+	table->stale = stale;
+}
+
 void process_table_foresee(struct process_table *table, const struct wire_proc_event *event)
 {
 	struct process *process;
@@ -205,6 +220,7 @@ bool process_table_apply(struct process_table *table, const struct wire_proc_eve
 	process = find_then(table, event->tgid, ticks);
 	if (!process)
 		return false;
+	process->uid_stale |= table->stale;
 
 	switch (event->kind) {
 	case WIRE_PROC_FORK:

@@ -16,6 +16,8 @@ struct process_table {
 	size_t n_processes;
 	struct process_list spares; /* entries in no other list */
 	size_t n_spares;
+	LIST_HEAD(, process_walk) walks;
+	bool stale;
 	struct thread_index threads;
 	struct process_owners owners;
 };

@@ -70,7 +70,7 @@ static struct process_culprit culprit_of(const struct process *process)
 	return (struct process_culprit){
 		.pid = process->pid,
 		.uid = process->uid,
-		.uid_known = process->uid_known && !process->uid_mixed,
+		.uid_known = process_is_of(process, process->uid, UINT64_MAX),
 		.start_ticks = process->start_ticks,
 		.born_ticks = process->born_ticks,
 	};
@@ -178,7 +178,7 @@ static void note_end(struct process_policy *policy, const struct process *proces
 			     .code = by_signal ? PROCESS_WARNING_EXIT_SIGNAL
 					       : PROCESS_WARNING_EXIT_STATUS,
 			     .pid = process->pid,
-			     .uid_known = process->uid_known && !process->uid_mixed,
+			     .uid_known = process_is_of(process, process->uid, UINT64_MAX),
 			     .uid = process->uid,
 			     .start_ticks = process->start_ticks,
 			     .born_ticks = process->born_ticks,

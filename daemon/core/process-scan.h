@@ -17,6 +17,7 @@
 
 #include "daemon/core/cleanup.h"
 #include "daemon/core/process.h"
+#include "daemon/core/slice.h"
 
 /* Entries of one scan; the kernel has at most 4 Mi processes, this is for what a service sees. */
 #define PROCESS_SCAN_MAX (1U << 20)
@@ -66,19 +67,45 @@ struct process_scan_ops {
 };
 
 /**
- * process_scan_apply() - bring the table to what the scan showed
+ * process_scan_begin() - to bring a table to what the scan showed; nothing is added any more
  * @lossless:	no event was lost since the table was right: who is gone, or is
  *		another by now, stays as it is, since events will tell
  *
- * Else those who are not in the scan become ->unseen: events that came since
- * the loss may still tell how they ended. Where a pid was used again within
+ * Return: 0, or -ENOMEM.
+ */
+int process_scan_begin(struct process_scan *scan, struct process_table *table, bool lossless,
+		       const struct process_scan_ops *ops, void *userdata);
+
+enum {
+	_PROCESS_SCAN_E_SUCCESS,
+
+	PROCESS_SCAN_E_MORE, /* the rest in another slice */
+};
+
+/**
+ * process_scan_apply() - a slice of it, after process_scan_begin(), until it returns 0
+ *
+ * Where events were lost those who are not in the scan become ->unseen: events that
+ * came since the loss may still tell how they ended. Where a pid was used again within
  * the loss and that process ended before the scan too, what it did since is
  * taken for the former's.
  *
- * Return: 0, or -ENOMEM: what was found so far holds.
+ * No event is applied in between; processes may be removed, and get other reasons.
+ *
+ * Return: 0, PROCESS_SCAN_E_MORE, or -ENOMEM: what was found so far holds.
  */
-int process_scan_apply(struct process_scan *scan, struct process_table *table, bool lossless,
-		       const struct process_scan_ops *ops, void *userdata);
+int process_scan_apply(struct process_scan *scan, struct slice *slice);
+
+/** process_scan_foresee() - as process_table_foresee(), of those who are not in the table yet */
+void process_scan_foresee(struct process_scan *scan, const struct wire_proc_event *event);
+
+/**
+ * process_scan_take_uids() - of a child whose fork is replayed, and whose parent's are not known
+ *
+ * As the scan read them, where it found the child: it had these, or a change is
+ * still to be told.
+ */
+void process_scan_take_uids(const struct process_scan *scan, struct process *process);
 
 /**
  * process_scan_note() - an event that came since the scan began, before it is applied to @table
@@ -94,9 +121,11 @@ void process_scan_note(struct process_scan *scan, const struct process_table *ta
 bool process_scan_is_doubtful(const struct process_scan *scan);
 
 /**
- * process_scan_sweep() - after the events that came since were applied
+ * process_scan_sweep() - after the events that came since were applied, a slice
  *
- * Who is still ->unseen is ->gone(); ->scanned is cleared of all others.
+ * Who is still ->unseen is ->gone(); ->scanned is cleared of all others. After it the
+ * scan is to be freed.
+ *
+ * Return: 0 or PROCESS_SCAN_E_MORE.
  */
-void process_scan_sweep(struct process_table *table, const struct process_scan_ops *ops,
-			void *userdata);
+int process_scan_sweep(struct process_scan *scan, struct slice *slice);

@@ -62,21 +62,48 @@ struct process_thread *thread_index_find(const struct thread_index *index, uint3
 	return NULL;
 }
 
+static struct process_thread *find_of(const struct thread_index *index,
+				      const struct process *process, uint32_t tid)
+{
+	struct process_thread *thread;
+
+	if (index->n_threads == 0)
+		return NULL;
+	LIST_FOREACH(thread, bucket_of(index, tid), bucket)
+		if (thread->tid == tid && thread->process == process)
+			return thread;
+
+	return NULL;
+}
+
+/* Those of other processes have ended unseen, but for what a scan read: events are still to tell that. */
+static void remove_former(struct thread_index *index, uint32_t tid)
+{
+	struct process_thread *thread, *next;
+
+	if (index->n_threads == 0)
+		return;
+	for (thread = LIST_FIRST(bucket_of(index, tid)); thread; thread = next) {
+		next = LIST_NEXT(thread, bucket);
+		if (thread->tid == tid && !thread->process->scanned)
+			thread_index_remove(index, thread);
+	}
+}
+
 int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		     struct process *process, uint32_t tid)
 {
-	struct process_thread *thread = thread_index_find(index, tid);
+	struct process_thread *thread = find_of(index, process, tid);
 	int r;
 
 	assert(owners && process);
 
-	if (thread && thread->process == process) {
+	if (thread) {
 		process->n_doomed -= thread->doomed;
 		thread->doomed = false;
 		return 0;
 	}
-	if (thread)
-		thread_index_remove(index, thread);
+	remove_former(index, tid);
 	if (index->n_threads >= PROCESS_TABLE_MAX)
 		return -ENOSPC;
 	if (index->n_threads >= index->n_buckets) {
@@ -135,13 +162,13 @@ bool thread_index_end(struct thread_index *index, struct process *process,
 
 	assert(process && event);
 
-	thread = thread_index_find(index, event->tid);
+	thread = find_of(index, process, event->tid);
 	if (event->tid == process->pid) {
 		/* Where one was told before, that was the former leader's. */
 		if (process->leader_ended && process->n_late > 0)
 			process->n_late--;
 		process->leader_ended = true;
-	} else if (thread && thread->process == process) {
+	} else if (thread) {
 		bool doomed = thread->doomed;
 
 		thread_index_remove(index, thread);

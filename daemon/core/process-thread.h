@@ -5,7 +5,8 @@
  * Threads besides the leaders
  *
  * Finds the process of a thread, for the process table alone. A thread of one
- * process whose tid comes up in another has ended unseen.
+ * process whose tid comes up in another has ended unseen; while what a scan
+ * read is ahead of the events both may have it.
  */
 
 #include <stddef.h>
@@ -31,7 +32,8 @@ struct thread_index {
 
 /** thread_index_deinit() - there must be no thread any more */
 void thread_index_deinit(struct thread_index *index);
-struct process_thread *thread_index_find(const struct thread_index *index, uint32_t tid);
+struct process_thread *thread_index_find(const struct thread_index *index,
+					 uint32_t tid); /* one of them */
 /** thread_index_add() - Return: 0 (also where it is known), -ENOSPC at PROCESS_TABLE_MAX or PROCESS_OWNER_MAX, -ENOMEM */
 int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		     struct process *process, uint32_t tid);

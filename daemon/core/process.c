@@ -71,6 +71,7 @@ struct process_table *process_table_free(struct process_table *table)
 
 	while (!LIST_EMPTY(&table->all))
 		process_table_remove(table, LIST_FIRST(&table->all));
+	assert(LIST_EMPTY(&table->walks));
 	thread_index_deinit(&table->threads);
 	free(table->buckets);
 	free(table);
@@ -134,6 +135,33 @@ struct process *process_table_next(const struct process_table *table, const stru
 	assert(table);
 
 	return process ? LIST_NEXT(process, all) : LIST_FIRST(&table->all);
+}
+
+void process_walk_begin(struct process_table *table, struct process_walk *walk)
+{
+	assert(table && walk);
+
+	walk->next = LIST_FIRST(&table->all);
+	LIST_INSERT_HEAD(&table->walks, walk, walks);
+}
+
+struct process *process_walk_next(struct process_walk *walk)
+{
+	struct process *process;
+
+	assert(walk);
+
+	process = walk->next;
+	if (process)
+		walk->next = LIST_NEXT(process, all);
+	return process;
+}
+
+void process_walk_end(struct process_walk *walk)
+{
+	assert(walk);
+
+	LIST_REMOVE(walk, walks);
 }
 
 size_t process_table_size(const struct process_table *table)
@@ -217,8 +245,14 @@ int process_table_add(struct process_table *table, uint32_t pid, struct process 
 
 void process_table_remove(struct process_table *table, struct process *process)
 {
+	struct process_walk *walk;
+
 	assert(table && process);
 	assert(!process->groups);
+
+	LIST_FOREACH(walk, &table->walks, walks)
+		if (walk->next == process)
+			walk->next = LIST_NEXT(process, all);
 
 	thread_index_clear(&table->threads, process);
 	process_release_relayed(process);

@@ -16,7 +16,7 @@
  * an exec ended, the former leader's among them, may come after the exec.
  *
  * Between a loss and the scan after it a process ends with its leader where its other
- * threads are not known, and has the uids that it had. One that is entered when it
+ * threads are not known, and nobody knows its uids (->uid_stale). One that is entered when it
  * changes its uid is taken for ended where the end of a former leader comes that late.
  *
  * Events alone lead it; a scan of /proc adds what was there before, and
@@ -65,6 +65,9 @@ struct process {
 	bool uid_known;
 	bool uid_mixed; /* they are not, or ->uid_saved */
 	bool uid_split; /* real and effective differed when they were told last */
+	bool uid_stale; /* a loss may have had a change of them: a scan has to tell */
+	uint64_t
+		uid_since_ns; /* before that, CLOCK_MONOTONIC, it may have had others: a scan told them */
 	bool uid_saved; /* did before: events do not tell the saved one, which an exec makes as the effective one */
 	bool was_other; /* it had other uids at some time: its figures are not one user's */
 
@@ -141,6 +144,18 @@ struct process *process_table_find_record(const struct process_table *table, uin
 /** process_table_next() - all, those that have ended too; NULL at the start and at the end */
 struct process *process_table_next(const struct process_table *table,
 				   const struct process *process);
+
+/* A look at all that stops and goes on, while others come and go: who comes is not in it. */
+struct process_walk {
+	struct process *next;
+	LIST_ENTRY(process_walk) walks;
+};
+
+/** process_walk_begin() - until process_walk_end(), before which @walk may not move */
+void process_walk_begin(struct process_table *table, struct process_walk *walk);
+struct process *process_walk_next(struct process_walk *walk); /* NULL: that was all */
+void process_walk_end(struct process_walk *walk);
+
 size_t process_table_size(const struct process_table *table);
 size_t process_table_threads(const struct process_table *table); /* besides leaders */
 
@@ -180,6 +195,13 @@ bool process_table_apply(struct process_table *table, const struct wire_proc_eve
 			 uint64_t ticks, struct process_change *ret);
 
 /**
+ * process_table_set_stale() - whether events were lost before the next that are applied
+ *
+ * Those whom they are about are ->uid_stale then, and whoever is forked by them.
+ */
+void process_table_set_stale(struct process_table *table, bool stale);
+
+/**
  * process_table_foresee() - an event that is to be applied, after a scan that may reflect it
  *
  * Before process_table_apply() of the first: a process that has changed its uid
@@ -193,6 +215,18 @@ void process_table_foresee(struct process_table *table, const struct wire_proc_e
  * What began after the fork was told is of another, later process: not taken.
  */
 void process_set_start(struct process *process, uint64_t start_ticks);
+
+/** process_knows_uids() - whether they are known as of then, CLOCK_MONOTONIC; the last ones: UINT64_MAX */
+static inline bool process_knows_uids(const struct process *process, uint64_t ns)
+{
+	return process->uid_known && !process->uid_stale && ns >= process->uid_since_ns;
+}
+
+/** process_is_of() - likewise, and all are this one */
+static inline bool process_is_of(const struct process *process, uint32_t uid, uint64_t ns)
+{
+	return process_knows_uids(process, ns) && !process->uid_mixed && process->uid == uid;
+}
 
 /** process_is_followed() - there is a reason to keep it */
 static inline bool process_is_followed(const struct process *process)

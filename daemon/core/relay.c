@@ -23,6 +23,7 @@ struct relay {
 	struct relay_options options;
 	void *userdata;
 	bool ready;
+	uint64_t scan; /* the last one applied, or about to be, when it was added */
 	uint64_t batch; /* in which it was checked */
 	uint64_t checked_ns;
 	unsigned int n_unchecked; /* signals since */
@@ -44,6 +45,7 @@ struct relays {
 	size_t n_relays, n_all, n_marked;
 	size_t n_hasty; /* not ready, and not patient */
 	uint64_t batch;
+	uint64_t scan; /* counted */
 };
 
 int relays_new(struct relays **ret, const struct relay_ops *ops, void *userdata)
@@ -175,6 +177,7 @@ int relay_add(struct relays *relays, const struct relay_options *options, void *
 	relay->options = *options;
 	relay->userdata = userdata;
 	relay->ready = options->all;
+	relay->scan = relays->scan;
 	LIST_INSERT_HEAD(&relays->all, relay, all);
 	LIST_INSERT_HEAD(&relays->buckets[bucket_of(options->pid)], relay, bucket);
 	relays->n_relays++;
@@ -399,6 +402,10 @@ void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
 
 	if (!relays_want_table(relays) || !parent->uid_known || parent->uid_mixed)
 		return;
+	if (!process_knows_uids(parent, event->monotonic_ns)) {
+		relays_note_full(relays, parent->uid);
+		return;
+	}
 	for (relay = LIST_FIRST(&relays->all); relay; relay = next) {
 		next = LIST_NEXT(relay, all);
 		if (!relay->options.all && relay->ready && relay->options.owner == parent->uid)
@@ -429,6 +436,13 @@ void relays_note_full(struct relays *relays, uint32_t uid)
 			relay->lost++;
 }
 
+void relays_scan_begun(struct relays *relays)
+{
+	assert(relays);
+
+	relays->scan++;
+}
+
 void relays_ready(struct relays *relays)
 {
 	struct relay *relay;
@@ -436,7 +450,7 @@ void relays_ready(struct relays *relays)
 	assert(relays);
 
 	LIST_FOREACH(relay, &relays->all, all) {
-		if (relay->ready)
+		if (relay->ready || relay->scan == relays->scan)
 			continue;
 		relay->ready = true;
 		relays->n_hasty -= !relay->options.patient;

@@ -130,7 +130,11 @@ void relays_batch_end(struct relays *relays);
  * relays_note() - each event, as it comes: may end a registration, and goes to relays to all
  */
 void relays_note(struct relays *relays, const struct wire_proc_event *event);
-/** relays_note_own() - a process of the table forked one: for the relays of its user alone */
+/**
+ * relays_note_own() - a process of the table forked one: for the relays of its user alone
+ *
+ * Where its uids are not known after a loss it is not relayed, and counts as lost.
+ */
 void relays_note_own(struct relays *relays, const struct wire_proc_event *event,
 		     const struct process *parent);
 /** relays_note_lost() - @count 0: unknown */
@@ -141,5 +145,7 @@ void relays_note_full(struct relays *relays, uint32_t uid);
 bool relays_want_uid(const struct relays *relays, uint32_t uid);
 /** relays_want_table() - some relay is for the forks of one user alone */
 bool relays_want_table(const struct relays *relays);
-/** relays_ready() - the scan has ended */
+/** relays_scan_begun() - a scan is applied from here on: a relay that is added meanwhile waits for the next */
+void relays_scan_begun(struct relays *relays);
+/** relays_ready() - it was */
 void relays_ready(struct relays *relays);

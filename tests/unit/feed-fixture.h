@@ -8,6 +8,7 @@
  * before. Times go on by a millisecond an event.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/core/feed.h"
@@ -125,6 +126,13 @@ static inline void turn(struct fixture *f)
 	feed_round_begin(f->feed, &clock);
 }
 
+/* Until those whom nobody follows are gone. */
+static inline void purge(struct fixture *f)
+{
+	while (feed_wants_round(f->feed))
+		turn(f);
+}
+
 /* A scan that shows these, and its round. */
 static inline void scan(struct fixture *f, const struct process_scan_entry *entries, size_t n)
 {
@@ -134,6 +142,7 @@ static inline void scan(struct fixture *f, const struct process_scan_entry *entr
 	feed_scan_end(f->feed, true);
 	turn(f);
 	assert_int_equal(feed_scan_apply(f->feed), 0);
+	purge(f);
 }
 
 static const struct process_scan_entry leader_entry = {

@@ -57,6 +57,7 @@ static void tell(struct model *model, enum group_event_kind kind, uint32_t pid, 
 	model->told[model->n_told++] = (struct model_told){
 		.event = { .kind = kind, .pid = pid, .other = other, .status = status },
 		.lost = model->losing,
+		.stranger = !at(model, pid)->member,
 	};
 }
 
@@ -106,8 +107,10 @@ static void fork_from(struct model *model, uint32_t forker, bool clone_parent)
 		.uid_lost = told->uid_lost,
 		.unknown = told->unknown || model->losing,
 		.was_other = from->uid != MODEL_USER,
+		.reuser = model->end_lost[pid] && model->losing,
+		.stray = told->reuser || told->stray,
 	};
-	model->muddled[pid] |= model->end_lost[pid] && model->losing;
+	model->muddled[pid] |= at(model, pid)->reuser || at(model, pid)->stray;
 	model->now_ns += 5000;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_FORK,
 					      .tid = pid,
@@ -247,7 +250,7 @@ static void exec(struct model *model, uint32_t pid)
 	process->tids[0] = pid;
 	model->muddled[pid] |= process->uid_lost;
 	send(model, (struct wire_proc_event){ .kind = WIRE_PROC_EXEC, .tid = pid, .tgid = pid });
-	if (process->member && process->uid == MODEL_USER)
+	if (process->uid == MODEL_USER)
 		tell(model, GROUP_EXEC, pid, 0, 0);
 }
 

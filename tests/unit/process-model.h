@@ -42,15 +42,18 @@ struct model_process {
 	bool member;
 	bool unknown; /* its fork was lost, or that of an ancestor, and no scan has found it */
 	bool was_other;
+	bool reuser; /* within a loss it got the pid of one whose end is lost as well */
+	bool stray; /* one that did forked it, or an ancestor: whoever had the pid before is taken for that */
 	bool uid_lost; /* that it has another one, or an ancestor had */
 	bool thread_lost; /* that of a thread was, and no scan has found it */
 	uint64_t user_us;
 };
 
-/* What a group ought to tell. */
+/* What a group ought to tell; and what its user's other processes executed. */
 struct model_told {
 	struct group_event event;
 	bool lost; /* the event was */
+	bool stranger; /* it is no member */
 };
 
 struct model {

@@ -227,6 +227,7 @@ static void test_rules_by_command(void **state)
 	assert_int_equal(f.n_identified, 4);
 
 	assert_int_equal(feed_set_rules(f.feed, NULL, 0), 0);
+	purge(&f);
 	assert_false(feed_wants_events(f.feed));
 	assert_int_equal(followed(&f), 0);
 	fixture_deinit(&f);
@@ -283,6 +284,7 @@ static void test_own_relay(void **state)
 	hand_fork(&f, 30, 34, 34);
 	assert_int_equal(relay_sent(relay), 3);
 	relay_stop(relay);
+	purge(&f);
 	assert_false(feed_wants_events(f.feed));
 	feed_stopped(f.feed);
 	assert_int_equal(followed(&f), 0);
@@ -320,6 +322,7 @@ static void test_relayed_bound(void **state)
 	assert_int_equal(relay_lost(relays[0]), 1);
 	relay_stop(relays[0]);
 	relay_stop(relays[1]);
+	purge(&f);
 	feed_stopped(f.feed);
 	assert_int_equal(followed(&f), 0);
 	fixture_deinit(&f);
@@ -352,6 +355,7 @@ static void test_threads_bound(void **state)
 	hand_fork(&f, 20, 50000, 20);
 	assert_int_equal(threads(&f), PROCESS_OWNER_MAX + 1);
 	assert_int_equal(feed_set_rules(f.feed, NULL, 0), 0);
+	purge(&f);
 	assert_int_equal(threads(&f), 0);
 	fixture_deinit(&f);
 }
@@ -364,15 +368,28 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void add_processes(struct process_table *table, uint32_t first, uint32_t n, bool unseen)
+static void add_processes(struct process_table *table, uint32_t n)
 {
 	struct process *process;
 
-	for (uint32_t pid = first; pid < first + n; pid++) {
+	for (uint32_t pid = 1; pid <= n; pid++)
 		assert_int_equal(process_table_add(table, pid, &process), 0);
-		process->unseen = unseen;
+}
+
+static void mark_unseen(const struct process_table *table, uint32_t n)
+{
+	struct process *process;
+
+	for (process = process_table_next(table, NULL); process;
+	     process = process_table_next(table, process)) {
+		process->unseen = process->pid <= n;
 		process->scanned = true;
 	}
+}
+
+static uint64_t on_no_time(void *userdata)
+{
+	return 0;
 }
 
 static void on_gone(struct process *process, void *userdata)
@@ -385,15 +402,20 @@ static void test_sweep(void **state)
 {
 	const struct process_scan_ops scan_ops = { .gone = on_gone };
 	_cleanup_(process_table_freep) struct process_table *table = NULL;
+	_cleanup_(process_scan_freep) struct process_scan *scan = NULL;
+	struct slice slice = slice_begin(on_no_time, NULL, 1);
 	const uint32_t half = PROCESS_TABLE_MAX / 2;
 	unsigned int n_gone = 0;
 	double begin, took;
 
 	assert_int_equal(process_table_new(&table), 0);
-	add_processes(table, 1, half, true);
-	add_processes(table, 1 + half, half, false);
+	add_processes(table, 2 * half);
+	assert_int_equal(process_scan_new(&scan), 0);
+	assert_int_equal(process_scan_begin(scan, table, true, &scan_ops, &n_gone), 0);
+	assert_int_equal(process_scan_apply(scan, &slice), 0);
+	mark_unseen(table, half);
 	begin = seconds();
-	process_scan_sweep(table, &scan_ops, &n_gone);
+	assert_int_equal(process_scan_sweep(scan, &slice), 0);
 	took = seconds() - begin;
 	print_message("sweep of %u: %.1f ms\n", PROCESS_TABLE_MAX, took * 1e3);
 	assert_int_equal(n_gone, half);

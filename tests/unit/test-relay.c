@@ -181,6 +181,7 @@ static void test_own(void **state)
 	fork_at(w, 100, 7, 8);
 	assert_int_equal(w->n_sent, 0);
 
+	relays_scan_begun(w->relays);
 	relays_ready(w->relays);
 	assert_int_equal(w->n_ready, 1);
 	assert_false(relays_want_scan(w->relays));
