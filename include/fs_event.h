@@ -241,6 +241,8 @@ enum fs_record_kind {
 	FS_RECORD_FORK = 2,
 	FS_RECORD_EXEC = 3,
 	FS_RECORD_EXIT = 4,
+	/* A thread is about to change one of its user ids, by itself or by what it executes. */
+	FS_RECORD_UID = 5,
 };
 
 /* File events, with the numbers of inotify(7) and fanotify(7) where these have one. */
@@ -310,8 +312,8 @@ struct fs_event_process {
 	__u32 by_tgid; /* FORK: its process, also with CLONE_PARENT */
 	__u32 parent; /* tgid of the parent */
 	__u32 inner_pid; /* pid in the process's own namespace */
-	__u32 uid; /* in the initial user namespace */
-	__u32 status; /* EXIT: as wait(2) gives it */
+	__u32 uid; /* the real one, in the initial user namespace; UID: the new one */
+	__u32 status; /* EXIT: as wait(2) gives it; UID: the new effective uid */
 	__u32 flags; /* enum fs_process_flag */
 	__u32 dev_major; /* EXEC: of the file's filesystem */
 	__u32 dev_minor;

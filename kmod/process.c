@@ -2,6 +2,7 @@
 
 #include <linux/binfmts.h>
 #include <linux/cred.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
@@ -98,6 +99,27 @@ static void on_exit(COMPAT_EXIT_PROTO)
 	ring_commit(&ring_proc, &process->record, flags);
 }
 
+/* Before it: what is told is what the thread will have. */
+static int on_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
+{
+	const struct cred *new = (const struct cred *)regs_get_kernel_argument(regs, 0);
+	const struct cred *old = current_real_cred();
+	struct fs_event_process *process;
+	unsigned long flags;
+
+	if (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
+	    uid_eq(new->suid, old->suid) && uid_eq(new->fsuid, old->fsuid))
+		return 0;
+	process = process_begin(current, FS_RECORD_UID, 0, &flags);
+	if (!process)
+		return 0;
+	process->uid = from_kuid_munged(&init_user_ns, new->uid);
+	process->status = from_kuid_munged(&init_user_ns, new->euid);
+	ring_commit(&ring_proc, &process->record, flags);
+	return 0;
+}
+NOKPROBE_SYMBOL(on_commit_creds);
+
 static struct {
 	const char *name;
 	void *probe;
@@ -109,6 +131,40 @@ static struct {
 	{ "sched_process_exec", on_exec, FS_RECORD_EXEC },
 	{ "sched_process_exit", on_exit, FS_RECORD_EXIT },
 };
+
+static struct kprobe uid_probe;
+static bool uid_is_on; /* control_lock */
+
+static int process_start_uids(void)
+{
+	int error;
+
+	uid_probe = (struct kprobe){
+		.symbol_name = "commit_creds",
+		.pre_handler = on_commit_creds,
+	};
+	error = register_kprobe(&uid_probe);
+	if (error)
+		return error;
+	/* As in probe.c: a breakpoint would cost too much. */
+	if (!kprobe_ftrace(&uid_probe)) {
+		unregister_kprobe(&uid_probe);
+		return -EOPNOTSUPP;
+	}
+	uid_is_on = true;
+	return 0;
+}
+
+static int process_update_uids(bool is_wanted)
+{
+	if (is_wanted && !uid_is_on)
+		return process_start_uids();
+	if (!is_wanted && uid_is_on) {
+		unregister_kprobe(&uid_probe);
+		uid_is_on = false;
+	}
+	return 0;
+}
 
 int process_update(void)
 {
@@ -134,7 +190,7 @@ int process_update(void)
 		else
 			error = one;
 	}
-	return error;
+	return error ?: process_update_uids(wanted & (1U << FS_RECORD_UID));
 }
 
 static void process_found(struct tracepoint *tracepoint, void *data)

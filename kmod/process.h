@@ -3,12 +3,15 @@
 #define FSEVENTS_PROCESS_H
 
 /*
- * fork, exec and exit: tracepoints of the scheduler, on while somebody asks
+ * fork, exec and exit: tracepoints of the scheduler; changes of user ids: a
+ * probe. On while somebody asks.
  */
 
 #include <linux/types.h>
 
-#define PROCESS_EVENTS ((1U << FS_RECORD_FORK) | (1U << FS_RECORD_EXEC) | (1U << FS_RECORD_EXIT))
+#define PROCESS_EVENTS                                                                             \
+	((1U << FS_RECORD_FORK) | (1U << FS_RECORD_EXEC) | (1U << FS_RECORD_EXIT) |                \
+	 (1U << FS_RECORD_UID))
 
 /*
  * Turns on and off what is asked for now; the caller holds the control lock.

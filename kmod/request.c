@@ -342,6 +342,7 @@ int request_proc_set(struct sk_buff *skb, struct genl_info *info)
 		owner->proc_events = events;
 		error = process_update();
 		if (error) {
+			NL_SET_ERR_MSG(info->extack, "this kernel does not let that be followed");
 			owner->proc_events = before;
 			process_update();
 		}

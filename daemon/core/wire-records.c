@@ -126,6 +126,7 @@ static int record_decode(const struct view *view, const struct fs_event_record *
 	case FS_RECORD_FORK:
 	case FS_RECORD_EXEC:
 	case FS_RECORD_EXIT:
+	case FS_RECORD_UID:
 		return process_decode(view, &ret->process);
 	default:
 		return 0;

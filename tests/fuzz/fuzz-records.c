@@ -74,7 +74,7 @@ static void decode(const struct wire_message *message)
 		n++;
 		if (record.kind == FS_RECORD_FILE)
 			check_file(&record.file);
-		else if (record.kind >= FS_RECORD_FORK && record.kind <= FS_RECORD_EXIT)
+		else if (record.kind >= FS_RECORD_FORK && record.kind <= FS_RECORD_UID)
 			check_process(&record.process);
 		else
 			abort();

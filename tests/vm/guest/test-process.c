@@ -14,7 +14,9 @@
 
 #include "test.h"
 
-#define EVERY ((1 << FS_RECORD_FORK) | (1 << FS_RECORD_EXEC) | (1 << FS_RECORD_EXIT))
+#define EVERY                                                                                      \
+	((1 << FS_RECORD_FORK) | (1 << FS_RECORD_EXEC) | (1 << FS_RECORD_EXIT) |                   \
+	 (1 << FS_RECORD_UID))
 
 static struct client client;
 static struct listener listener;
@@ -177,6 +179,42 @@ static void inner_pids_are_told(void)
 	CHECK(process->pid_namespace > 0);
 }
 
+/* What changes nothing is not told, nor is what is not asked for. */
+static void uids_are_told(void)
+{
+	const struct fs_event_process *process;
+	int status;
+	pid_t pid;
+
+	open_all(EVERY);
+	pid = fork();
+	if (pid == 0)
+		_exit(setresuid(0, 0, 0) || setgid(7) || setresuid(-1, 5, -1) ||
+		      setresuid(5, 5, 5));
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK_INT(status, 0);
+	CHECK_INT(next_of(pid)->record.kind, FS_RECORD_FORK);
+	process = next_of(pid);
+	CHECK_INT(process->record.kind, FS_RECORD_UID);
+	CHECK_INT(process->pid, pid);
+	CHECK_INT(process->uid, 0);
+	CHECK_INT(process->status, 5);
+	process = next_of(pid);
+	CHECK_INT(process->record.kind, FS_RECORD_UID);
+	CHECK_INT(process->uid, 5);
+	CHECK_INT(process->status, 5);
+	process = next_of(pid);
+	CHECK_INT(process->record.kind, FS_RECORD_EXIT);
+	CHECK_INT(process->uid, 5);
+
+	CHECK_INT(client_proc(&client, 1 << FS_RECORD_EXIT), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(setresuid(4, 5, 6));
+	waitpid(pid, &status, 0);
+	CHECK_INT(next_of(pid)->record.kind, FS_RECORD_EXIT);
+}
+
 static void fork_one(void)
 {
 	pid_t pid = fork();
@@ -243,6 +281,7 @@ const struct test tests_process[] = {
 	{ .name = "process-forker", .run = forker_is_told },
 	{ .name = "process-threads", .run = threads_are_told },
 	{ .name = "process-inner-pids", .run = inner_pids_are_told },
+	{ .name = "process-uids", .run = uids_are_told },
 	{ .name = "process-ends-with-request", .run = ends_with_request },
 	{ .name = "process-loss-is-exact", .run = loss_is_exact },
 	{},
