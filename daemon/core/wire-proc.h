@@ -43,6 +43,8 @@ struct wire_proc_event {
 			uint32_t ruid, euid;
 		};
 		uint32_t error; /* of an acknowledgement: errno or 0 */
+		/* Of exec, as what it was executed, where a source knows that: core/name-ring.h. 0: not known. */
+		uint64_t name;
 	};
 };
 
