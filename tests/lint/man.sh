@@ -13,6 +13,10 @@ fi
 mandoc -Tlint -W warning "${files[@]}" | grep -v 'referenced manual not found' && exit 1
 
 status=0
+# As a reader sees it: a table that is too wide, a line that cannot be set.
+for file in "${files[@]}"; do
+	MANWIDTH=80 man --warnings -E UTF-8 -l "$file" 2>&1 >/dev/null | sed "s|^|$file: |" | grep . && status=1
+done
 while IFS= read -r reference; do
 	page=${reference%%(*}
 	section=${reference##*(}

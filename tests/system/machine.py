@@ -16,7 +16,10 @@ import tempfile
 import time
 
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "libmnl0",
-            "libnl-genl-3-200", "mount", "util-linux", "procps", "e2fsprogs", "libglib2.0-bin")
+            "libnl-genl-3-200", "mount", "util-linux", "procps", "e2fsprogs", "libglib2.0-bin",
+            "systemd-journal-remote")
+# Where the module is built as on somebody's machine; big, and never booted.
+PACKAGES_DKMS = ("dkms", "linux-headers-amd64")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -54,25 +57,25 @@ def apt_options():
                      if line.startswith("Acquire::") and any(w in line for w in wanted))
 
 
-def cached_root(cache):
-    """The directory of a Debian root, made when it is not there or its packages changed."""
+def cached_root(cache, packages=PACKAGES, kind="root"):
+    """The directory of a Debian root of that @kind, made when it is not there or its packages changed."""
     codename = os_release("VERSION_CODENAME") or "bookworm"
-    key = hashlib.sha256(" ".join((codename, *PACKAGES)).encode()).hexdigest()[:12]
-    root = os.path.join(cache, f"root-{key}")
+    key = hashlib.sha256(" ".join((codename, *packages)).encode()).hexdigest()[:12]
+    root = os.path.join(cache, f"{kind}-{key}")
     if os.path.isdir(root):
         return root
 
     for name in os.listdir(cache):
-        if name.startswith("root-"):
+        if name.startswith(kind + "-"):
             shutil.rmtree(os.path.join(cache, name))
-    building = tempfile.mkdtemp(prefix="root-building-", dir=cache)
+    building = tempfile.mkdtemp(prefix=kind + "-building-", dir=cache)
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as options:
             options.write(apt_options())
             options.flush()
             subprocess.run(
                 ["mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=" + options.name,
-                 "--include=" + ",".join(PACKAGES), codename, building + "/root",
+                 "--include=" + ",".join(packages), codename, building + "/root",
                  *apt_sources(codename)],
                 stdin=subprocess.DEVNULL, check=True, timeout=900)
         os.rename(building + "/root", root)
@@ -82,9 +85,15 @@ def cached_root(cache):
 
 
 class Machine:
-    """One boot, with what is in the build directory @build installed. run() executes in it."""
+    """
+    One boot, with what is in the build directory @build installed. run() executes in it.
 
-    def __init__(self, root, build, work):
+    Its network is that of the test, or the namespace at the path @network.
+    """
+
+    def __init__(self, root, build, work, name="fsevents-test", network=None):
+        self.name = name
+        self.network = ["--network-namespace-path=" + network] if network else []
         self.root = os.path.join(work, "root")
         self.log_path = os.path.join(work, "console")
         self.process = None
@@ -99,6 +108,8 @@ class Machine:
                        env={**os.environ, "DESTDIR": self.root})
             self._host("journalctl", "--root=" + self.root, "--update-catalog")
             self._host("systemctl", "--root=" + self.root, "enable", "fseventsd.service")
+        with open(os.path.join(self.root, "etc/hostname"), "w", encoding="ascii") as file:
+            file.write(name + "\n")
         # A filesystem that the daemon serves by default; the root is an overlay.
         with open(os.path.join(self.root, "etc/fstab"), "w", encoding="ascii") as file:
             file.write("scratch /srv tmpfs size=64M 0 0\n")
@@ -114,7 +125,7 @@ class Machine:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
-                 "--console=pipe", "--capability=all", "--machine=fsevents-test",
+                 "--console=pipe", "--capability=all", "--machine=" + self.name, *self.network,
                  "--directory=" + self.root],
                 # The container's own filter refuses what a real machine allows.
                 # What restricts devices is a program of the second hierarchy of control groups.

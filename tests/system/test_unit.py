@@ -59,6 +59,7 @@ def test_everything_is_installed(machine):
                  "/usr/share/dbus-1/interfaces/org.fsevents1.xml",
                  "/usr/share/man/man8/fseventsd.8", "/usr/share/man/man1/fseventsctl.1",
                  "/usr/share/man/man5/fsevents.conf.5", "/usr/share/man/man5/org.fsevents1.5",
+                 "/usr/share/man/man7/fsevents.7",
                  "/usr/share/bash-completion/completions/fseventsctl"):
         assert machine.exists(path) or machine.exists(path + ".gz"), path
 
