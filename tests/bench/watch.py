@@ -90,7 +90,13 @@ class Row:
 
 
 def pss_kb(watcher):
-    return sum(harness.memory_kb(pid)["Pss"] for pid in watcher.pids() if os.path.exists(f"/proc/{pid}"))
+    total = 0
+    for pid in watcher.pids():
+        try:
+            total += harness.memory_kb(pid)["Pss"]
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended, which end() tells
+    return total
 
 
 def one_round(programs, watcher, where, directories, n_files, row):
