@@ -28,7 +28,7 @@ void cross_drop(struct anchor *anchor)
 {
 	struct watches *watches = anchor->watched->watches;
 
-	anchor_free(anchor);
+	anchor_leave(anchor);
 	watches_settle_later(watches);
 }
 

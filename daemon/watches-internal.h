@@ -324,6 +324,8 @@ void side_settle(struct side *side); /* what those need that are left */
 /** anchor_new() - not told of anything yet; Return: 0 or a negative errno */
 int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	       const struct handle *root);
+/** anchor_leave() - of a filesystem inside a watched tree; what is known of and was not told yet is lost */
+void anchor_leave(struct anchor *anchor);
 struct anchor *anchor_free(struct anchor *anchor);
 DEFINE_FREEP(anchor, anchor_free)
 /** anchor_stand() - from now on it is told; its side was read to the end; Return: 0 or a negative errno */

@@ -422,6 +422,19 @@ struct anchor *anchor_free(struct anchor *anchor)
 	return NULL;
 }
 
+void anchor_leave(struct anchor *anchor)
+{
+	struct hub_statistics statistics;
+
+	if (anchor->hub_watch && !anchor->doubted) {
+		hub_statistics(anchor->side->hub, &statistics);
+		if (statistics.n_pending > 0)
+			watched_tell_lost(anchor->watched, 0, anchor->prefix,
+					  strlen(anchor->prefix));
+	}
+	anchor_free(anchor);
+}
+
 int anchor_stand(struct anchor *anchor)
 {
 	const struct hub_watch_options options = {

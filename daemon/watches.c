@@ -229,7 +229,7 @@ void watches_superblock_removed(struct watches *watches, struct superblock *sb)
 			if (anchor == anchor->watched->anchor)
 				watched_leave(anchor->watched);
 			else
-				anchor_free(anchor);
+				anchor_leave(anchor);
 		}
 	}
 	volume_free(volume);

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "daemon/core/cleanup.h"
-#include "daemon/core/mountinfo.h"
 #include "daemon/worker/caller.h"
 #include "daemon/worker/job-watch-wire.h"
+#include "daemon/worker/mount-table.h"
 #include "daemon/worker/mountpoint.h"
 #include "daemon/worker/reach.h"
 
@@ -24,8 +24,6 @@
 #define MAGIC_PROC 0x9fa0L
 #define MAGIC_TMPFS 0x01021994L
 #define MAGIC_XFS 0x58465342L
-
-#define MOUNTINFO_MAX (64U << 20)
 
 /* As in exportfs.h and the headers of xfs, which stand in no header for programs. */
 #define HANDLE_INO32 0x01
@@ -82,56 +80,17 @@ static int path_walk(const char *path, bool *ret_read, bool *ret_search)
 	return fd;
 }
 
-struct mount_search {
-	uint32_t id;
-	bool idmapped;
-};
-
-static int mount_look(const struct mountinfo_entry *entry, void *userdata)
-{
-	struct mount_search *search = userdata;
-	const char *option;
-
-	if (entry->id != search->id)
-		return 0;
-	option = strstr(entry->options, "idmapped");
-	search->idmapped = option && (option == entry->options || option[-1] == ',');
-	return -EALREADY;
-}
-
 /* Return: 0, -EOPNOTSUPP for an idmapped mount, -ENOENT for none of this namespace. */
 static int mount_check(uint32_t id)
 {
-	_cleanup_free_ char *text = NULL;
-	struct mount_search search = { .id = id };
-	size_t n = 0, size = 0;
-	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	ssize_t k = 1;
+	struct mount_facts facts;
+	int r;
 
-	if (fd < 0)
-		return -errno;
-
-	while (k > 0) {
-		if (n == size) {
-			char *larger;
-
-			if (size >= MOUNTINFO_MAX)
-				return -EFBIG;
-			size = size ? 2 * size : 64U << 10;
-			larger = realloc(text, size);
-			if (!larger)
-				return -ENOMEM;
-			text = larger;
-		}
-		k = read(fd, text + n, size - n);
-		if (k < 0)
-			return -errno;
-		n += (size_t)k;
-	}
-
-	if (mountinfo_parse(text, n, mount_look, &search, NULL) != -EALREADY)
-		return -ENOENT;
-	return search.idmapped ? -EOPNOTSUPP : 0;
+	r = mount_table_find(id, &facts);
+	if (r < 0)
+		return r;
+	free(facts.where);
+	return facts.idmapped ? -EOPNOTSUPP : 0;
 }
 
 /* A name counts only if it leads back: the kernel gives some text for what has none. */

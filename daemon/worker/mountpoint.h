@@ -6,8 +6,9 @@
  *
  * A path may lead elsewhere by now: another filesystem was mounted over it,
  * or a directory on the way was exchanged. So what a path led to counts only
- * if it is the mount that was meant. An open descriptor makes umount fail:
- * it is closed at once.
+ * if it is the mount that was meant. A path that was renamed above the mount point leads nowhere,
+ * and no change of the mount table is told for that: then it is looked up anew. An open
+ * descriptor makes umount fail: it is closed at once.
  */
 
 #include <stdbool.h>

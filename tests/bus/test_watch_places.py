@@ -159,6 +159,27 @@ def test_comes_back_by_another_device(watching, client, loopfs, kind):
     assert watch.names(CREATE) == {b"own"}
 
 
+@pytest.mark.parametrize("options", [{}, TREE])
+def test_below_a_mount_point_that_was_renamed(watching, client, as_user, disk, loopfs, options):
+    """Of which the mount table tells nobody."""
+    watching()
+    os.chmod(disk.where, 0o755)
+    os.makedirs(disk.path("old/here"))
+    inner = loopfs("tmpfs", 4, where=disk.path("old/here"), name="here")
+    os.chmod(inner.where, 0o755)
+    os.makedirs(inner.path("deep"))
+    before = Watch(as_user(USER), inner.path("deep"), NAMES, **options)
+    os.rename(disk.path("old"), disk.path("new"))
+    os.makedirs(disk.path("new/here/deep/below"))
+    before.wait("below", CREATE)
+    after = Watch(as_user(USER), disk.path("new/here/deep"), NAMES, **options)
+    write(disk.path("new/here/deep/file"))
+    for watch in (before, after):
+        watch.wait("file", CREATE)
+        assert watch.losses() == []
+    umount(disk.path("new/here"))
+
+
 def test_what_is_not_asked_for_any_more_costs_nothing(watching, client, disk):
     watching()
     os.mkdir(disk.path("dir"))
@@ -249,7 +270,36 @@ def test_across_mounts_with_names_that_are_right(watching, client, disk, loopfs)
         return b"new/here/third" in watch.names(CREATE) | watch.names(DELETE)
     wait_for(renamed, what="the new name", interval=0.05)
     assert not any(name in watch.names(CREATE) for name in (b"old/here/second", b"old/here/third"))
-    subprocess.run(["umount", disk.path("new/here")], check=True)
+    umount(disk.path("new/here"))
+
+
+def umount(where):
+    """Also while somebody looks at it."""
+    wait_for(lambda: subprocess.run(["umount", where], capture_output=True, check=False).returncode == 0,
+             what=f"the end of {where}", interval=0.001)
+
+
+def test_across_mounts_until_the_last_moment(watching, as_user, disk, loopfs):
+    """What happens just before it is unmounted is told, or told to be lost."""
+    watching()
+    os.chmod(disk.where, 0o755)
+    os.makedirs(disk.path("here"))
+    watch = Watch(as_user(USER), disk.where, NAMES + ["unmount"], **CROSS)
+    n_lost = 0
+    for number in range(10):
+        inner = loopfs("tmpfs", 4, where=disk.path("here"), name=f"here{number}")
+        os.chmod(inner.where, 0o755)
+        hears(watch, inner, f"first{number}", f"here/first{number}")
+        before = len(watch.losses())
+        # Nobody knows yet who may read this one.
+        os.makedirs(inner.path(f"{number}/deep/deeper"))
+        umount(inner.where)
+        wait_for(lambda n=number: sum(change.name == b"here" and bool(change.mask & UNMOUNT)
+                                      for change in watch.changes()) > n, what="the end of it")
+        lost = [one for one in watch.losses()[before:] if one.under in (b"", b"here")]
+        n_lost += bool(lost)
+        assert lost or b"here/%d/deep/deeper" % number in watch.names(CREATE), (number, watch.told())
+    print(f"{n_lost} of 10 were lost")
 
 
 def test_mounts_within_count_for_the_limit(watching, as_user, disk, loopfs):
