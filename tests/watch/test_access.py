@@ -3,15 +3,17 @@
 
 import os
 import shutil
+import struct
 import subprocess
+import sys
 import threading
 
 import pytest
 
 from client import BusError
 from disks import MS_BIND, mount_raw, umount_raw
-from waiting import wait_for
-from watching import CREATE, DELETE, MOVE, Lost, check_numbers
+from waiting import PATIENCE, wait_for
+from watching import CREATE, DELETE, KIND_WATCH, MOVE, Lost, check_numbers
 
 EVENTS = ["create", "delete", "move", "attrib", "close-write"]
 # Users that every Debian has: a bus lets in nobody else.
@@ -204,6 +206,32 @@ def test_directory_moved_below_a_closed_one(watching, disk, receive):
     check_numbers(other.told)
 
 
+WRITER = """
+import os, sys
+os.setgroups([])
+os.setgid(int(sys.argv[1]))
+os.setuid(int(sys.argv[1]))
+os.close(os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT, 0o644))
+print("done", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["signals", "stream"])
+def test_process_is_told_to_its_own_user(watching, disk, receive, stream):
+    watching()
+    directory(disk.path("open"), 0o777)
+    receivers = {uid: receive(disk.where, EVENTS, uid=uid, stream=stream) for uid in (0, USER, OTHER)}
+    for uid in receivers:
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(uid), disk.path(f"open/of-{uid}")],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "done\n"
+        # Whose it is can be found out as long as it lives.
+        told = {who: one.wait(f"open/of-{uid}", CREATE).pid for who, one in receivers.items()}
+        writer.communicate(timeout=PATIENCE)
+        assert told == {who: writer.pid if who in (0, uid) else 0 for who in receivers}, uid
+
+
 def record_of(receiver):
     """All that came but the times and the inodes, which the filesystem gives as it likes."""
     return [("lost", one.count, one.under) if isinstance(one, Lost)
@@ -211,11 +239,31 @@ def record_of(receiver):
             for one in receiver.read()]
 
 
+def bytes_of(receiver):
+    """
+    The stream as it came, record for record, without times and the inodes, which the filesystem gives as it
+    likes. How many records a packet has is a matter of time.
+    """
+    data, found = receiver.everything(), b""
+    while data:
+        n_packet = struct.unpack_from("=I", data)[0]
+        packet, data = bytearray(data[4:4 + n_packet]), data[4 + n_packet:]
+        at = 0
+        while at < len(packet):
+            size, _, kind = struct.unpack_from("=IHH", packet, at)
+            if kind == KIND_WATCH:
+                # Behind the head and the number of the record: realtime_usec, inode.
+                packet[at + 16:at + 32] = bytes(16)
+            at += size
+        found += packet
+    return found
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["signals", "stream"])
 def test_what_is_hidden_leaves_no_trace(watching, loopfs, receive, stream):
-    """With a storm in a directory of another user all is told as without it, to the last number."""
+    """With a storm in a directory of another user all is told as without it, to the last byte."""
     watching()
-    records = []
+    records, streams = [], []
     for storm in (False, True):
         disk = loopfs("ext4", 64)
         os.chmod(disk.where, 0o755)
@@ -248,8 +296,11 @@ def test_what_is_hidden_leaves_no_trace(watching, loopfs, receive, stream):
         other.wait("last", CREATE)
         assert b"secret" not in other.everything()
         records.append(record_of(other))
+        if stream:
+            streams.append(bytes_of(other))
         other.close()
     assert records[0] == records[1]
+    assert not stream or (streams[0] == streams[1] and len(streams[0]) > 30 * 64)
     assert not other.losses() and len(records[0]) > 30
 
 
