@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 
@@ -318,3 +319,39 @@ def test_switched_off_is_told_once(watching, journal, disk):
     entry = wait_for(lambda: journal.find(MESSAGE_ID=ABSENT), what="why not")[0]
     assert b"switched off by the configuration" in entry["MESSAGE"]
     assert len(journal.find(MESSAGE_ID=ABSENT)) == 1
+
+
+def storm(where, n):
+    """In one process, past the kernel's queue."""
+    for i in range(n):
+        path = f"{where}/{i}"
+        write(path)
+        os.unlink(path)
+
+
+def test_what_was_lost_is_told(watching, journal, disk):
+    """The queue of the kernel ran over: the entry says where to look, and what comes after is told."""
+    with open("/proc/sys/fs/fanotify/max_queued_events", encoding="ascii") as file:
+        bound = int(file.read())
+    if bound > 100000:
+        pytest.skip("the queue is too long to be filled")
+    tree = disk.path("tree")
+    os.mkdir(tree)
+    running = watching(section(tree, recursive="yes", events="create,delete", log_level="notice"))
+    wait_watched(journal, tree)
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        storm(tree, bound)
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+    # What was queued before it fills the rate of the section; then the loss is told, of all of it.
+    entry = wait_entries(journal, LOST, tree)[0]
+    assert entry["PRIORITY"] == b"5" and "FSEVENTS_COUNT" not in entry
+    assert entry["MESSAGE"].decode() == f"{tree}: an unknown number of changes there or below were lost"
+
+    def heard():
+        write(f"{tree}/after")
+        os.unlink(f"{tree}/after")
+        return entries(journal, CHANGED, f"{tree}/after")
+    # More would not be written.
+    wait_for(heard, what="a change after it", interval=0.2)
