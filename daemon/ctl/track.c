@@ -210,9 +210,9 @@ int ctl_track(struct ctl *ctl)
 	}
 	if (has_command)
 		ctl->style.colour = ctl->style.colour && isatty(STDERR_FILENO);
-	/* Else each word of a line is written for itself. */
+	/* Else each word of a line is written for itself, or what the command writes gets into one. */
 	if (has_command)
-		(void)setvbuf(stderr, NULL, _IOFBF, BUFSIZ_STDERR);
+		(void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ_STDERR);
 
 	r = tracker_main(&tracker);
 	track_feed_deinit(&tracker.feed);

@@ -140,6 +140,19 @@ def test_command_keeps_its_streams_and_status(layer, track):
     tracked.wait_line(tracked.err, "^processes ")
 
 
+def test_lines_stay_whole(layer, track):
+    """The command writes to the same pipe while hundreds of members are listed."""
+    one = layer()
+    tracked = track("--", "sh", "-c", "i=0; while [ $i -lt 500 ]; do echo err >&2; i=$((i + 1)); done")
+    wait_for(lambda: any("start" in line for line in one.do("processes")), what="Start()")
+    one.do("empty 1")
+    assert tracked.wait() == 0
+    tracked.wait_line(tracked.err, "^processes ")
+    whole = re.compile(r" +\d+\.\d{3} +\d+ +is there\n")
+    assert tracked.err.count("err\n") == 500
+    assert len([line for line in tracked.err if whole.fullmatch(line)]) == 1000
+
+
 def test_command_gets_signals(layer, track):
     one = layer()
     tracked = track("--", "sh", "-c", "trap 'echo got; exit 9' USR1; echo ready; while :; do sleep 0.1; done")
