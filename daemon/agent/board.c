@@ -21,7 +21,7 @@ int board_new(struct board **ret, const struct board_ops *ops, void *userdata)
 	return 0;
 }
 
-static struct board_notice *notice_free(struct board_notice *notice)
+struct board_notice *board_notice_free(struct board_notice *notice)
 {
 	if (!notice)
 		return NULL;
@@ -32,14 +32,13 @@ static struct board_notice *notice_free(struct board_notice *notice)
 	free(notice);
 	return NULL;
 }
-DEFINE_FREEP(board_notice, notice_free);
 
 struct board *board_free(struct board *board)
 {
 	if (!board)
 		return NULL;
 	for (size_t i = 0; i < board->n_notices; i++)
-		notice_free(board->notices[i]);
+		board_notice_free(board->notices[i]);
 	free(board);
 	return NULL;
 }
@@ -69,7 +68,7 @@ void board_remove(struct board *board, struct board_notice *notice)
 	}
 	if (notice->shown_id)
 		board->ops->close(notice->shown_id, board->userdata);
-	notice_free(notice);
+	board_notice_free(notice);
 	board_check_summary(board);
 }
 
@@ -112,7 +111,7 @@ static struct board_notice *board_find(struct board *board, const struct event *
 static int board_add(struct board *board, const struct event *event, enum board_family family,
 		     struct board_notice **ret)
 {
-	_cleanup_(notice_freep) struct board_notice *notice = calloc(1, sizeof(*notice));
+	_cleanup_(board_notice_freep) struct board_notice *notice = calloc(1, sizeof(*notice));
 	struct detail where;
 
 	if (!notice)
@@ -412,6 +411,13 @@ static void notice_reconcile(struct board *board, struct board_notice *notice, u
 		    !board_drop_cause(board, notice, cause))
 			return;
 	}
+}
+
+void board_forget_ids(struct board *board)
+{
+	for (size_t i = 0; i < board->n_notices; i++)
+		for (size_t j = 0; j < board->notices[i]->n_causes; j++)
+			board->notices[i]->causes[j].id = 0;
 }
 
 void board_reconcile(struct board *board, uint64_t up_to_id, board_find_fn find_state,

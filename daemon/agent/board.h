@@ -101,6 +101,9 @@ typedef bool (*board_find_fn)(const struct board_notice *notice, struct board_st
  */
 void board_reconcile(struct board *board, uint64_t up_to_id, board_find_fn find, void *userdata);
 
+/** board_forget_ids() - the ids so far are of another history: all that comes is newer */
+void board_forget_ids(struct board *board);
+
 /** board_next() - walk the notices, oldest first; NULL begins and ends; taking one back ends the walk */
 struct board_notice *board_next(struct board *board, const struct board_notice *after);
 struct board_notice *board_find_serial(struct board *board, uint64_t serial);
@@ -138,3 +141,14 @@ void board_unmute(struct board *board);
 
 /** board_server_lost() - nothing is on the screen any more: show again what nobody sent away */
 void board_server_lost(struct board *board);
+
+/** board_print() - all of it as text of @n_max bytes at most, past them the latest notices are left out; NULL without memory */
+char *board_print(const struct board *board, size_t n_max);
+
+/**
+ * board_load() - take over what board_print() gave
+ * @board:	an empty one
+ *
+ * Return: 0, -EINVAL for what it did not give, or -ENOMEM; then it is as empty as before.
+ */
+int board_load(struct board *board, const char *text);

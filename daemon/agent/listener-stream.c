@@ -55,9 +55,12 @@ static bool listener_greet(struct listener *listener, const struct fsevents_hell
 {
 	bool is_reset = hello->flags & FSEVENTS_HELLO_RESET;
 
-	if (listener_is_other_epoch(listener, hello->epoch) && !is_reset && listener->since > 0) {
-		listener->since = 0;
-		return true;
+	if (listener_is_other_epoch(listener, hello->epoch)) {
+		listener->ops->other_history(listener->userdata);
+		if (!is_reset && listener->since > 0) {
+			listener->since = 0;
+			return true;
+		}
 	}
 	if (is_reset || listener->since == 0)
 		listener->only_present = true;

@@ -25,6 +25,8 @@ struct listener;
 
 struct listener_ops {
 	void (*event)(const struct event *event, void *userdata);
+	/* The daemon lost its history: ids that were told mean nothing any more, all others are newer. */
+	void (*other_history)(void *userdata);
 	/* What happened before the stream was opened has been told. */
 	void (*caught_up)(void *userdata);
 	/* A filesystem came, went or changed. */

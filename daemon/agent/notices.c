@@ -33,9 +33,8 @@ uint64_t notices_now(const struct notices *notices)
 	return now;
 }
 
-/* A timer that runs keeps its time. */
-static void start_timer(struct notices *notices, sd_event_source **source, uint64_t at_us,
-			sd_event_time_handler_t handler)
+void notices_start_timer(struct notices *notices, sd_event_source **source, uint64_t at_us,
+			 sd_event_time_handler_t handler)
 {
 	int enabled = SD_EVENT_OFF, r;
 
@@ -76,11 +75,12 @@ void notices_plan(struct notices *notices)
 {
 	uint64_t now = notices_now(notices), at = now + GATHER_US;
 
+	notices_plan_keep(notices);
 	if (!notices->caught_up || board_count_due(notices->board) == 0)
 		return;
 	if (notices->sent_us && at < notices->sent_us + WINDOW_US)
 		at = notices->sent_us + WINDOW_US;
-	start_timer(notices, &notices->due, at, on_due);
+	notices_start_timer(notices, &notices->due, at, on_due);
 }
 
 static int on_save(sd_event_source *source, uint64_t usec, void *userdata);
@@ -110,7 +110,7 @@ static void notices_save(struct notices *notices)
 
 static void notices_plan_save(struct notices *notices)
 {
-	start_timer(notices, &notices->save, notices_now(notices) + SEEN_US, on_save);
+	notices_start_timer(notices, &notices->save, notices_now(notices) + SEEN_US, on_save);
 }
 
 static int on_save(sd_event_source *source, uint64_t usec, void *userdata)
@@ -132,6 +132,13 @@ static void on_event(const struct event *event, void *userdata)
 		agent_log("event %" PRIu64 " was not shown: out of memory", event->id);
 	notices_plan(notices);
 	notices_plan_save(notices);
+}
+
+static void on_other_history(void *userdata)
+{
+	struct notices *notices = userdata;
+
+	board_forget_ids(notices->board);
 }
 
 static void on_caught_up(void *userdata)
@@ -159,7 +166,7 @@ static void on_changed(void *userdata)
 	uint64_t now = notices_now(notices), at = notices->compared_us + COMPARE_US;
 
 	if (notices->caught_up)
-		start_timer(notices, &notices->compare, at > now ? at : now, on_compare);
+		notices_start_timer(notices, &notices->compare, at > now ? at : now, on_compare);
 }
 
 static bool find_state(const struct board_notice *notice, struct board_state *ret, void *userdata)
@@ -220,11 +227,12 @@ static void on_objects(struct client_filesystems *list, uint64_t up_to_id, void 
 	notices_plan(notices);
 }
 
-static void on_screen_ready(void *userdata)
+static void on_screen_ready(bool is_new, void *userdata)
 {
 	struct notices *notices = userdata;
 
-	board_server_lost(notices->board);
+	if (is_new)
+		board_server_lost(notices->board);
 	notices_plan(notices);
 }
 
@@ -243,6 +251,7 @@ static void on_screen_closed(uint32_t id, bool by_person, void *userdata)
 	struct notices *notices = userdata;
 
 	board_closed(notices->board, id, by_person);
+	notices_plan_keep(notices);
 }
 
 static void notices_mute(struct notices *notices, const struct board_notice *notice)
@@ -255,6 +264,7 @@ static void notices_mute(struct notices *notices, const struct board_notice *not
 	if (!identity || !where || muted_add(&notices->muted, identity, where) < 0)
 		return;
 	board_mute(notices->board, identity, notices_now(notices));
+	notices_plan_keep(notices);
 	text = muted_print(&notices->muted);
 	if (text)
 		place_write_later(notices->place, PLACE_MUTED, text);
@@ -320,6 +330,7 @@ int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const cha
 {
 	static const struct listener_ops listener_ops = {
 		.event = on_event,
+		.other_history = on_other_history,
 		.caught_up = on_caught_up,
 		.changed = on_changed,
 		.objects = on_objects,
@@ -337,6 +348,7 @@ int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const cha
 	if (!notices)
 		return -ENOMEM;
 	notices->loop = sd_event_ref(loop);
+	notices->session = sd_bus_ref(session);
 	notices->folders = folders;
 	r = place_new(&notices->place, loop);
 	if (r >= 0)
@@ -355,17 +367,22 @@ struct notices *notices_free(struct notices *notices)
 {
 	if (!notices)
 		return NULL;
-	if (notices->listener && notices->board)
+	if (notices->listener && notices->board) {
 		notices_save(notices);
+		notices_keep(notices);
+	}
 	sd_event_source_disable_unref(notices->due);
 	sd_event_source_disable_unref(notices->compare);
 	sd_event_source_disable_unref(notices->save);
+	sd_event_source_disable_unref(notices->keep);
 	listener_free(notices->listener);
 	board_free(notices->board);
 	screen_free(notices->screen);
 	place_free(notices->place);
 	known_deinit(&notices->known);
 	muted_deinit(&notices->muted);
+	free(notices->kept);
+	sd_bus_unref(notices->session);
 	sd_event_unref(notices->loop);
 	free(notices);
 	return NULL;
@@ -378,8 +395,6 @@ int notices_start(struct notices *notices)
 	uint64_t since = 0;
 	int r;
 
-	notices_reload(notices);
-
 	static_assert(LISTENER_EPOCH_MAX == 40, "one more than is read below");
 	r = place_read(notices->place, PLACE_SEEN, &text);
 	if (r < 0 && r != -ENOENT)
@@ -389,5 +404,8 @@ int notices_start(struct notices *notices)
 		epoch[0] = '\0';
 	}
 	notices->saved_id = since;
+	/* Of this session more is known, and more exactly. */
+	(void)notices_recall(notices, &since, epoch);
+	notices_reload(notices);
 	return listener_start(notices->listener, since, epoch);
 }

@@ -19,9 +19,20 @@
 /* A home that does not answer keeps the session from nothing. */
 #define PLACE_END_MS 2000
 
-static const char *const names[] = {
-	[PLACE_SEEN] = "seen",
-	[PLACE_MUTED] = "muted",
+enum place_kind {
+	PLACE_STATE,
+	PLACE_RUNTIME,
+
+	_PLACE_KIND_N,
+};
+
+static const struct {
+	const char *name;
+	enum place_kind kind;
+} files[] = {
+	[PLACE_SEEN] = { "seen", PLACE_STATE },
+	[PLACE_MUTED] = { "muted", PLACE_STATE },
+	[PLACE_SHOWN] = { "shown", PLACE_RUNTIME },
 };
 
 struct place_writer {
@@ -33,24 +44,22 @@ struct place_writer {
 
 struct place {
 	sd_event *loop;
-	char *directory;
+	char *directories[_PLACE_KIND_N]; /* that of the session may be NULL */
 	struct place_writer writers[_PLACE_FILE_N];
 	bool told;
 };
 
-static int find_directory(char **ret)
+/*
+ * As the specification of base directories says, what is not absolute does not count.
+ * Return: 0, -ENOENT or -ENOMEM
+ */
+static int find_directory(const char *variable, const char *below, char **ret)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	int n;
+	const char *top = getenv(variable);
 
-	/* As the specification of base directories says: what is not absolute does not count. */
-	if (state && state[0] == '/')
-		n = asprintf(ret, "%s/" PLACE_DIRECTORY, state);
-	else if (home && home[0] == '/')
-		n = asprintf(ret, "%s/.local/state/" PLACE_DIRECTORY, home);
-	else
+	if (!top || top[0] != '/')
 		return -ENOENT;
-	return n < 0 ? -ENOMEM : 0;
+	return asprintf(ret, "%s/%s" PLACE_DIRECTORY, top, below) < 0 ? -ENOMEM : 0;
 }
 
 int place_new(struct place **ret, sd_event *loop)
@@ -62,8 +71,12 @@ int place_new(struct place **ret, sd_event *loop)
 		return -ENOMEM;
 	for (size_t i = 0; i < _PLACE_FILE_N; i++)
 		place->writers[i].place = place;
-	r = find_directory(&place->directory);
-	if (r < 0)
+	r = find_directory("XDG_STATE_HOME", "", &place->directories[PLACE_STATE]);
+	if (r == -ENOENT)
+		r = find_directory("HOME", ".local/state/", &place->directories[PLACE_STATE]);
+	if (r >= 0)
+		r = find_directory("XDG_RUNTIME_DIR", "", &place->directories[PLACE_RUNTIME]);
+	if (r < 0 && !(r == -ENOENT && place->directories[PLACE_STATE]))
 		return r;
 	place->loop = sd_event_ref(loop);
 	*ret = TAKE_PTR(place);
@@ -101,7 +114,8 @@ struct place *place_free(struct place *place)
 		free(writer->next);
 	}
 	sd_event_unref(place->loop);
-	free(place->directory);
+	for (size_t i = 0; i < _PLACE_KIND_N; i++)
+		free(place->directories[i]);
 	free(place);
 	return NULL;
 }
@@ -109,7 +123,11 @@ struct place *place_free(struct place *place)
 static int place_path(const struct place *place, enum place_file file, const char *suffix,
 		      char **ret)
 {
-	return asprintf(ret, "%s/%s%s", place->directory, names[file], suffix) < 0 ? -ENOMEM : 0;
+	const char *directory = place->directories[files[file].kind];
+
+	if (!directory)
+		return -ENOENT;
+	return asprintf(ret, "%s/%s%s", directory, files[file].name, suffix) < 0 ? -ENOMEM : 0;
 }
 
 int place_read(struct place *place, enum place_file file, char **ret)
@@ -219,7 +237,8 @@ static int on_written(sd_event_source *source, const siginfo_t *info, void *user
 	writer->child = 0;
 	writer->source = sd_event_source_disable_unref(writer->source);
 	if (info->si_status != 0 && !place->told) {
-		agent_log("cannot write %s/%s: %s", place->directory, names[file],
+		agent_log("cannot write %s/%s: %s", place->directories[files[file].kind],
+			  files[file].name,
 			  info->si_code == CLD_EXITED ? strerror(info->si_status) : "killed");
 		place->told = true;
 	}
@@ -233,6 +252,8 @@ void place_write_later(struct place *place, enum place_file file, const char *te
 	struct place_writer *writer = &place->writers[file];
 	int r;
 
+	if (!place->directories[files[file].kind])
+		return;
 	if (writer->child) {
 		char *next = strdup(text);
 
@@ -251,7 +272,7 @@ void place_write_later(struct place *place, enum place_file file, const char *te
 		_exit(-r);
 	}
 	if (writer->child < 0) {
-		agent_log("cannot start who writes %s: %s", names[file], strerror(errno));
+		agent_log("cannot start who writes %s: %s", files[file].name, strerror(errno));
 		writer->child = 0;
 		return;
 	}
@@ -259,5 +280,5 @@ void place_write_later(struct place *place, enum place_file file, const char *te
 			       writer);
 	/* At the end nothing comes from the loop any more, and it is waited for otherwise. */
 	if (r < 0 && r != -ESTALE)
-		agent_log("cannot wait for who writes %s: %s", names[file], strerror(-r));
+		agent_log("cannot wait for who writes %s: %s", files[file].name, strerror(-r));
 }

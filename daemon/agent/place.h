@@ -4,10 +4,11 @@
 /*
  * The agent's own files
  *
- * Small texts in the user's state directory. They are read at the start and
- * when a person asks for it. Writing is left to a child, since the disk with
- * the home of the user may be the one that does not answer; a file is replaced
- * as a whole or not at all.
+ * Small texts, in the user's state directory what outlives a session, in the
+ * runtime directory what is of this one. They are read at the start and when a
+ * person asks for it. Writing is left to a child, since the disk with the home
+ * of the user may be the one that does not answer; a file is replaced as a
+ * whole or not at all. Without a runtime directory nothing is kept there.
  */
 
 #include <systemd/sd-event.h>
@@ -15,7 +16,7 @@
 #include "daemon/core/cleanup.h"
 
 /* Longer files are not ours. */
-#define PLACE_TEXT_MAX 65536
+#define PLACE_TEXT_MAX 262144
 
 struct place;
 
@@ -29,6 +30,7 @@ DEFINE_FREEP(place, place_free);
 enum place_file {
 	PLACE_SEEN,
 	PLACE_MUTED,
+	PLACE_SHOWN, /* of the session */
 
 	_PLACE_FILE_N,
 };

@@ -20,6 +20,9 @@
 
 #define TOKEN_MAX 256
 
+/* Unique names are ":1.42"; longer ones there are not. */
+#define SERVER_MAX 64
+
 struct screen {
 	sd_bus *bus;
 	const struct screen_ops *ops;
@@ -27,6 +30,7 @@ struct screen {
 	sd_bus_slot *asking, *showing;
 	sd_bus_slot *matches[4];
 	bool is_known; /* what the server can do */
+	char server[SERVER_MAX];
 	bool has_markup, has_actions;
 	/* Comes right before the action that it is for. */
 	uint32_t token_id;
@@ -36,7 +40,8 @@ struct screen {
 static int on_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 {
 	struct screen *screen = userdata;
-	const char *capability;
+	const char *capability, *sender = sd_bus_message_get_sender(m);
+	bool is_new;
 	int r;
 
 	screen->asking = sd_bus_slot_unref(screen->asking);
@@ -56,8 +61,33 @@ static int on_capabilities(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	if (r < 0)
 		return 0;
 	screen->is_known = true;
-	screen->ops->ready(screen->userdata);
+	is_new = !sender || strcmp(sender, screen->server) != 0;
+	snprintf(screen->server, sizeof(screen->server), "%s", sender ?: "");
+	screen->ops->ready(is_new, screen->userdata);
 	return 0;
+}
+
+const char *screen_server(const struct screen *screen)
+{
+	return screen->server;
+}
+
+bool screen_recall(struct screen *screen, const char *server)
+{
+	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+	const char *owner;
+	int r;
+
+	assert(!screen->is_known && !screen->asking);
+
+	r = sd_bus_get_name_creds(screen->bus, NOTIFICATIONS_NAME, SD_BUS_CREDS_UNIQUE_NAME,
+				  &creds);
+	if (r >= 0)
+		r = sd_bus_creds_get_unique_name(creds, &owner);
+	if (r < 0 || strcmp(owner, server) != 0)
+		return false;
+	snprintf(screen->server, sizeof(screen->server), "%s", owner);
+	return true;
 }
 
 bool screen_prepare(struct screen *screen)
@@ -239,6 +269,7 @@ static int on_server(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	if (!former[0] && screen->asking)
 		return 0;
 	screen->is_known = false;
+	screen->server[0] = '\0';
 	screen->asking = sd_bus_slot_unref(screen->asking);
 	if (owner[0])
 		(void)screen_prepare(screen);

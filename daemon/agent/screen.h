@@ -34,8 +34,8 @@ enum screen_action {
 };
 
 struct screen_ops {
-	/* The server can be asked now; what it showed before is not on the screen any more. */
-	void (*ready)(void *userdata);
+	/* The server can be asked now. @is_new: what was shown before is not on the screen any more. */
+	void (*ready)(bool is_new, void *userdata);
 	/* In answer to screen_show(), exactly once: the number; 0: it could not be shown. */
 	void (*shown)(uint32_t id, void *userdata);
 	void (*closed)(uint32_t id, bool by_person, void *userdata);
@@ -49,6 +49,19 @@ struct screen;
 int screen_new(struct screen **ret, sd_bus *bus, const struct screen_ops *ops, void *userdata);
 struct screen *screen_free(struct screen *screen);
 DEFINE_FREEP(screen, screen_free);
+
+/** screen_server() - which server shows what was shown, by its unique name; empty: none; borrowed */
+const char *screen_server(const struct screen *screen);
+
+/**
+ * screen_recall() - go on where another agent was
+ * @server:	as screen_server() said then
+ *
+ * Asks the bus, and waits for its answer.
+ *
+ * Return: whether that server is still there, and its numbers hold.
+ */
+bool screen_recall(struct screen *screen, const char *server);
 
 /** screen_prepare() - Return: whether screen_show() may be called; else ->ready() comes, if a server does */
 bool screen_prepare(struct screen *screen);

@@ -267,8 +267,10 @@ class Session:
     def __init__(self, directory, uid=1):
         self.uid = uid
         self.directory = os.path.join(directory, "session")
-        os.mkdir(self.directory, 0o755)
-        os.chown(self.directory, uid, uid)
+        self.runtime = os.path.join(self.directory, "runtime")
+        for path, mode in ((self.directory, 0o755), (self.runtime, 0o700)):
+            os.mkdir(path, mode)
+            os.chown(path, uid, uid)
         self.address = "unix:path=" + os.path.join(self.directory, "bus")
         config = os.path.join(directory, "session-bus.conf")
         with open(config, "w", encoding="utf-8") as file:
@@ -312,7 +314,7 @@ class Agent:
 
     def environment(self):
         return {**os.environ, "DBUS_SESSION_BUS_ADDRESS": self.session.address,
-                "XDG_STATE_HOME": self.state}
+                "XDG_STATE_HOME": self.state, "XDG_RUNTIME_DIR": self.session.runtime}
 
     def start(self, following=True):
         """Start it, and wait until it follows the daemon, or else owns its name."""
@@ -347,8 +349,16 @@ class Agent:
 
     def file(self, name):
         """What it wrote, or None."""
+        return self._read(self.state, name)
+
+    def kept(self, name):
+        """What it wrote for the rest of the session, or None."""
+        return self._read(self.session.runtime, name)
+
+    @staticmethod
+    def _read(directory, name):
         try:
-            with open(os.path.join(self.state, "fsevents-agent", name), encoding="utf-8") as file:
+            with open(os.path.join(directory, "fsevents-agent", name), encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -373,7 +383,11 @@ class Agent:
         assert not report, f"a report of the agent:\n{self.stderr()}"
         assert status == 0, f"exit status {status} after SIGTERM:\n{self.stderr()}"
 
+    def kill(self):
+        process, self.process = self.process, None
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait(PATIENCE)
+
     def close(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
+        self.kill()

@@ -270,6 +270,81 @@ def test_nothing_twice_after_restart_of_agent(daemon, client, loopfs, screen, ag
     assert client.history()[1] >= client.events("threshold-below", path)[0].id
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_goes_on_with_its_notices(daemon, client, loopfs, screen, agent, end):
+    """An agent that comes after another replaces and takes back what that one showed."""
+    disk, other = loopfs("ext4", 64), loopfs("ext4", 64)
+    shown = screen(first=41)
+    daemon(section(disk) + section(other))
+    path = client.wait_filesystem(disk.where)
+    client.wait_filesystem(other.where)
+    running = agent()
+    fill(disk, 60)
+    first, = shown.wait(1)
+    fill(other, 60)
+    second = shown.wait(2)[1]
+    wait_for(lambda: f" {second.id} warning " in (running.kept("shown") or ""),
+             what=f"{second}, not {running.kept('shown')}")
+    getattr(running, end)()
+
+    agent()
+    fill(disk, 90, "more")
+    worse = shown.wait(3)[2]
+    assert worse.replaces == first.id and worse.urgency == CRITICAL
+    shown.dismiss(worse)
+    wait_for(lambda: f" {first.id} " not in running.kept("shown"))
+    getattr(running, end)()
+
+    # What is over when nobody runs is taken back by who comes after, what a person closed stays so.
+    other.unlink("filler")
+    client.wait_event("threshold-above", client.find(other.where), name="low")
+    agent()
+    wait_for(lambda: shown.closed == [second.id], what=f"{second} is closed, not {shown.closed}")
+    disk.unlink("more")
+    client.wait_event("threshold-above", path, name="critical")
+    client.call("EmitTestEvent", "osa{sv}", path, "stalled", {})
+    assert shown.wait(4)[3].title == "Test: Filesystem does not answer"
+
+
+def test_numbers_of_another_server(daemon, client, loopfs, screen, agent):
+    """A server that came when nobody ran is shown what still holds, under its own numbers."""
+    disk = loopfs("ext4", 64)
+    first = screen()
+    daemon(section(disk))
+    client.wait_filesystem(disk.where)
+    running = agent()
+    fill(disk, 60)
+    first.wait(1)
+    running.stop()
+    first.leave()
+
+    second = screen()
+    agent()
+    notice, = second.wait(1)
+    assert notice.replaces == 0 and disk.where in notice.body
+    assert second.closed == []
+
+
+def test_kept_by_another_bus(daemon, client, loopfs, session, screen, agent):
+    """What is of another bus, or nonsense, is passed over."""
+    disk = loopfs("ext4", 64)
+    shown = screen()
+    daemon(section(disk))
+    client.wait_filesystem(disk.where)
+    running = agent()
+    fill(disk, 60)
+    shown.wait(1)
+    running.stop()
+    text = running.kept("shown")
+    for other in ("0" * 32 + text[32:], text[:-2] + "\n", "", "x\n" * 100000):
+        with open(os.path.join(session.runtime, "fsevents-agent", "shown"), "w",
+                  encoding="utf-8") as file:
+            file.write(other)
+        agent()
+        running.stop()
+    assert len(shown.notices) == 1 and shown.closed == []
+
+
 def test_server_restarts(daemon, client, loopfs, session, screen, agent):
     """A new server is shown what still holds; what a person sent away stays away."""
     disk, other = loopfs("ext4", 64), loopfs("ext4", 64)

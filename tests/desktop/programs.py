@@ -71,8 +71,7 @@ class Desktop(Session):
         super().__init__(directory)
         self.logs = os.path.join(self.directory, "logs")
         self.home = os.path.join(self.directory, "home")
-        self.runtime = os.path.join(self.directory, "runtime")
-        for path in (self.logs, self.home, self.runtime):
+        for path in (self.logs, self.home):
             os.mkdir(path, 0o700)
             os.chown(path, self.uid, self.uid)
         self.screen = Screen(directory)
