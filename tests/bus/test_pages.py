@@ -22,7 +22,8 @@ def page(name):
 
 def section(title):
     """Text of a part of org.fsevents1(5)."""
-    return re.search(rf"\n\.SS {title}\n(.*?)(?=\n\.S[SH] )", page("org.fsevents1.5"), re.S).group(1).replace("\\-", "-")
+    found = re.search(rf"\n\.SS {title}\n(.*?)(?=\n\.S[SH] )", page("org.fsevents1.5"), re.S)
+    return found.group(1).replace("\\-", "-")
 
 
 def table_keys(text):

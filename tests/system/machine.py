@@ -19,7 +19,7 @@ PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libini
             "libnl-genl-3-200", "mount", "util-linux", "procps", "e2fsprogs", "libglib2.0-bin",
             "systemd-journal-remote")
 # Where the module is built as on somebody's machine; big, and never booted.
-PACKAGES_DKMS = ("dkms", "linux-headers-amd64")
+PACKAGES_DKMS = ("dkms", "linux-headers-" + {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "generic"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
