@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <syslog.h>
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/polkit.h"
+#include "daemon/core/escape.h"
+#include "daemon/output/catalog.h"
+#include "daemon/output/journal.h"
 
 #define AUTHORITY_RULE                                                                             \
 	"type='signal',sender='" POLKIT_NAME "',path='" POLKIT_PATH "',interface='" POLKIT_IFACE   \
@@ -107,6 +111,22 @@ static void remember_owner(struct polkit *polkit, sd_bus_message *answer)
 	polkit->owner = owner;
 }
 
+/* The bus answers for those who are not there: what has a unique name came from somebody. */
+static void tell_confused(const struct open_question *open, sd_bus_message *answer)
+{
+	const char *sender = sd_bus_message_get_sender(answer);
+	const sd_bus_error *error = sd_bus_message_get_error(answer);
+	const char *said = error && error->message ? error->message : "not an answer at all";
+	char shown[256];
+
+	if (!sender || sender[0] != ':')
+		return;
+	escape(shown, sizeof(shown), said, strlen(said), 0);
+	journal_log_limited(LOG_WARNING, CATALOG_POLKIT_CONFUSED, "",
+			    "polkit cannot say whether uid %u has %s: %s", open->question.uid,
+			    open->question.action, shown);
+}
+
 static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(open_question_freep) struct open_question *open = userdata;
@@ -117,11 +137,15 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error
 	if (!sd_bus_message_is_method_error(answer, NULL)) {
 		/* The bus speaks for those who cannot; it has errors only. */
 		remember_owner(open->polkit, answer);
-		if (read_verdict(answer, &verdict) < 0)
+		if (read_verdict(answer, &verdict) < 0) {
 			verdict = POLKIT_ABSENT;
+			tell_confused(open, answer);
+		}
 	} else if (now_us(open->polkit) >= open->deadline_us) {
 		verdict = POLKIT_LATE;
 		open_question_cancel(open);
+	} else {
+		tell_confused(open, answer);
 	}
 
 	open->question.answered(verdict, open->question.userdata);

@@ -25,6 +25,7 @@ INVALID, LIMITS = ERRORS + "InvalidArgs", ERRORS + "LimitsExceeded"
 UNKNOWN = ERRORS + "UnknownObject"
 ALLOW_INTERACTIVE, ERROR_REPLY = 4, 3
 CONFIGURE = ("Configure", "sa{sv}", "", {})
+CONFUSED = "52bdeacfee9a4505aecead4e20e3fdf9"
 
 
 def refused(call, *args, **kwargs):
@@ -90,6 +91,29 @@ def test_answers(layer, polkit, as_user, says, interactive, name, word):
     assert polkit.asked() == [("configure", USER, interactive)]
     stats = one.stats()
     assert stats["asked"] == 1 and stats["denied"] == (1 if name else 0)
+
+
+def test_a_confused_polkit_is_in_the_journal(daemon, polkit, journal, as_user):
+    """What it said, and of whom; not a flood, and nothing where it only said no or is not there."""
+    daemon(journal=journal)
+    user = as_user(USER)
+
+    def refuse(said):
+        polkit.otherwise = said
+        assert refused(user.call, *CONFIGURE)[0] in (DENIED, INTERACTIVE)
+
+    for said in (NO, CHALLENGE, ERROR, GLib.Variant("(s)", ("\x1b[31myes",))):
+        refuse(said)
+    wait_for(lambda: len(journal.find(MESSAGE_ID=CONFUSED)) == 2, what="both answers that make no sense")
+    texts = [entry["MESSAGE"].decode() for entry in journal.find(MESSAGE_ID=CONFUSED)]
+    assert "Action is not registered" in texts[0], texts
+    assert all("org.fsevents1.configure" in text and f"uid {USER}" in text for text in texts), texts
+    for _ in range(30):
+        refuse(ERROR)
+    polkit.leave()
+    refuse(ERROR)
+    user.ping()
+    assert len(journal.find(MESSAGE_ID=CONFUSED)) <= 10
 
 
 def test_without_polkit_root_alone(layer, client, as_user):
