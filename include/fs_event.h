@@ -257,6 +257,7 @@ enum fs_file_event {
 	FS_FILE_DELETE_SELF = 0x00000400,
 	FS_FILE_MOVE_SELF = 0x00000800,
 	FS_FILE_IGNORED = 0x00008000, /* records only: the watch is gone */
+	FS_FILE_HANDLES = 0x04000000, /* requests only: records have struct fs_event_handle */
 	FS_FILE_ON_CHILD = 0x08000000, /* requests only: of what is in the directory, too */
 	FS_FILE_RENAME = 0x10000000, /* one record with both names */
 	FS_FILE_DIRECTORY = 0x40000000, /* requests: of directories, too; records: is one */
@@ -273,7 +274,10 @@ struct fs_event_record {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 };
 
-/* name, then new_name, follow; bytes without a NUL. */
+/*
+ * name, then new_name, follow; bytes without a NUL. Then, from the next multiple of 8
+ * bytes of the record on, handles_size bytes of struct fs_event_handle.
+ */
 struct fs_event_file {
 	struct fs_event_record record;
 	__u64 inode; /* what it happened to; 0: not known */
@@ -289,7 +293,26 @@ struct fs_event_file {
 	__u32 tid;
 	__u16 name_size;
 	__u16 new_name_size;
-	__u32 reserved;
+	__u32 handles_size; /* 0: none; where somebody asks for them */
+};
+
+enum fs_event_handle_of {
+	FS_HANDLE_INODE = 1,
+	FS_HANDLE_DIR = 2,
+	FS_HANDLE_NEW_DIR = 3,
+};
+
+#define FS_EVENT_HANDLE_MAX 64 /* bytes; of a longer one nothing is told */
+
+/*
+ * What name_to_handle_at(2) gives for an inode; bytes follow. There is none of a
+ * filesystem that has no handles.
+ */
+struct fs_event_handle {
+	__u16 size; /* of all of it, a multiple of 8 */
+	__u8 of; /* enum fs_event_handle_of */
+	__u8 n_bytes;
+	__s32 type;
 };
 
 enum fs_process_flag {

@@ -11,6 +11,7 @@
  * the builder says that he has looked (make CFLAGS_MODULE=-DFSEVENTS_ANY_KERNEL).
  */
 
+#include <linux/exportfs.h>
 #include <linux/fs.h>
 #include <linux/fsnotify_backend.h>
 #include <linux/version.h>
@@ -49,6 +50,18 @@ static inline int compat_mark_add_inode(struct fsnotify_mark *mark, struct inode
 	return fsnotify_add_mark(mark, &inode->i_fsnotify_marks, FSNOTIFY_OBJ_TYPE_INODE, 0);
 #else
 	return fsnotify_add_mark(mark, &inode->i_fsnotify_marks, FSNOTIFY_OBJ_TYPE_INODE, 0, NULL);
+#endif
+}
+
+/* As name_to_handle_at() does it; @n_words: of @fid. The type, or a negative errno. */
+static inline int compat_encode_handle(struct inode *inode, struct fid *fid, int *n_words)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return exportfs_encode_inode_fh(inode, fid, n_words, NULL, 0);
+#else
+	if (!inode->i_sb->s_export_op)
+		return -EOPNOTSUPP;
+	return exportfs_encode_inode_fh(inode, fid, n_words, NULL);
 #endif
 }
 

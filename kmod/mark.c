@@ -40,25 +40,69 @@ static bool mark_is_ignored(const struct pid *process)
 	return false;
 }
 
+/* As they stand in a record */
+struct handles {
+	u8 bytes[3 * (sizeof(struct fs_event_handle) + FS_EVENT_HANDLE_MAX)] __aligned(8);
+	u32 size;
+	bool is_made;
+};
+
 /* What fsnotify gave, taken apart once for all marks that it concerns */
 struct occurrence {
 	u32 mask;
-	const struct inode *inode;
-	const struct inode *dir;
-	const struct inode *new_dir;
+	struct inode *inode;
+	struct inode *dir;
+	struct inode *new_dir;
 	struct super_block *sb;
 	const struct qstr *name;
 	const struct qstr *new_name;
+	struct handles *handles; /* made when the first record wants them */
 };
 
-static void mark_record(const struct occurrence *what, u32 events, u32 fs_id, u32 watch_id)
+static void handles_add(struct handles *handles, u8 of, struct inode *inode)
+{
+	struct fs_event_handle *handle = (void *)(handles->bytes + handles->size);
+	int n_words = FS_EVENT_HANDLE_MAX / sizeof(u32), type;
+
+	if (!inode)
+		return;
+	type = compat_encode_handle(inode, (struct fid *)(handle + 1), &n_words);
+	if (type < 0 || type == FILEID_INVALID || n_words <= 0 ||
+	    n_words > FS_EVENT_HANDLE_MAX / sizeof(u32))
+		return;
+	handle->of = of;
+	handle->n_bytes = n_words * sizeof(u32);
+	handle->size = ALIGN(sizeof(*handle) + handle->n_bytes, 8);
+	handle->type = type;
+	memset((u8 *)(handle + 1) + handle->n_bytes, 0,
+	       handle->size - sizeof(*handle) - handle->n_bytes);
+	handles->size += handle->size;
+}
+
+static const struct handles *mark_handles(const struct occurrence *what)
+{
+	struct handles *handles = what->handles;
+
+	if (handles->is_made)
+		return handles;
+	handles->size = 0;
+	handles_add(handles, FS_HANDLE_INODE, what->inode);
+	handles_add(handles, FS_HANDLE_DIR, what->dir);
+	handles_add(handles, FS_HANDLE_NEW_DIR, what->new_dir);
+	handles->is_made = true;
+	return handles;
+}
+
+static void mark_record(const struct occurrence *what, u32 events, u32 fs_id, u32 watch_id,
+			const struct handles *handles)
 {
 	size_t name_size = what->name ? min_t(size_t, what->name->len, NAME_MAX) : 0;
 	size_t new_size = what->new_name ? min_t(size_t, what->new_name->len, NAME_MAX) : 0;
+	size_t size = ALIGN(sizeof(struct fs_event_file) + name_size + new_size, 8);
 	struct fs_event_file *file;
 	unsigned long flags;
 
-	file = ring_reserve(&ring_inode, sizeof(*file) + name_size + new_size, &flags);
+	file = ring_reserve(&ring_inode, size + (handles ? handles->size : 0), &flags);
 	if (!file)
 		return;
 	file->record.header_size = sizeof(*file);
@@ -80,6 +124,10 @@ static void mark_record(const struct occurrence *what, u32 events, u32 fs_id, u3
 		memcpy(file + 1, what->name->name, name_size);
 	if (new_size)
 		memcpy((u8 *)(file + 1) + name_size, what->new_name->name, new_size);
+	if (handles) {
+		file->handles_size = handles->size;
+		memcpy((u8 *)file + size, handles->bytes, handles->size);
+	}
 	ring_commit(&ring_inode, &file->record, flags);
 }
 
@@ -104,8 +152,22 @@ static u32 mark_first_to_tell(const struct fs_request *request, u32 events)
 	return is_listed ? left : events;
 }
 
+/* One record serves all who ask: it has handles if one of them wants them. */
+static bool mark_wants_handles(const struct filesystem *fs)
+{
+	const struct fs_request *request;
+	bool wants = false;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(request, &fs->requests, fs_node) wants |=
+		request->file_events & FS_FILE_HANDLES;
+	rcu_read_unlock();
+	return wants;
+}
+
 static void mark_handle(struct fsnotify_mark *mark, const struct occurrence *what)
 {
+	const struct watch *watch;
 	u32 events = what->mask & mark->mask & MARK_FILE_EVENTS;
 	u32 directory = what->mask & FS_ISDIR ? FS_FILE_DIRECTORY : 0;
 	struct fs_request *request;
@@ -113,15 +175,18 @@ static void mark_handle(struct fsnotify_mark *mark, const struct occurrence *wha
 	if (directory && !(mark->mask & FS_ISDIR))
 		return;
 	if (mark_is_watch(mark)) {
+		watch = container_of(mark, struct watch, mark);
 		if (events)
-			mark_record(what, events | directory, 0,
-				    container_of(mark, struct watch, mark)->id);
+			mark_record(what, events | directory, 0, watch->id,
+				    watch->file_events & FS_FILE_HANDLES ? mark_handles(what)
+									 : NULL);
 		return;
 	}
 	request = container_of(mark, struct fs_request, mark);
 	events = mark_first_to_tell(request, events | directory) & MARK_FILE_EVENTS;
 	if (events)
-		mark_record(what, events | directory, request->fs->id, 0);
+		mark_record(what, events | directory, request->fs->id, 0,
+			    mark_wants_handles(request->fs) ? mark_handles(what) : NULL);
 }
 
 /* One of corruption and of failed input and output, by the errno that the filesystem gave */
@@ -170,7 +235,10 @@ static int mark_handle_event(struct fsnotify_group *group, u32 mask, const void 
 			     int data_type, struct inode *dir, const struct qstr *name, u32 cookie,
 			     struct fsnotify_iter_info *iter)
 {
-	struct occurrence what = { .mask = mask, .dir = name ? dir : NULL, .name = name };
+	struct handles handles;
+	struct occurrence what = {
+		.mask = mask, .dir = name ? dir : NULL, .name = name, .handles = &handles
+	};
 	struct fsnotify_mark *mark, *seen = NULL;
 	struct dentry *moved = NULL;
 	struct name_snapshot snapshot;
@@ -193,6 +261,7 @@ static int mark_handle_event(struct fsnotify_group *group, u32 mask, const void 
 	if (mark_is_ignored(task_tgid(current)))
 		return 0;
 
+	handles.is_made = false;
 	what.inode = fsnotify_data_inode(data, data_type);
 	if (mask & FS_RENAME)
 		moved = fsnotify_data_dentry(data, data_type);
@@ -277,7 +346,7 @@ int mark_attach_request(struct fs_request *request, struct super_block *sb)
 	request->mark.mask = FS_ERROR;
 	/* Without FS_EVENT_ON_CHILD files would come without their names. */
 	if (request->file_events & MARK_FILE_EVENTS)
-		request->mark.mask |= request->file_events | FS_EVENT_ON_CHILD;
+		request->mark.mask |= (request->file_events & ~FS_FILE_HANDLES) | FS_EVENT_ON_CHILD;
 	return mark_attached(&request->mark, compat_mark_add_sb(&request->mark, sb));
 }
 
@@ -285,7 +354,7 @@ int mark_attach_watch(struct watch *watch, struct inode *inode)
 {
 	fsnotify_init_mark(&watch->mark, mark_group);
 	atomic_inc(&n_marks);
-	watch->mark.mask = watch->file_events | MARK_IS_WATCH;
+	watch->mark.mask = (watch->file_events & ~FS_FILE_HANDLES) | MARK_IS_WATCH;
 	return mark_attached(&watch->mark, compat_mark_add_inode(&watch->mark, inode));
 }
 

@@ -12,6 +12,7 @@
 _Static_assert(sizeof(struct fs_event_record) == 16, "layout");
 _Static_assert(sizeof(struct fs_event_file) == 80, "layout");
 _Static_assert(sizeof(struct fs_event_process) == 80, "layout");
+_Static_assert(sizeof(struct fs_event_handle) == 8, "layout");
 
 /* One record: all of it, and its fixed part, which may be longer than what is known of it. */
 struct view {
@@ -50,6 +51,50 @@ static bool is_file_name(const struct wire_name *name)
 	       !(name->n == 2 && memcmp(name->bytes, "..", 2) == 0);
 }
 
+/* @data: what is left of them. Return: bytes of the first one, or 0 where that cannot be. */
+static size_t handle_take(const uint8_t *data, size_t n, struct wire_record_file *ret)
+{
+	struct fs_event_handle head;
+	struct handle_view view;
+
+	if (n < sizeof(head))
+		return 0;
+	memcpy(&head, data, sizeof(head));
+	if (head.size > n || head.size % 8 != 0 || head.size < sizeof(head) ||
+	    head.n_bytes > head.size - sizeof(head) || head.n_bytes > HANDLE_MAX)
+		return 0;
+	view = (struct handle_view){
+		.type = head.type,
+		.n = head.n_bytes,
+		.bytes = data + sizeof(head),
+	};
+	if (head.of == FS_HANDLE_INODE)
+		ret->handle = view;
+	else if (head.of == FS_HANDLE_DIR)
+		ret->dir_handle = view;
+	else if (head.of == FS_HANDLE_NEW_DIR)
+		ret->new_dir_handle = view;
+	return head.size;
+}
+
+/* Behind the names. Return: whether they are as they must be. */
+static bool handles_take(const struct view *view, size_t n_names, size_t n_handles,
+			 struct wire_record_file *ret)
+{
+	size_t at = (view->n_fixed + n_names + 7) / 8 * 8, n;
+
+	if (n_handles == 0)
+		return true;
+	if (at > view->size || n_handles > view->size - at)
+		return false;
+	for (size_t end = at + n_handles; at < end; at += n) {
+		n = handle_take(view->data + at, end - at, ret);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 /* Return: as wire_record_next(), but 0 for what is to be passed over. */
 static int file_decode(const struct view *view, struct wire_record_file *ret)
 {
@@ -73,7 +118,8 @@ static int file_decode(const struct view *view, struct wire_record_file *ret)
 	};
 	if (!view_name(view, 0, raw.name_size, &ret->name) ||
 	    !view_name(view, raw.name_size, raw.new_name_size, &ret->new_name) ||
-	    !is_file_name(&ret->name) || !is_file_name(&ret->new_name))
+	    !is_file_name(&ret->name) || !is_file_name(&ret->new_name) ||
+	    !handles_take(view, (size_t)raw.name_size + raw.new_name_size, raw.handles_size, ret))
 		return -EBADMSG;
 
 	/* A name is in a directory, or of no use. */

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/core/handle.h"
 #include "include/fs_event.h"
 
 /* A batch, and how far it was read. */
@@ -43,6 +44,8 @@ struct wire_record_file {
 	uint32_t generation;
 	uint32_t pid, tid; /* 0: nobody's */
 	struct wire_name name, new_name; /* at most NAME_MAX bytes */
+	/* Of these inodes, in the datagram; n 0: not told */
+	struct handle_view handle, dir_handle, new_dir_handle;
 };
 
 /* The pids of whom it is about are larger than 0; others are 0 where there is none. */

@@ -30,6 +30,13 @@ static void check_name(const struct wire_name *name)
 	assert(!memchr(name->bytes, '\0', name->n));
 }
 
+static void check_handle(const struct handle_view *handle)
+{
+	assert(handle->n <= HANDLE_MAX);
+	assert(handle->n == 0 ||
+	       (handle->bytes >= from && handle->bytes + handle->n <= from + n_from));
+}
+
 static void check_file(const struct wire_record_file *file)
 {
 	const struct wire_name *names[] = { &file->name, &file->new_name };
@@ -41,6 +48,9 @@ static void check_file(const struct wire_record_file *file)
 	}
 	assert((file->dir_inode == 0) == (file->name.n == 0));
 	assert((file->new_dir_inode == 0) == (file->new_name.n == 0));
+	check_handle(&file->handle);
+	check_handle(&file->dir_handle);
+	check_handle(&file->new_dir_handle);
 	assert(file->events != 0);
 	assert(file->pid <= INT32_MAX && file->tid <= INT32_MAX);
 }

@@ -125,6 +125,106 @@ static void names_btrfs(void)
 	names_are_told(&disks[2]);
 }
 
+static bool has_handle(const struct fs_event_file *file, enum fs_event_handle_of of,
+		       const struct file_handle *expected)
+{
+	size_t names = file->record.header_size + file->name_size + file->new_name_size;
+	const uint8_t *at = (const uint8_t *)file + (names + 7) / 8 * 8;
+	const uint8_t *end = at + file->handles_size;
+
+	CHECK(end <= (const uint8_t *)file + file->record.size);
+	while (at < end) {
+		const struct fs_event_handle *handle = (const struct fs_event_handle *)at;
+
+		CHECK(handle->size >= sizeof(*handle) + handle->n_bytes && handle->size % 8 == 0);
+		if (handle->of == of)
+			return handle->type == expected->handle_type &&
+			       handle->n_bytes == expected->handle_bytes &&
+			       !memcmp(handle + 1, expected->f_handle, handle->n_bytes);
+		at += handle->size;
+	}
+	return false;
+}
+
+static struct file_handle *handle_of(const char *path)
+{
+	struct file_handle *handle = calloc(1, sizeof(*handle) + MAX_HANDLE_SZ);
+	int mount_id;
+
+	handle->handle_bytes = MAX_HANDLE_SZ;
+	CHECK_INT(name_to_handle_at(AT_FDCWD, path, handle, &mount_id, 0), 0);
+	return handle;
+}
+
+/* The handles of all three inodes, as name_to_handle_at() has them, to who asks. */
+static void handles_are_told(const struct disk *disk)
+{
+	const struct fs_event_file *file;
+	struct file_handle *in, *out, *self;
+	int fd;
+
+	mount_disk(disk->device, disk->type, "/mnt/x", "");
+	mkdir("/mnt/x/in", 0755);
+	mkdir("/mnt/x/out", 0755);
+	in = handle_of("/mnt/x/in");
+	out = handle_of("/mnt/x/out");
+	open_all();
+	fd = open_path("/mnt/x");
+	CHECK_INT(client_fs_set(&client, fd, 0,
+				FS_FILE_CREATE | FS_FILE_RENAME | FS_FILE_ATTRIB |
+					FS_FILE_DIRECTORY | FS_FILE_HANDLES),
+		  0);
+
+	make_file("/mnt/x/in/a");
+	self = handle_of("/mnt/x/in/a");
+	CHECK_INT(rename("/mnt/x/in/a", "/mnt/x/out/longer"), 0);
+	CHECK_INT(chmod("/mnt/x/out", 0700), 0);
+	file = next_file();
+	CHECK_INT(file->events, FS_FILE_CREATE);
+	CHECK(has_name(file, "a", ""));
+	CHECK(has_handle(file, FS_HANDLE_INODE, self) && has_handle(file, FS_HANDLE_DIR, in));
+	file = next_file();
+	CHECK_INT(file->events, FS_FILE_RENAME);
+	CHECK(has_name(file, "a", "longer"));
+	CHECK(has_handle(file, FS_HANDLE_INODE, self) && has_handle(file, FS_HANDLE_DIR, in) &&
+	      has_handle(file, FS_HANDLE_NEW_DIR, out));
+	file = next_file();
+	CHECK_INT(file->events, FS_FILE_ATTRIB | FS_FILE_DIRECTORY);
+	CHECK(has_handle(file, FS_HANDLE_INODE, out));
+
+	/* Who does not ask has none. */
+	CHECK_INT(client_fs_set(&client, fd, 0, FS_FILE_CREATE), 0);
+	close(fd);
+	make_file("/mnt/x/in/b");
+	CHECK_INT(next_file()->handles_size, 0);
+	is_silent();
+	unlink("/mnt/x/in/b");
+	unlink("/mnt/x/out/longer");
+	rmdir("/mnt/x/in");
+	rmdir("/mnt/x/out");
+	unmount("/mnt/x");
+}
+
+static void handles_ext4(void)
+{
+	handles_are_told(&disks[0]);
+}
+
+static void handles_xfs(void)
+{
+	handles_are_told(&disks[1]);
+}
+
+static void handles_btrfs(void)
+{
+	handles_are_told(&disks[2]);
+}
+
+static void handles_tmpfs(void)
+{
+	handles_are_told(&(struct disk){ .device = "tmpfs", .type = "tmpfs" });
+}
+
 /* Two who ask for the same get it once; what only one asked for ends with that one. */
 static void requests_are_merged(void)
 {
@@ -388,6 +488,10 @@ const struct test tests_file[] = {
 	{ .name = "file-names-ext4", .run = names_ext4 },
 	{ .name = "file-names-xfs", .run = names_xfs },
 	{ .name = "file-names-btrfs", .run = names_btrfs },
+	{ .name = "file-handles-ext4", .run = handles_ext4 },
+	{ .name = "file-handles-xfs", .run = handles_xfs },
+	{ .name = "file-handles-btrfs", .run = handles_btrfs },
+	{ .name = "file-handles-tmpfs", .run = handles_tmpfs },
 	{ .name = "file-requests-merge", .run = requests_are_merged },
 	{ .name = "file-watch-ext4", .run = watch_ext4 },
 	{ .name = "file-watch-xfs", .run = watch_xfs },

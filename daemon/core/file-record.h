@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The module's records of files as file events
+ *
+ * What a superblock's request with FS_FILE_HANDLES tells, in the form that fanotify's events
+ * have (core/wire-file.h): of a directory itself is told by its own handle, without a
+ * name. Nothing is merged, each record is one event. Pure.
+ */
+
+#include "daemon/core/wire-file.h"
+#include "daemon/core/wire-records.h"
+
+/* Records have names without a NUL behind them. */
+struct file_record_names {
+	char name[256], new_name[256];
+};
+
+/**
+ * file_record_event() - of one record
+ * @names:	what @ret borrows, besides what the record does
+ *
+ * Return: false: it has no handle by which it could be found.
+ */
+bool file_record_event(const struct wire_record_file *record, struct file_record_names *names,
+		       struct file_event *ret);
