@@ -37,12 +37,18 @@ static bool target_is_of(const struct process_target *held, uid_t uid, void *use
 	       uids.saved == uid && uids.filesystem == uid;
 }
 
-static void track(struct process_target *held, const struct bus_track *options,
+static void track(struct process_target *held, const struct bus_track *options, bool all,
 		  const struct bus_sender *sender, struct bus_reply *reply, void *userdata)
 {
+	const struct tracked_request request = {
+		.options = options,
+		.all = all,
+		.sender = sender,
+		.reply = reply,
+	};
 	struct bus_refusal refusal;
 
-	if (tracked_new(userdata, held, options, sender, reply, &refusal) < 0)
+	if (tracked_new(userdata, held, &request, &refusal) < 0)
 		bus_reply_refuse(reply, &refusal);
 }
 

@@ -166,9 +166,14 @@ void processes_refuse_source(struct processes *processes, struct bus_refusal *re
 /* Groups. */
 extern const struct group_ops processes_group_ops;
 struct tracked *tracked_find(struct processes *processes, uint64_t id);
+struct tracked_request {
+	const struct bus_track *options;
+	bool all; /* what others' processes do is told, too */
+	const struct bus_sender *sender;
+	struct bus_reply *reply;
+};
 int tracked_new(struct processes *processes, struct process_target *target,
-		const struct bus_track *track, const struct bus_sender *sender,
-		struct bus_reply *reply,
+		const struct tracked_request *request,
 		struct bus_refusal *refusal); /* takes @target over; 0, or -1 with @refusal */
 void tracked_free(struct tracked *tracked);
 void tracked_release(struct tracked *tracked); /* now, or when nothing is under way */

@@ -100,8 +100,9 @@ struct bus_process_ops {
 	 * @target: taken over, refused or not. Answers once the members are
 	 * known: bus_reply_group() or bus_reply_refuse(). The group is owned by the sender's
 	 * unique name; its limits are those of its uid.
+	 * @all: what members of any user do is told (root, or authorized for "track-others").
 	 */
-	void (*track)(struct process_target *target, const struct bus_track *track,
+	void (*track)(struct process_target *target, const struct bus_track *track, bool all,
 		      const struct bus_sender *sender, struct bus_reply *reply, void *userdata);
 	/*
 	 * @all: forks of all users (root, or authorized for "relay"); else those of the sender.

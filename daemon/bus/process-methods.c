@@ -171,7 +171,8 @@ static int begin(struct bus *bus, sd_bus_message *call, const struct asked *aske
 		ops->relay(target, asked->signal, authorized, &sender, reply,
 			   process_userdata(bus));
 	else
-		ops->track(target, &asked->track, &sender, reply, process_userdata(bus));
+		ops->track(target, &asked->track, authorized, &sender, reply,
+			   process_userdata(bus));
 	return 1;
 }
 

@@ -4,13 +4,15 @@
 
 #include "daemon/core/group-internal.h"
 
+static bool tells_all(const struct group *group)
+{
+	return group->options.all || group->options.owner == 0;
+}
+
 /* What the owner may know more of than that it is there. */
 static bool is_own(const struct group *group, const struct process *process, uint64_t ns)
 {
-	if (group->options.owner == 0)
-		return true;
-
-	return process_is_of(process, group->options.owner, ns);
+	return tells_all(group) || process_is_of(process, group->options.owner, ns);
 }
 
 static void tell(struct group *group, const struct group_event *event)
@@ -201,7 +203,7 @@ void groups_note_lost(struct groups *groups, uint64_t count)
 	assert(groups);
 
 	LIST_FOREACH(group, &groups->all, all) {
-		uint64_t told = group->options.owner == 0 ? count : 0;
+		uint64_t told = tells_all(group) ? count : 0;
 
 		if (group->state != GROUP_LIVE)
 			continue;
@@ -357,8 +359,7 @@ static void account(struct group *group, const struct process *process, bool mis
 
 	if (missing)
 		totals->incomplete = true;
-	if (!is_own(group, process, UINT64_MAX) ||
-	    (process->was_other && group->options.owner != 0)) {
+	if (!is_own(group, process, UINT64_MAX) || (process->was_other && !tells_all(group))) {
 		totals->incomplete = true;
 		return;
 	}

@@ -11,7 +11,8 @@
  *
  * Of a member that has other uids than the owner of the group (setuid
  * programs) only pid, fork and exit are told, and its figures are in no total:
- * ->incomplete says that something is missing. For root nothing is left out. After a
+ * ->incomplete says that something is missing. For root nothing is left out, nor for
+ * whom ->all is set. After a
  * loss a member may have any uids until a scan has told them: it is taken for another's.
  *
  * Not known, and told by ->incomplete: descendants that were reparented
@@ -59,7 +60,7 @@ struct group_totals {
 	uint64_t user_us, system_us, read_bytes, write_bytes; /* of processes that have ended */
 	uint64_t peak_rss_kib; /* the largest single process, as ru_maxrss */
 	uint64_t
-		lost; /* of a group of root: events that the source lost while it followed, whosever they were */
+		lost; /* where nothing is left out: events that the source lost while it followed, whosever they were */
 	bool incomplete;
 	bool accounting;
 };
@@ -71,6 +72,7 @@ struct group_options {
 	uint32_t leader; /* pid */
 	uint64_t start_ticks; /* of the leader, so that its pid reused is not taken for it */
 	uid_t owner; /* 0: nothing is left out */
+	bool all; /* nor for this owner, who may know what others' processes do */
 	uint32_t events; /* bits 1 << enum group_event_kind; 0: none is told */
 	bool accounting;
 	bool patient; /* the scan that it waits for is not caused by it: group_hurry() */
@@ -87,7 +89,7 @@ struct group_ops {
 	void (*event)(struct group *group, uint64_t seq, const struct group_event *event,
 		      void *userdata);
 	/*
-	 * @count: events, of all users and so for root alone; 0: unknown how many. Members are right again by the time of the next ->event().
+	 * @count: events, of all users and so only where nothing is left out; 0: unknown how many. Members are right again by the time of the next ->event().
 	 */
 	void (*lost)(struct group *group, uint64_t count, void *userdata);
 	/*

@@ -42,7 +42,7 @@ def test_track_with_options(layer, client):
     path = client.call("TrackProcess", "ua{sv}", os.getpid(),
                        {"events": variant("as", ["fork", "exit"]), "hold": variant("b", True)})
     assert path == "/org/fsevents1/group/1"
-    assert f"track {os.getpid()} events=10 accounting=0 hold=1 uid=0" in one.do("processes")[0]
+    assert f"track {os.getpid()} events=10 accounting=0 hold=1 all=1 uid=0" in one.do("processes")[0]
     assert client.get_all(path, GROUP) == {
         "Leader": 101, "Live": 2, "Forks": 3, "Execs": 4, "Exits": 5, "UserUsec": 6,
         "SystemUsec": 7, "ReadBytes": 8, "WriteBytes": 1 << 33, "PeakRss": 10, "Lost": 11,
@@ -144,7 +144,7 @@ def test_signals_go_to_the_owner_alone(layer, client, as_user):
     user = as_user(NOBODY)
     path = user.call("TrackProcess", "ua{sv}", user.process.pid, {})
     assert one.do("changed 1 3") + one.do("lost 1 4") + one.do("empty 1") == [
-        f"track {user.process.pid} events=0 accounting=0 hold=0 uid={NOBODY}"]
+        f"track {user.process.pid} events=0 accounting=0 hold=0 all=0 uid={NOBODY}"]
     user.wait_signal("Empty", path)
     changed, lost, empty = user.all_signals()
     assert changed.args == (40, [(1, 10, 11, 12, -1, b""), (2, 10, 11, 12, -1, b"/bin/\xff"),

@@ -67,11 +67,11 @@ static void track_answer(struct bus_reply *reply)
 	bus_reply_group(reply, ++world.last_id);
 }
 
-static void track(struct process_target *held, const struct bus_track *options,
+static void track(struct process_target *held, const struct bus_track *options, bool all,
 		  const struct bus_sender *sender, struct bus_reply *reply, void *userdata)
 {
-	printf("track %u events=%u accounting=%d hold=%d uid=%u\n", held->pid, options->events,
-	       options->accounting, options->hold, sender->uid);
+	printf("track %u events=%u accounting=%d hold=%d all=%d uid=%u\n", held->pid,
+	       options->events, options->accounting, options->hold, all, sender->uid);
 	target_free(held, NULL);
 	if (world.later)
 		world.waiting = reply;

@@ -146,7 +146,7 @@ bool world_track(struct world *world, pid_t pid, const struct bus_track *track, 
 	world->n_answers = world->n_refused = 0;
 	if (processes_bus_ops.target((uint32_t)pid, &target, &world->refusal, world->processes) < 0)
 		return false;
-	processes_bus_ops.track(target, track, &sender, (struct bus_reply *)world,
+	processes_bus_ops.track(target, track, uid == 0, &sender, (struct bus_reply *)world,
 				world->processes);
 	loop_until(world->loop, is_answered, world);
 	assert_int_equal(world->n_answers, 1);

@@ -419,7 +419,7 @@ static void test_stop_with_questions_open(void **state)
 	assert_return_code(processes_bus_ops.target((uint32_t)getpid(), &target, &world.refusal,
 						    world.processes),
 			   0);
-	processes_bus_ops.track(target, &all_events, &sender, (struct bus_reply *)&world,
+	processes_bus_ops.track(target, &all_events, true, &sender, (struct bus_reply *)&world,
 				world.processes);
 	assert_int_equal(world.n_answers, 0);
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from client import BusError
-from followed import INTERFACE
+from followed import EXEC, INTERFACE
 from polkit import HANG, NO, YES
 from waiting import PATIENCE, wait_for
 
@@ -42,6 +42,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+def only_child(pid):
+    """Or itself, while there is none."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return (file.read().split() or [pid])[0]
 
 
 def refused(call, *args, **kwargs):
@@ -134,6 +140,26 @@ def test_it_becomes_another_users_while_it_is_asked(asked, polkit, start, scratc
         target.close()
         asked.user.wait_signal("Empty", group)
         assert asked.user.get("Exits", group, INTERFACE) == 1
+
+
+def test_who_may_is_told_all(processes, polkit, start, follow, as_user, scratch):
+    """Of another's process and of what becomes root's: files, figures, and nothing left out."""
+    program = os.path.join(scratch, "setuid-cat")
+    shutil.copy("/bin/cat", program)
+    os.chmod(program, 0o4755)
+    processes()
+    polkit.otherwise = YES
+    for owner, uid, all_told in ((USER, OTHER, True), (OTHER, OTHER, False)):
+        shell = start("/bin/sh", "-c", f"read line; {program}", uid=uid)
+        group = follow(shell.pid, client=as_user(owner), accounting=True)
+        shell.tell()
+        wait_for(lambda: os.readlink(f"/proc/{only_child(shell.pid)}/exe") == program, what="the exec")
+        shell.process.stdin.close()
+        totals = group.wait_empty()
+        files = [event.file for event in group.events() if event.kind == EXEC]
+        assert files == ([os.fsencode(program)] if all_told else [])
+        assert totals["execs"] == len(files) and totals["incomplete"] is not all_told
+    assert len(polkit.asked()) == 1
 
 
 def test_ones_own_is_not_asked_about(processes, polkit, start, as_user):

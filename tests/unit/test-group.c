@@ -205,18 +205,24 @@ static void test_setuid(void **state)
 	assert_true(totals_of(&f).incomplete);
 	fixture_deinit(&f);
 
-	/* root is told all */
-	options.owner = 0;
-	fixture_init(&f, &options);
-	hand_fork(&f, LEADER, 11, 11);
-	hand_uid(&f, 11, 11, USER, 0);
-	hand_exec(&f, 11);
-	hand_exit(&f, 11, 11, 0);
-	feed_record(f.feed, &records[0]);
-	assert_int_equal(totals_of(&f).execs, 1);
-	assert_int_equal(totals_of(&f).user_us, 100);
-	assert_false(totals_of(&f).incomplete);
-	fixture_deinit(&f);
+	/* who may is told all, and root */
+	for (unsigned int i = 0; i < 2; i++) {
+		options.all = i == 0;
+		options.owner = i == 0 ? USER : 0;
+		fixture_init(&f, &options);
+		hand_fork(&f, LEADER, 11, 11);
+		hand_uid(&f, 11, 11, USER, 0);
+		hand_exec(&f, 11);
+		hand_exit(&f, 11, 11, 0);
+		feed_record(f.feed, &records[0]);
+		assert_int_equal(totals_of(&f).execs, 1);
+		assert_int_equal(totals_of(&f).user_us, 100);
+		assert_false(totals_of(&f).incomplete);
+		feed_lost(f.feed, 7);
+		scan(&f, &leader_entry, 1);
+		assert_int_equal(totals_of(&f).lost, 7);
+		fixture_deinit(&f);
+	}
 }
 
 static void test_records(void **state)
