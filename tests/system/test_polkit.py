@@ -2,7 +2,11 @@
 """The polkit of a real system: its defaults, and a rule of the administrator's."""
 
 import json
+import os
 import select
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -11,6 +15,8 @@ NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
 MANAGER = "org.fsevents1.Manager"
 USER = "nobody"
+UID = 65534
+CALLS = 1000
 RULES = "/etc/polkit-1/rules.d/50-fsevents-test.rules"
 RULE = """
 polkit.addRule(function(action, subject) {
@@ -83,3 +89,90 @@ def test_without_polkit_root_alone(machine, rule):
         assert call(machine, "Reload", user=None).returncode == 0
     finally:
         machine.run("systemctl", "unmask", "--runtime", "polkit.service")
+
+
+class Caller:
+    """caller.py as a process of the machine: `pid` there, and `answers` so far."""
+
+    def __init__(self, machine):
+        # The machine has no Python: this one's, with the processes of that.
+        self.process = subprocess.Popen(
+            ["nsenter", "--target", str(machine.leader), "--pid", "--", sys.executable, "-B",
+             os.path.join(os.path.dirname(os.path.abspath(__file__)), "caller.py"), str(UID)],
+            cwd=f"/proc/{machine.leader}/root/run/dbus", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.stdout.readline().strip()
+        assert self.pid.isdigit(), self.pid
+        self.answers = []
+        threading.Thread(target=lambda: self.answers.extend(map(str.strip, self.process.stdout)), daemon=True).start()
+
+    def call(self, number):
+        self.process.stdin.write(f"{number}\n")
+        self.process.stdin.flush()
+
+    def leave(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def caller(machine):
+    one = Caller(machine)
+    yield one
+    if one.process.poll() is None:
+        one.leave()
+
+
+class Agent:
+    """polkit's own agent for a terminal, for one process; `said` is what it wrote there."""
+
+    def __init__(self, machine, pid):
+        self.machine = machine
+        self.process = machine.start("script", "--quiet", "--return", "--command", f"pkttyagent --process {pid}",
+                                     "/dev/null", user=USER)
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(self.process.stdout), daemon=True).start()
+
+    def signal(self, name):
+        return self.machine.run("pkill", "--signal", name, "--exact", "pkttyagent", check=False).returncode == 0
+
+    def is_asked(self):
+        return any("AUTHENTICATING" in line for line in self.said)
+
+    def end(self):
+        self.signal("KILL")
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def agent(machine, caller):
+    one = Agent(machine, caller.pid)
+    yield one
+    one.end()
+
+
+def test_an_agent_that_hangs(machine, caller, agent):
+    """1,000 calls while it is stopped: four questions are open, the others are refused, and all else goes on."""
+    def is_asked():
+        caller.call(1)
+        wait(lambda: agent.is_asked() or "InteractiveAuthorizationRequired" in caller.answers, "an answer or a question")
+        caller.answers.clear()
+        return agent.is_asked()
+
+    # It takes a moment until polkit knows it.
+    wait(is_asked, f"the agent: {agent.said}")
+    assert agent.signal("STOP")
+    caller.call(CALLS)
+    start, slowest = time.monotonic(), 0.0
+    while len(caller.answers) < CALLS - 3:
+        before = time.monotonic()
+        assert "/srv" in machine.run("fseventsctl", "status", user=USER).stdout
+        assert machine.run("fseventsctl", "history").returncode == 0
+        slowest = max(slowest, time.monotonic() - before)
+        assert time.monotonic() - start < 60, f"{len(caller.answers)} of {CALLS} were answered"
+    print(f"{len(caller.answers)} refused; beside them a status and the history took {slowest * 1000:.0f} ms at most")
+    assert slowest < 10
+    assert caller.answers == ["LimitsExceeded"] * (CALLS - 3)
+    # Who leaves is asked for no longer, whatever the agent does.
+    caller.leave()
+    wait(lambda: "configure: somebody has to give it" in call(machine, "Reload").stderr, "room for another question")

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import time
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
@@ -183,10 +184,67 @@ def test_the_bus_starts_it(machine):
 
 def test_disabled_the_bus_does_not_start_it(machine):
     machine.run("systemctl", "disable", "--quiet", "--now", "fseventsd")
-    done = machine.run("busctl", "call", NAME, ROOT, "org.freedesktop.DBus.Peer", "Ping",
-                       user=USER, check=False)
-    assert done.returncode != 0
+    done = machine.run("gdbus", "call", "--system", "--dest", NAME, "--object-path", ROOT, "--method",
+                       "org.freedesktop.DBus.Peer.Ping", user=USER, check=False)
+    # The bus hands on what systemd says: there is no unit of that name.
+    assert done.returncode != 0 and re.search("ServiceUnknown|NoSuchUnit", done.stderr), done.stderr
     assert show(machine, "ActiveState") == "inactive"
+
+
+def test_calls_to_one_that_fails_start_it_once_a_second(machine):
+    """Whoever calls all the time cannot make the machine busy with it."""
+    dropins = "/run/systemd/system/fseventsd.service.d"
+    machine.run("mkdir", "-p", dropins)
+    machine.write(dropins + "/fails.conf", "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", "fseventsd")
+    try:
+        start, calls = time.monotonic(), 0
+        while time.monotonic() - start < 5:
+            machine.run("busctl", "call", "--expect-reply=no", NAME, ROOT, "org.freedesktop.DBus.Peer", "Ping",
+                        user=USER, check=False)
+            calls += 1
+        took = time.monotonic() - start
+        restarts = int(show(machine, "NRestarts"))
+        print(f"{calls} calls in {took:.1f} s, {restarts} starts after the first")
+        assert calls > 20 and 1 <= restarts <= took + 1
+    finally:
+        machine.run("rm", "-r", dropins)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "fseventsd")
+    assert filesystem(machine)
+
+
+def members(text):
+    """{interface: {(kind, name, types)}} of ours, of introspection data."""
+    found = {}
+    for interface in ElementTree.fromstring(text[text.index("<node"):]).iter("interface"):
+        if interface.get("name").startswith(NAME):
+            found[interface.get("name")] = {
+                (member.tag, member.get("name"), member.get("type"),
+                 tuple((arg.get("direction"), arg.get("type")) for arg in member.iter("arg")) if member.tag == "method"
+                 else tuple(arg.get("type") for arg in member.iter("arg")))
+                for member in interface if member.tag != "annotation"}
+    return found
+
+
+def test_introspection_is_what_the_contract_says(machine):
+    contract = members(machine.read("/usr/share/dbus-1/interfaces/org.fsevents1.xml"))
+    paths = machine.run("busctl", "--list", "tree", NAME, user=USER).stdout.split()
+    assert ROOT in paths and filesystem(machine) in paths
+    offered = {}
+    for path in (ROOT, filesystem(machine)):
+        told = machine.run("busctl", "--xml-interface", "introspect", NAME, path, user=USER).stdout
+        offered.update(members(told))
+        for interface in ("Properties", "Introspectable", "Peer"):
+            assert f'"org.freedesktop.DBus.{interface}"' in told, path
+    assert set(offered) == {MANAGER, NAME + ".Filesystem"}
+    for name, found in offered.items():
+        assert found == contract[name], name
+    # As a person sees it, with the values.
+    table = machine.run("busctl", "introspect", NAME, ROOT, user=USER).stdout
+    assert re.search(r"^\.GetEvents +method +ta\{sv\} +tta\(ttossuta\{sv\}\)a\{sv\}", table, re.M), table
+    assert re.search(r'^\.Version +property +s +"', table, re.M), table
 
 
 def test_stopped_for_a_client_is_exit_status_3(machine):
