@@ -2,6 +2,7 @@
 """More events than the connector's buffer holds, while the daemon does not read."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -12,6 +13,8 @@ from waiting import PATIENCE, wait_for
 # Twice the events that the buffer of the daemon has room for, at the least.
 CHILDREN = 120000
 SLOW = 4 * PATIENCE
+
+USER = 1
 
 
 def stop(daemon):
@@ -71,6 +74,37 @@ def test_lost_is_exact(processes, storm, follow, tree, witness):
     assert stayed.empty()["lost"] == lost and stayed.empty()["incomplete"] is True
     # What ended within the loss was told as much of it as was known then.
     assert totals["lost"] == sum(group.lost()) <= lost and totals["incomplete"] is True
+
+
+def test_setuid_in_a_loss(processes, storm, start, follow, as_user, scratch):
+    """That a member became root's is lost: nothing that it does is told as if it were its user's."""
+    program = os.path.join(scratch, "setuid-env")
+    shutil.copy("/usr/bin/env", program)
+    os.chmod(program, 0o4755)
+    daemon = processes()
+    running = storm(CHILDREN)
+    endless = "echo $$; while :; do /bin/true; done"
+    shell = start("/bin/sh", "-c", f"read line; {program} /bin/sh -p -c '{endless}'", uid=USER)
+    group = follow(shell.pid, ("exec",), client=as_user(USER), accounting=True)
+    other = follow(shell.pid, ("exec",))
+
+    stop(daemon)
+    try:
+        running.tell()
+        assert int(running.line(SLOW)) > 0
+        shell.tell()
+        roots = int(shell.line())
+    finally:
+        daemon.signal(signal.SIGCONT)
+    wait_for(lambda: touch_cpus() and group.lost(), SLOW, "the loss to be told")
+    # That of the scan after it.
+    wait_for(lambda: roots in group.members()[1], SLOW, "the member")
+    wait_for(lambda: len(other.events()) > 10, SLOW, "what it executes")
+    os.kill(roots, signal.SIGKILL)
+    totals = group.wait_empty(SLOW)
+    print(f"root was told of {len(other.events())} programs")
+    assert totals["execs"] == 0 and not group.events()
+    assert totals["incomplete"] is True and totals["exits"] > 10
 
 
 def test_nothing_lost_in_a_storm(processes, storm, follow):
