@@ -135,6 +135,9 @@ static const struct uevents_ops health_uevents_ops = {
 
 static void on_module_changed(bool present, void *userdata)
 {
+	struct health *health = userdata;
+
+	processes_set_module(health->manager->processes, present);
 	journal_log(LOG_NOTICE, CATALOG_SOURCE_CHANGED,
 		    present ? "The companion module is there and used from now on"
 			    : "The companion module is gone: the kernel's own interfaces serve");

@@ -376,7 +376,8 @@ static int manager_build(struct manager *manager)
 		return r;
 
 	r = processes_new(&manager->processes, manager->loop,
-			  &(struct processes_options){ .quota = manager->quota },
+			  &(struct processes_options){ .quota = manager->quota,
+						       .pool = manager->pool },
 			  &manager_processes_ops, manager);
 	if (r < 0)
 		return r;

@@ -152,7 +152,7 @@ static void scan_review(struct processes *processes)
 
 void processes_rescan(struct processes *processes)
 {
-	if (connector_is_started(processes->connector) && feed_wants_scan(processes->feed))
+	if (process_source_is_started(processes->source) && feed_wants_scan(processes->feed))
 		scan_start(processes);
 }
 
@@ -170,7 +170,7 @@ static void on_scanner_done(bool complete, void *userdata)
 
 	feed_scan_end(processes->feed, complete);
 	processes->scan = SCAN_READ;
-	connector_kick(processes->connector);
+	process_source_kick(processes->source);
 }
 
 const struct process_scanner_ops processes_scanner_ops = {
@@ -375,17 +375,32 @@ static void unsubscribe(struct processes *processes)
 	scan_stop(processes);
 	processes_disarm(processes->retry);
 	processes->scan_pause_us = 0;
-	connector_stop(processes->connector);
+	process_source_stop(processes->source);
 	processes->subscribed = false;
 	review_records(processes);
 	feed_stopped(processes->feed);
+}
+
+/* Rules alone can do with a loss: they follow everybody, and a scan finds them again. */
+static bool follows_closely(const struct processes *processes)
+{
+	return !LIST_EMPTY(&processes->tracked) || !LIST_EMPTY(&processes->relayed) ||
+	       !LIST_EMPTY(&processes->relay_questions);
+}
+
+void processes_set_module(struct processes *processes, bool present)
+{
+	assert(processes);
+
+	process_source_set_module(processes->source, present);
+	processes_review_later(processes);
 }
 
 void processes_review(struct processes *processes)
 {
 	int r;
 
-	connector_set_prompt(processes->connector, processes_want_files(processes));
+	process_source_set_prompt(processes->source, processes_want_files(processes));
 	if (!feed_wants_events(processes->feed)) {
 		unsubscribe(processes);
 		return;
@@ -399,14 +414,16 @@ void processes_review(struct processes *processes)
 	review_records(processes);
 	if (!processes->subscribed) {
 		processes->subscribed = true;
-		r = connector_start(processes->connector);
+		r = process_source_start(processes->source);
 		if (r < 0)
 			on_started(r, processes);
 		return;
 	}
-	if (!connector_is_started(processes->connector))
+	if (!follows_closely(processes))
+		process_source_improve(processes->source);
+	if (!process_source_is_started(processes->source))
 		return;
 	if (feed_wants_round(processes->feed))
-		connector_kick(processes->connector);
+		process_source_kick(processes->source);
 	scan_review(processes);
 }

@@ -110,6 +110,40 @@ static const struct process_program *find_program(struct tracked *tracked,
 	return program;
 }
 
+/* Whether the last parts of two paths are the same. */
+static bool end_alike(const char *a, size_t n_a, const char *b, size_t n_b)
+{
+	const char *slash_a = memrchr(a, '/', n_a), *slash_b = memrchr(b, '/', n_b);
+	size_t n_last_a = slash_a ? (size_t)(a + n_a - slash_a) - 1 : n_a;
+	size_t n_last_b = slash_b ? (size_t)(b + n_b - slash_b) - 1 : n_b;
+
+	return n_last_a == n_last_b &&
+	       memcmp(a + n_a - n_last_a, b + n_b - n_last_b, n_last_a) == 0;
+}
+
+/* Return: what is told of an exec, until the next call; NULL: nothing. */
+static const char *find_file(struct tracked *tracked, const struct group_event *event,
+			     size_t *ret_n)
+{
+	struct processes *processes = tracked->processes;
+	const struct process_program *program = find_program(tracked, event);
+	size_t n_given = 0;
+
+	if (event->kind == GROUP_EXEC && event->own &&
+	    process_queue_takes(processes->quota, tracked->uid, 0))
+		n_given =
+			process_source_find_name(processes->source, event->name, processes->given);
+	/* The whole path, where it is that of this exec, and of no script or later exec. */
+	if (program && (n_given == 0 ||
+			end_alike(program->file, program->n_file, processes->given, n_given))) {
+		*ret_n = program->n_file;
+		return program->file;
+	}
+
+	*ret_n = n_given;
+	return n_given > 0 ? processes->given : NULL;
+}
+
 bool processes_want_files(const struct processes *processes)
 {
 	const struct tracked *tracked;
@@ -140,11 +174,11 @@ static void on_event(struct group *group, uint64_t seq, const struct group_event
 		.realtime_us = event->monotonic_us + processes->realtime_minus_monotonic_us,
 		.event = *event,
 	};
-	const struct process_program *program = find_program(tracked, event);
+	size_t n_file = 0;
+	const char *file = find_file(tracked, event, &n_file);
 
-	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item,
-			       program ? program->file : NULL,
-			       program ? program->n_file : 0) == PROCESS_QUEUE_E_DROPPED) {
+	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item, file,
+			       n_file) == PROCESS_QUEUE_E_DROPPED) {
 		tracked->dropped++;
 		processes->dropped++;
 	} else if (tracked->stream && tracked->queue.n_items % STREAM_ITEMS == 0) {

@@ -13,14 +13,15 @@
 #include <sys/queue.h>
 
 #include "daemon/core/feed.h"
+#include "daemon/core/name-ring.h"
 #include "daemon/core/process-prompt.h"
 #include "daemon/core/process-scan-rate.h"
 #include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
 #include "daemon/processes-queue.h"
 #include "daemon/processes.h"
-#include "daemon/source/connector.h"
 #include "daemon/source/process-scanner.h"
+#include "daemon/source/process-source.h"
 #include "daemon/source/relay-sender.h"
 #include "daemon/source/taskstats.h"
 
@@ -89,7 +90,7 @@ struct processes {
 
 	struct feed_ops feed_ops;
 	struct feed *feed;
-	struct connector *connector;
+	struct process_source *source;
 	struct process_scanner *scanner;
 	struct taskstats_source *taskstats;
 	bool subscribed; /* started, or being started */
@@ -134,6 +135,8 @@ struct processes {
 	uint32_t program_pid; /* whose; 0: nobody's */
 	uint64_t program_us; /* when it executed it */
 	int program_error; /* it could not be read */
+	char given[NAME_RING_NAME_MAX +
+		   1]; /* as what one was executed, of the last exec that was told */
 	struct process_identity_buffer identity;
 	struct process_prompt prompt;
 	uint64_t last_warning;

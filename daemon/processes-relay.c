@@ -227,7 +227,7 @@ static int relayed_begin(struct processes *processes, struct process_target *tar
 		return refuse_relay(-ENOMEM, refusal);
 	}
 	relayed->reply = request->reply;
-	if (connector_is_started(processes->connector))
+	if (process_source_is_started(processes->source))
 		processes_settle_relays(processes);
 	processes_review_later(processes);
 	return 0;

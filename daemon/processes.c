@@ -120,7 +120,7 @@ const char *processes_source(const struct processes *processes)
 	assert(processes);
 
 	if (processes->error == 0 && !processes->off)
-		return "proc-connector";
+		return process_source_name(processes->source);
 	(void)snprintf(self->source_text, sizeof(self->source_text), "none: %s",
 		       processes->off ? processes->off : strerror(processes->error));
 	return processes->source_text;
@@ -142,7 +142,7 @@ const char *processes_accounting_source(const struct processes *processes)
 void processes_statistics(const struct processes *processes, bool root,
 			  void (*add)(const char *key, uint64_t value, void *ctx), void *ctx)
 {
-	struct process_events_statistics connector;
+	struct process_events_statistics source;
 	struct taskstats_statistics taskstats;
 	struct feed_statistics feed;
 
@@ -151,14 +151,14 @@ void processes_statistics(const struct processes *processes, bool root,
 	if (!root)
 		return;
 
-	connector_statistics(processes->connector, &connector);
+	process_source_statistics(processes->source, &source);
 	taskstats_statistics(processes->taskstats, &taskstats);
 	feed_statistics(processes->feed, &feed);
-	add("process-batches", connector.batches, ctx);
-	add("process-events", connector.events, ctx);
-	add("process-lost", connector.lost, ctx);
-	add("process-overruns", connector.overruns, ctx);
-	add("process-foreign", connector.foreign, ctx);
+	add("process-batches", source.batches, ctx);
+	add("process-events", source.events, ctx);
+	add("process-lost", source.lost, ctx);
+	add("process-overruns", source.overruns, ctx);
+	add("process-foreign", source.foreign, ctx);
 	add("process-scans", feed.scans, ctx);
 	add("process-scans-put-off", processes->put_off, ctx);
 	add("process-followed", feed.followed, ctx);
@@ -236,7 +236,7 @@ static int add_sources(struct processes *processes)
 	return r;
 }
 
-static int add_parts(struct processes *processes, const struct connector_options *connector)
+static int add_parts(struct processes *processes, const struct process_source_options *source)
 {
 	int r;
 
@@ -250,8 +250,8 @@ static int add_parts(struct processes *processes, const struct connector_options
 
 	r = feed_new(&processes->feed, &processes->feed_ops, processes);
 	if (r >= 0)
-		r = connector_new(&processes->connector, processes->loop, connector,
-				  &processes_events_ops, processes);
+		r = process_source_new(&processes->source, processes->loop, source,
+				       &processes_events_ops, processes);
 	if (r >= 0)
 		r = process_scanner_new(&processes->scanner, processes->loop,
 					&processes_scanner_ops, processes);
@@ -266,7 +266,8 @@ int processes_new(struct processes **ret, sd_event *loop, const struct processes
 		  const struct processes_ops *ops, void *userdata)
 {
 	_cleanup_(processes_freep) struct processes *processes = NULL;
-	const struct connector_options connector = { .buffer = options->connector_buffer };
+	const struct process_source_options source = { .pool = options->pool,
+						       .buffer = options->source_buffer };
 	int r;
 
 	assert(ret);
@@ -286,7 +287,7 @@ int processes_new(struct processes **ret, sd_event *loop, const struct processes
 	r = add_sources(processes);
 	if (r < 0)
 		return r;
-	r = add_parts(processes, &connector);
+	r = add_parts(processes, &source);
 	if (r < 0)
 		return r;
 
@@ -316,7 +317,7 @@ struct processes *processes_free(struct processes *processes)
 		tracked_free(LIST_FIRST(&processes->tracked));
 
 	unread_free(processes->unread);
-	connector_free(processes->connector);
+	process_source_free(processes->source);
 	process_scanner_free(processes->scanner);
 	taskstats_free(processes->taskstats);
 	feed_free(processes->feed);

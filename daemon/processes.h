@@ -25,6 +25,7 @@
 #include "daemon/core/config.h"
 #include "daemon/core/quota.h"
 
+struct pool;
 struct processes;
 
 struct processes_ops {
@@ -35,7 +36,8 @@ struct processes_ops {
 struct processes_options {
 	struct quota
 		*quota; /* QUOTA_GROUPS, QUOTA_RELAYS, QUOTA_STREAMS, QUOTA_QUEUE_BYTES; borrowed */
-	uint32_t connector_buffer; /* 0: as built in; tests make overruns with it */
+	struct pool *pool; /* borrowed; NULL: without the companion module */
+	uint32_t source_buffer; /* 0: as built in; tests make overruns with it */
 };
 
 /** processes_new() - only builds; subscribes to nothing before somebody asks; Return: 0 or a negative errno */
@@ -60,7 +62,14 @@ void processes_set_user(struct processes *processes, const char *name, uid_t uid
  */
 void processes_set_off(struct processes *processes, const char *why);
 
-/* Property Sources: "proc-connector", "none: <why not>"; static or valid until the next call. */
+/**
+ * processes_set_module() - the companion module came, or is gone
+ *
+ * Groups and relays that run keep their source as long as it is there.
+ */
+void processes_set_module(struct processes *processes, bool present);
+
+/* Property Sources: "module", "proc-connector", "none: <why not>"; static or valid until the next call. */
 const char *processes_source(const struct processes *processes);
 const char *processes_accounting_source(const struct processes *processes);
 

@@ -110,14 +110,16 @@ static void note_fork(const struct process_change *change, uint64_t monotonic_us
 	}
 }
 
-static void note_exec(const struct process *process, uint64_t monotonic_us)
+static void note_exec(const struct process_change *change, uint64_t monotonic_us)
 {
+	const struct process *process = change->process;
 	const struct group_event event = {
 		.kind = GROUP_EXEC,
 		.pid = process->pid,
 		.other = process->parent,
 		.monotonic_us = monotonic_us,
 		.own = true,
+		.name = change->name,
 	};
 	const struct group_set *set = process->groups;
 
@@ -175,7 +177,7 @@ void groups_note(struct groups *groups, const struct process_change *change, uin
 		note_fork(change, monotonic_us);
 		break;
 	case PROCESS_EXECED:
-		note_exec(change->process, monotonic_us);
+		note_exec(change, monotonic_us);
 		break;
 	case PROCESS_ENDED:
 		note_end(change->process, monotonic_us);

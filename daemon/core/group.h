@@ -51,6 +51,7 @@ struct group_event {
 	uint64_t monotonic_us;
 	uint32_t status; /* exit: as of waitpid(2); else 0 */
 	bool own; /* exec: its file may be told to the owner */
+	uint64_t name; /* exec: as what it was executed, where the source knows: core/wire-proc.h */
 };
 
 struct group_totals {

@@ -115,9 +115,9 @@ static void apply_exec(struct process_table *table, struct process *process,
 		if (process->uid_saved && !process->uid_split)
 			process->uid_saved = process->uid_mixed = false;
 	}
-	*ret = (struct process_change){ .kind = PROCESS_EXECED,
-					.process = process,
-					.pid = process->pid };
+	*ret = (struct process_change){
+		.kind = PROCESS_EXECED, .process = process, .pid = process->pid, .name = event->name
+	};
 }
 
 /* The scan tells more of the saved one; what is in between is taken for as mixed as the end. */

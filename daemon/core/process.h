@@ -120,6 +120,7 @@ struct process_change {
 	struct process *process; /* NULL for NONE and FULL */
 	struct process *parent; /* FORKED and FULL: who forked; else NULL */
 	uint32_t pid;
+	uint64_t name; /* EXECED: of the event */
 };
 
 struct process_table;

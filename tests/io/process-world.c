@@ -10,7 +10,19 @@
 
 #include <cmocka.h>
 
+#include "daemon/worker/pool.h"
 #include "tests/io/process-world.h"
+
+/* There are no workers here, and no module. */
+int pool_submit(struct pool *pool, const struct pool_submission *submission,
+		struct pool_ticket **ret_ticket)
+{
+	return -ENOMEM;
+}
+
+void pool_cancel(struct pool_ticket *ticket)
+{
+}
 
 /* The world is what the bus is to the layer above. */
 static struct world *the_world;
@@ -111,7 +123,7 @@ void world_start(struct world *world, uint32_t buffer, const char *text)
 	_cleanup_(config_problems_deinit) struct config_problems problems = {};
 	_cleanup_(config_freep) struct config *config = NULL;
 	const struct config_text file = { .name = "test", .text = text, .n_text = strlen(text) };
-	struct processes_options options = { .connector_buffer = buffer };
+	struct processes_options options = { .source_buffer = buffer };
 
 	memset(world, 0, sizeof(*world));
 	the_world = world;
@@ -183,7 +195,7 @@ bool world_is_idle(void *ctx)
 {
 	const struct world *world = ctx;
 
-	return !connector_is_started(world->processes->connector) &&
+	return !process_source_is_started(world->processes->source) &&
 	       !taskstats_is_started(world->processes->taskstats);
 }
 

@@ -316,7 +316,8 @@ static void test_warning(void **state)
 
 	world_start(&world, 0, "[process bomb]\nfork-rate = 100/s\n");
 	child_start(&child, run_storm, NULL);
-	loop_until(world.loop, (bool (*)(void *))connector_is_started, world.processes->connector);
+	loop_until(world.loop, (bool (*)(void *))process_source_is_started,
+		   world.processes->source);
 	for (unsigned int i = 0; i < 20; i++)
 		assert_return_code(sd_event_run(world.loop, 20000), 0);
 	child_go(&child);

@@ -59,7 +59,7 @@ static void test_group(void **state)
 	world_start(&world, 0, "");
 	child_start(&child, run_double_fork, NULL);
 	assert_true(world_track(&world, child.pid, &all_events, 0));
-	assert_true(connector_is_started(world.processes->connector));
+	assert_true(process_source_is_started(world.processes->source));
 	assert_true(world_has_member(&world, child.pid, NULL));
 	child_go(&child);
 	world_wait_empty(&world);
@@ -250,7 +250,8 @@ static void test_overrun(void **state)
 	child_go(&child);
 	assert_int_equal(read(child.answers, &stays, sizeof(stays)), sizeof(stays));
 	/* What is missing shows with what comes next. */
-	loop_until(world.loop, (bool (*)(void *))connector_is_started, world.processes->connector);
+	loop_until(world.loop, (bool (*)(void *))process_source_is_started,
+		   world.processes->source);
 	for (unsigned int i = 0; i < 10; i++)
 		assert_return_code(sd_event_run(world.loop, 10000), 0);
 	touch_cpus();
