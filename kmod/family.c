@@ -9,6 +9,8 @@
 #include "family.h"
 #include "request.h"
 
+#define REGISTER_ATTEMPTS 16
+
 /* Requests have what they may have and nothing else: what is not here is refused. */
 static const struct nla_policy policy_none[FS_NL_A_MAX + 1] = {};
 
@@ -284,13 +286,37 @@ struct sk_buff *family_reply_new(struct genl_info *info, void **ret_head)
 	return skb;
 }
 
+static bool family_is_joined(void)
+{
+	int group;
+
+	for (group = 0; group < FAMILY_GROUP_MAX; group++)
+		if (genl_has_listeners(&family_family, &init_net, group))
+			return true;
+	return false;
+}
+
+/*
+ * Anybody may join a number that is no group yet, and stays in when it becomes one
+ * that he could not join. Only the end of a family throws everybody out. So this one
+ * begins with empty groups or not at all: from then on whoever joins is asked first.
+ */
 int family_init(void)
 {
-	int error = genl_register_family(&family_family);
+	int error, i;
 
-	if (!error)
-		WRITE_ONCE(family_registered, true);
-	return error;
+	for (i = 0; i < REGISTER_ATTEMPTS; i++) {
+		error = genl_register_family(&family_family);
+		if (error)
+			return error;
+		if (!family_is_joined()) {
+			WRITE_ONCE(family_registered, true);
+			return 0;
+		}
+		genl_unregister_family(&family_family);
+	}
+	pr_err("somebody keeps joining groups before they are there; not loaded\n");
+	return -EBUSY;
 }
 
 void family_stop(void)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -161,6 +162,73 @@ static void allocations_fail(void)
 	load_module("fsevents");
 }
 
+/* --- who joined before there was anything to join */
+
+#define NUMBERS_MAX 1024
+
+/* As nobody: joins all numbers that may yet become groups, waits, and counts what came of the family. */
+static void listen_before(int ready_fd, int family_fd)
+{
+	struct mnl_socket *socket = mnl_socket_open(NETLINK_GENERIC);
+	unsigned int number, n_joined = 0, n_received = 0;
+	char buffer[16384];
+	uint16_t family;
+	ssize_t n;
+
+	if (!socket || setgid(65534) || setuid(65534) ||
+	    mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
+		_exit(1);
+	for (number = 1; number <= NUMBERS_MAX; number++)
+		n_joined += mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &number,
+						  sizeof(number)) == 0;
+	if (write(ready_fd, &n_joined, sizeof(n_joined)) != sizeof(n_joined) ||
+	    read(family_fd, &family, sizeof(family)) != sizeof(family))
+		_exit(1);
+	while ((n = recv(mnl_socket_get_fd(socket), buffer, sizeof(buffer), MSG_DONTWAIT)) > 0 ||
+	       (n < 0 && errno == ENOBUFS))
+		if (n > 0 && ((struct nlmsghdr *)buffer)->nlmsg_type == family)
+			n_received++;
+	if (write(ready_fd, &n_received, sizeof(n_received)) != sizeof(n_received))
+		_exit(1);
+	_exit(0);
+}
+
+static unsigned int read_number(int fd)
+{
+	unsigned int number;
+
+	CHECK_INT(read(fd, &number, sizeof(number)), sizeof(number));
+	return number;
+}
+
+/* Numbers that are not groups yet are anybody's; those of the family are not. */
+static void joined_before(void)
+{
+	int ready[2], family[2];
+
+	CHECK_INT(pipe(ready), 0);
+	CHECK_INT(pipe(family), 0);
+	unload_module("fsevents");
+	if (fork() == 0) {
+		/* So that it ends with this test. */
+		close(family[1]);
+		listen_before(ready[1], family[0]);
+	}
+	CHECK(read_number(ready[0]) > 0);
+	load_module("fsevents");
+
+	CHECK_INT(client_open(&client), 0);
+	CHECK_INT(listener_open(&listener, GROUP_PROC, 0), 0);
+	CHECK_INT(client_proc(&client, 1 << FS_RECORD_EXIT), 0);
+	waitpid(fork() ?: (_exit(0), 0), NULL, 0);
+	CHECK_INT(client_simple(&client, FS_NL_C_SYNC), 0);
+	CHECK(listener_record(&listener, SOON_MS));
+	CHECK_INT(write(family[1], &listener.family.id, sizeof(listener.family.id)),
+		  sizeof(listener.family.id));
+	CHECK_INT(read_number(ready[0]), 0);
+	CHECK_INT(client_proc(&client, 0), 0);
+}
+
 /* --- the listener of its own, which asks for nothing */
 
 static FILE *start_listener(const char *program, const char *group, int count)
@@ -242,6 +310,7 @@ static void passive_listener32(void)
 const struct test tests_module[] = {
 	{ .name = "module-listener", .run = passive_listener },
 	{ .name = "module-listener-32-bit", .run = passive_listener32 },
+	{ .name = "module-joined-before", .run = joined_before },
 	{ .name = "module-reload-under-load", .run = reload_under_load },
 	{ .name = "module-allocations-fail",
 	  .run = allocations_fail,
