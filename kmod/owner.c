@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/notifier.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
@@ -16,7 +17,8 @@
 
 #define OWNERS_MAX 256
 
-static LIST_HEAD(owners); /* control_lock */
+static LIST_HEAD(owners); /* changed under control_lock and owners_lock */
+static DEFINE_SPINLOCK(owners_lock);
 static unsigned int n_owners; /* control_lock */
 
 struct owner *owner_find(u32 port_id)
@@ -42,7 +44,9 @@ struct owner *owner_get(u32 port_id)
 	owner->port_id = port_id;
 	INIT_LIST_HEAD(&owner->requests);
 	INIT_LIST_HEAD(&owner->watches);
+	spin_lock(&owners_lock);
 	list_add_tail(&owner->node, &owners);
+	spin_unlock(&owners_lock);
 	n_owners++;
 	return owner;
 }
@@ -53,7 +57,9 @@ void owner_put(struct owner *owner)
 	if (!list_empty(&owner->requests) || !list_empty(&owner->watches) || owner->proc_events ||
 	    owner->ignored)
 		return;
+	spin_lock(&owners_lock);
 	list_del(&owner->node);
+	spin_unlock(&owners_lock);
 	n_owners--;
 	kfree(owner);
 }
@@ -84,6 +90,18 @@ static void owner_release(struct owner *owner)
 	owner_put(owner);
 }
 
+/* Without the control lock, which may be held while hooks are turned on and off. */
+static bool owner_is_there(u32 port_id)
+{
+	struct owner *owner;
+	bool is_there = false;
+
+	spin_lock(&owners_lock);
+	list_for_each_entry(owner, &owners, node) is_there |= owner->port_id == port_id;
+	spin_unlock(&owners_lock);
+	return is_there;
+}
+
 static int owner_notify(struct notifier_block *block, unsigned long action, void *data)
 {
 	const struct netlink_notify *notify = data;
@@ -92,6 +110,9 @@ static int owner_notify(struct notifier_block *block, unsigned long action, void
 	/* Port ids are per network namespace, and requests come from the first one alone. */
 	if (action != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC ||
 	    !net_eq(notify->net, &init_net))
+		return NOTIFY_DONE;
+	/* Sockets of all families come here, and no request of this one runs any more. */
+	if (!owner_is_there(notify->portid))
 		return NOTIFY_DONE;
 
 	mutex_lock(&control_lock);
