@@ -218,14 +218,26 @@ static int watch_set(struct inode *inode, struct genl_info *info, struct asked_w
 	return request_refuse(info, error);
 }
 
+/*
+ * In memory and in use, or ready for it: for one that is just being read or freed,
+ * ilookup() would wait as long as its disk takes, and we hold the control lock.
+ */
+static int watch_match(struct inode *inode, unsigned long number, void *data)
+{
+	if (inode->i_ino != number || (READ_ONCE(inode->i_state) & (I_NEW | I_CREATING)))
+		return 0;
+	return igrab(inode) != NULL;
+}
+
 static int watch_by_number(struct super_block *sb, struct genl_info *info, void *data)
 {
 	u64 number = nla_get_u64(info->attrs[FS_NL_A_INODE]);
 	struct inode *inode;
 	int error;
 
-	/* In memory alone, and only of filesystems that use the common table. */
-	inode = number == (unsigned long)number ? ilookup(sb, number) : NULL;
+	/* Only of filesystems that use the common table */
+	inode = number == (unsigned long)number ? find_inode_nowait(sb, number, watch_match, NULL)
+						: NULL;
 	if (!inode) {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[FS_NL_A_INODE],
 				    "not in memory by this number; use a descriptor");
