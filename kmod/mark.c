@@ -6,6 +6,7 @@
 #include <linux/wait.h>
 
 #include "compat.h"
+#include "culprit.h"
 #include "filesystem.h"
 #include "mark.h"
 #include "ring.h"
@@ -207,8 +208,7 @@ static void mark_handle_error(const struct fs_error_report *report, struct super
 	rcu_read_lock();
 	fs = filesystem_find_sb(sb);
 	if (fs)
-		tell(fs, id, task_tgid_nr(current), error,
-		     report->inode ? report->inode->i_ino : 0);
+		tell(fs, id, culprit_pid(), error, report->inode ? report->inode->i_ino : 0);
 	rcu_read_unlock();
 }
 

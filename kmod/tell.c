@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 #include <linux/module.h>
-#include <linux/sched.h>
 
 #include "check.h"
+#include "culprit.h"
 #include "event.h"
 #include "filesystem.h"
 #include "fs_event_notify.h"
@@ -144,7 +144,7 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 		.id = FS_EVENT_UNMOUNTED,
 		.fs_id = fs->id,
 		.dev = fs->dev,
-		.caused_id = task_tgid_nr(current),
+		.caused_id = culprit_pid(),
 	};
 	struct telling telling = { .error = ENOSPC };
 	unsigned long flags;
@@ -270,7 +270,7 @@ void fs_event_notify(struct super_block *sb, unsigned int event_id)
 	rcu_read_lock();
 	fs = filesystem_find_sb(sb);
 	if (fs)
-		tell(fs, event_id, in_task() ? task_tgid_nr(current) : 0, 0, 0);
+		tell(fs, event_id, culprit_pid(), 0, 0);
 	rcu_read_unlock();
 }
 EXPORT_SYMBOL_GPL(fs_event_notify);
