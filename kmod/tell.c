@@ -155,8 +155,11 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 	if (is_unmounted) {
 		tell_rest(fs, U64_MAX - TELL_PAUSE_NS);
 		for (i = 0; i < fs->n_pending; i++) {
+			u32 id = fs->pending[i].id;
+
 			telling.caused_id = fs->pending[i].caused_id;
-			tell_push(fs, fs->pending[i].id, &telling, 1);
+			if (fs->events & FS_EVENT_BIT(id))
+				tell_push(fs, id, &telling, 1);
 		}
 		event_push(&event);
 	}
