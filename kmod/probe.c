@@ -229,7 +229,7 @@ static int on_frozen_or_thawed(struct kretprobe_instance *instance, struct pt_re
 	const struct kept *kept = (struct kept *)instance->data;
 	struct filesystem *fs;
 
-	if (regs_return_value(regs))
+	if ((int)regs_return_value(regs))
 		return 0;
 	rcu_read_lock();
 	fs = filesystem_find_sb(kept->object);
@@ -259,7 +259,7 @@ static int on_reconfigured(struct kretprobe_instance *instance, struct pt_regs *
 	const struct kept *kept = (struct kept *)instance->data;
 	struct filesystem *fs;
 
-	if (!kept->object || regs_return_value(regs))
+	if (!kept->object || (int)regs_return_value(regs))
 		return 0;
 	rcu_read_lock();
 	fs = filesystem_find_sb(kept->object);
