@@ -32,9 +32,13 @@ static void on_xfs_delalloc_enospc(void *data, void *inode, loff_t offset, ssize
 
 static void on_xfs_blockgc_flush_all(void *data, void *mount, unsigned long caller)
 {
+	struct filesystem *fs;
+
 	rcu_read_lock();
-	culprit_tell_full(filesystem_find_info(mount),
-			  culprit_changes_names() ? FS_WARN_ENOSPC_META : FS_WARN_ENOSPC);
+	fs = filesystem_find_info(mount);
+	if (fs)
+		culprit_tell_full(fs,
+				  culprit_changes_names() ? FS_WARN_ENOSPC_META : FS_WARN_ENOSPC);
 	rcu_read_unlock();
 }
 

@@ -54,14 +54,16 @@ NOKPROBE_SYMBOL(on_entry);
 static int on_ext4_should_retry_alloc(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
 	const struct kept *kept = (struct kept *)instance->data;
-	bool changes_names;
+	struct filesystem *fs;
 
 	if (regs_return_value(regs) & 0xff)
 		return 0;
-	changes_names = culprit_ext4_changes_names(get_kretprobe_retaddr(instance));
 	rcu_read_lock();
-	culprit_tell_full(filesystem_find_sb(kept->object),
-			  changes_names ? FS_WARN_ENOSPC_META : FS_WARN_ENOSPC);
+	fs = filesystem_find_sb(kept->object);
+	if (fs)
+		culprit_tell_full(fs, culprit_ext4_changes_names(get_kretprobe_retaddr(instance))
+					      ? FS_WARN_ENOSPC_META
+					      : FS_WARN_ENOSPC);
 	rcu_read_unlock();
 	return 0;
 }
