@@ -45,17 +45,25 @@ void filesystem_put(struct filesystem *fs)
 		wake_up_all(&filesystems_gone);
 }
 
-void filesystem_queue(struct filesystem *fs, struct delayed_work *work, unsigned long delay)
+void filesystem_requeue(struct filesystem *fs, struct delayed_work *work, unsigned long delay)
 {
 	if (!refcount_inc_not_zero(&fs->refs))
 		return;
 	/* One reference for a queued work, however often it is queued. */
-	if (delay == 0) {
-		if (mod_delayed_work(filesystem_workqueue, work, 0))
-			filesystem_put(fs);
-	} else if (!queue_delayed_work(filesystem_workqueue, work, delay)) {
+	if (mod_delayed_work(filesystem_workqueue, work, delay))
 		filesystem_put(fs);
+}
+
+void filesystem_queue(struct filesystem *fs, struct delayed_work *work, unsigned long delay)
+{
+	if (delay == 0) {
+		filesystem_requeue(fs, work, 0);
+		return;
 	}
+	if (!refcount_inc_not_zero(&fs->refs))
+		return;
+	if (!queue_delayed_work(filesystem_workqueue, work, delay))
+		filesystem_put(fs);
 }
 
 /* --- finding */

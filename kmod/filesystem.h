@@ -85,6 +85,7 @@ struct filesystem {
 	struct telling tellings[FS_EVENT_ID_MAX + 1][FILESYSTEM_TELLINGS]; /* @tell_lock */
 	struct pending pending[FILESYSTEM_PENDING_MAX]; /* @tell_lock */
 	unsigned int n_pending; /* @tell_lock */
+	u64 hurried_ns; /* when a check was last asked for at once; @tell_lock */
 	bool is_gone; /* nothing is told any more; @tell_lock */
 	struct delayed_work tell;
 
@@ -148,6 +149,8 @@ void filesystem_free_request(struct fs_request *request);
 
 /* Queues one of its works, no later than after @delay; the work puts a reference. Context as tell(). */
 void filesystem_queue(struct filesystem *fs, struct delayed_work *work, unsigned long delay);
+/* The same, and no sooner either, whatever was asked for before. */
+void filesystem_requeue(struct filesystem *fs, struct delayed_work *work, unsigned long delay);
 void filesystem_put(struct filesystem *fs);
 
 int filesystem_init(void);

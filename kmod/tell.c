@@ -10,6 +10,8 @@
 #include "tell.h"
 
 #define TELL_PAUSE_NS NSEC_PER_SEC
+/* Between two checks because of processes that find no space: they may try without end. */
+#define HURRY_PAUSE_NS (50 * NSEC_PER_MSEC)
 
 static void tell_push(struct filesystem *fs, u32 id, const struct telling *telling, u32 count)
 {
@@ -167,11 +169,24 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 }
 
+/* How long a check has to wait. The caller holds ->tell_lock. */
+static u64 tell_hurry(struct filesystem *fs)
+{
+	u64 now = ktime_get_mono_fast_ns();
+
+	lockdep_assert_held(&fs->tell_lock);
+	if (now < fs->hurried_ns + HURRY_PAUSE_NS)
+		return fs->hurried_ns + HURRY_PAUSE_NS - now;
+	fs->hurried_ns = now;
+	return 0;
+}
+
 void tell_full(struct filesystem *fs, u32 id, u32 pid)
 {
+	bool full, is_new;
 	unsigned long flags;
 	unsigned int i;
-	bool full;
+	u64 pause = 0;
 
 	if (!(READ_ONCE(fs->events) & CHECK_FULL_EVENTS))
 		return;
@@ -181,13 +196,18 @@ void tell_full(struct filesystem *fs, u32 id, u32 pid)
 		if (fs->pending[i].caused_id == pid && fs->pending[i].id == id)
 			break;
 	full = i == FILESYSTEM_PENDING_MAX;
-	if (i == fs->n_pending && !full)
+	is_new = i == fs->n_pending && !full;
+	if (is_new) {
 		fs->pending[fs->n_pending++] = (struct pending){ .id = id, .caused_id = pid };
+		pause = tell_hurry(fs);
+	}
 	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 
 	if (full)
 		tell(fs, id, pid, ENOSPC, 0);
-	filesystem_queue(fs, &fs->check, 0);
+	/* For the others that are pending, a check has been asked for. */
+	if (is_new)
+		filesystem_requeue(fs, &fs->check, nsecs_to_jiffies(pause));
 }
 
 unsigned int tell_take_pending(struct filesystem *fs, struct pending *ret)
