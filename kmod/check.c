@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+#include <linux/gfs2_ondisk.h>
 #include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -25,8 +26,9 @@ MODULE_PARM_DESC(check_max_ms, "Longest pause between two checks of a filesystem
 
 bool check_is_possible(const struct super_block *sb)
 {
-	/* fuseblk has a device, and a daemon that answers. */
-	if (!sb->s_op->statfs || sb->s_magic == FUSE_SUPER_MAGIC)
+	/* fuseblk has a device, and a daemon that answers; those of clusters wait for other machines. */
+	if (!sb->s_op->statfs || sb->s_magic == FUSE_SUPER_MAGIC ||
+	    sb->s_magic == OCFS2_SUPER_MAGIC || sb->s_magic == GFS2_MAGIC)
 		return false;
 	return (sb->s_type->fs_flags & FS_REQUIRES_DEV) || sb->s_magic == TMPFS_MAGIC ||
 	       sb->s_magic == BTRFS_SUPER_MAGIC;
