@@ -107,6 +107,9 @@ static int on_commit_creds(struct kprobe *kprobe, struct pt_regs *regs)
 	struct fs_event_process *process;
 	unsigned long flags;
 
+	/* Until it is known not to be a breakpoint: see process_start_uids(). */
+	if (in_nmi())
+		return 0;
 	if (uid_eq(new->uid, old->uid) && uid_eq(new->euid, old->euid) &&
 	    uid_eq(new->suid, old->suid) && uid_eq(new->fsuid, old->fsuid))
 		return 0;
