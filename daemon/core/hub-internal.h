@@ -18,6 +18,7 @@
 #define HUB_STEPS_TELL 64
 #define HUB_NODES_MIN 64
 #define HUB_NAMES 0x00010300U /* FSEVENTS_CREATE, _DELETE, _MOVE */
+#define HUB_IGNORED_MAX 512
 #define HUB_ASKED_SLOTS 1024 /* four times HUB_QUESTIONS_MAX: a table of those asked */
 
 /* A user, as the verdicts at the nodes know it. */
@@ -84,6 +85,7 @@ struct hub_row {
 	struct hub_pendings events;
 	struct hub_pending *last;
 	size_t n, n_bytes;
+	size_t n_moves; /* of directories */
 	struct hub_pendings *buckets; /* by target, in order */
 	TAILQ_HEAD(hub_chunks, hub_chunk) chunks; /* the memory of them */
 };
@@ -107,6 +109,24 @@ struct hub_round { /* of questions */
 	bool is_void; /* what comes is of before a loss of everything */
 };
 
+/*
+ * Directories outside of every watch, from which much comes. Each is held, has its place,
+ * and is outside: as soon as one is not, all are past.
+ */
+struct hub_ignore {
+	/* First those that are ignored, then one that is about to be, then those that are worth it. */
+	struct node *nodes[HUB_IGNORED_MAX];
+	size_t n, n_done, n_max;
+	unsigned int heat; /* so many in a second make one */
+	bool any; /* some may be ignored */
+	bool past; /* none are any more, but what they were brought to may not have been read yet */
+	bool read; /* likewise: it was, up to the event ->until */
+	uint64_t until;
+	bool under_way;
+	bool is_void; /* what is under way is not among them any more */
+	bool refused; /* the kernel cannot do it */
+};
+
 struct hub {
 	struct hub_options options;
 	const struct hub_ops *ops;
@@ -119,6 +139,7 @@ struct hub {
 	struct hub_window window;
 	uint64_t blind; /* up to that event, of what is gone it is not known when it went */
 	struct hub_round *round;
+	struct hub_ignore ignore;
 	LIST_HEAD(, hub_watch) watches;
 	LIST_HEAD(, hub_user) users;
 	size_t n_watches;
@@ -171,6 +192,29 @@ void hub_place_chain(struct hub *hub, const struct handle_view *handle,
 		     const struct hub_answer *answer);
 /** hub_place_apply() - what an event of a directory does to the tree */
 void hub_place_apply(struct hub *hub, const struct hub_pending *pending);
+
+/* hub-ignore.c */
+void hub_ignore_init(struct hub_ignore *ignore, const struct hub_options *options);
+/** hub_is_outside() - its place is known, and no watch is at it or above */
+bool hub_is_outside(struct hub *hub, const struct node *node);
+/** hub_ignore_drop() - an event that nobody is to be told, now or later; counted for its directory */
+bool hub_ignore_drop(struct hub *hub, const struct file_event *event, uint64_t realtime_us);
+/** hub_ignore_is_left() - something is renamed out of one that is, or may be, ignored */
+bool hub_ignore_is_left(struct hub *hub, const struct file_event *event);
+/** hub_heed() - nothing is ignored any more */
+void hub_heed(struct hub *hub);
+/** hub_heed_lost() - likewise, and all are about to be told a loss of everything */
+void hub_heed_lost(struct hub *hub);
+/** hub_ignore_emptied() - the kernel's queue was read to its end */
+void hub_ignore_emptied(struct hub *hub);
+/** hub_ignore_settle() - some of the row was told */
+void hub_ignore_settle(struct hub *hub);
+/** hub_ignore_removed() - @node is no more */
+void hub_ignore_removed(struct hub *hub, struct node *node);
+/** hub_ignore_may_move() - if @node (or NULL) is moved, hub_ignore_moved() is to know it */
+bool hub_ignore_may_move(struct hub *hub, const struct node *node);
+/** hub_ignore_moved() - @node was moved by event @seq */
+void hub_ignore_moved(struct hub *hub, struct node *node, uint64_t seq);
 
 /* hub-verdict.c */
 enum hub_verdict {
@@ -236,6 +280,8 @@ bool hub_match_is_wanted(struct hub *hub, const struct hub_sighting *sighting);
 /* hub-tell.c */
 /** hub_tell() - to all watches that it matches and that may know it */
 void hub_tell(struct hub *hub, const struct hub_sighting *sighting);
+/** hub_tell_lost_below() - something in @dir or below, to the watches above it */
+void hub_tell_lost_below(struct hub *hub, struct node *dir, uint64_t seq);
 
 /* hub-event.c: one event, from its record to what is told */
 /** hub_event_run() - Return: false: something is missing, nothing was told */

@@ -134,6 +134,11 @@ static int buckets_make(struct hub_row *row)
 	return 0;
 }
 
+static bool is_move(const struct file_event *event)
+{
+	return event->mask & FAN_RENAME && event->mask & FAN_ONDIR;
+}
+
 static bool name_equal(const struct file_name *a, const struct file_name *b)
 {
 	return a->n_name == b->n_name && memcmp(a->name, b->name, a->n_name) == 0 &&
@@ -186,6 +191,7 @@ int hub_row_push(struct hub *hub, struct hub_pending *pending)
 	STAILQ_INSERT_TAIL(&row->events, copy, link);
 	row->last = copy;
 	row->n++;
+	row->n_moves += is_move(&copy->event);
 	row->n_bytes += n;
 	pending->doubt = NULL;
 	copy->indexed = indexed;
@@ -209,6 +215,7 @@ void hub_row_pop(struct hub_row *row)
 	if (row->last == pending)
 		row->last = NULL;
 	row->n--;
+	row->n_moves -= is_move(&pending->event);
 	row->n_bytes -= size_of(&pending->event);
 	free(pending->doubt);
 	memory_return(row);

@@ -336,8 +336,25 @@ static void apply_removal(struct hub *hub, const struct handle_view *target)
 	if (!node)
 		return;
 	node->dead = true;
+	hub_ignore_removed(hub, node);
 	if (node->n_held == 0)
 		node_tree_remove(&hub->tree, node);
+}
+
+static void apply_rename(struct hub *hub, const struct hub_pending *pending, struct node *node)
+{
+	bool may_hold = hub_ignore_may_move(hub, node);
+
+	if (node)
+		node_hold(&hub->tree, node);
+	if (!pending->doubt)
+		apply_place(hub, &pending->event.target, &pending->event.to);
+	else if (node)
+		node_tree_unplace(&hub->tree, node);
+	if (node)
+		node_release(&hub->tree, node);
+	if (may_hold)
+		hub_ignore_moved(hub, node, pending->seq);
 }
 
 void hub_place_apply(struct hub *hub, const struct hub_pending *pending)
@@ -366,10 +383,7 @@ void hub_place_apply(struct hub *hub, const struct hub_pending *pending)
 				node_tree_remove(&hub->tree, node);
 		}
 	} else if (event->mask & FAN_RENAME) {
-		if (!pending->doubt)
-			apply_place(hub, &event->target, &event->to);
-		else if (node)
-			node_tree_unplace(&hub->tree, node);
+		apply_rename(hub, pending, node);
 	} else if (event->mask & FAN_CREATE) {
 		apply_place(hub, &event->target, &event->at);
 		if (event->mask & FAN_DELETE)

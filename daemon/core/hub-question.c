@@ -162,6 +162,7 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 		return 0;
 	hub->n_steps = 0;
 	hub_row_drain(hub, true);
+	hub_ignore_settle(hub);
 	if (!hub->blocked)
 		return 0;
 	if (!hub->round)

@@ -146,6 +146,20 @@ static void tell_lost_near(struct hub_watch *watch, struct node *dir, uint64_t s
 		hub_tell_lost(watch->hub, watch, NULL, 0);
 }
 
+void hub_tell_lost_below(struct hub *hub, struct node *dir, uint64_t seq)
+{
+	struct hub_watch *watch;
+
+	assert(hub);
+	assert(dir);
+
+	hub->statistics.lost++;
+	for (struct node *node = dir; node; node = node->parent)
+		LIST_FOREACH(watch, &node->watches, same)
+			if (hub_verdict(hub, watch, dir, seq, false) != HUB_VERDICT_DENIED)
+				tell_lost_near(watch, dir, seq);
+}
+
 /* Whether what @watch would be told of that side is to be told. */
 static bool side_is_told(struct teller *teller, struct hub_watch *watch, struct node *dir,
 			 bool *ret_lost)

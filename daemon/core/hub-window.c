@@ -215,6 +215,7 @@ struct note {
 	size_t n_touches, n_doubted;
 	bool doubt; /* the record itself */
 	bool by_death; /* it is certain once its inode is gone */
+	bool unseen; /* where it was, it may be again */
 	bool by_exchange; /* it is certain if it is told together with the one before */
 };
 
@@ -309,6 +310,11 @@ static void note_rename(struct hub_window *window, struct note *note)
 			    window->last[1] == to_name && window->last[2] == at_name;
 	if (at)
 		note_left(window, note, trace_at(window, at));
+	if (at && note->unseen) {
+		trace_at(window, note->mover)->flags |= TRACE_RETURN;
+		if (trace_at(window, note->mover)->flags & TRACE_LOOSE)
+			mover_doubt(window, note, note->mover);
+	}
 	if (to)
 		note_came(window, note, to, false);
 	window->last[0] = note->by_exchange ? 0 : note->mover;
@@ -437,11 +443,11 @@ static int doubt_new(struct hub_window *window, const struct note *note, struct 
 	return 0;
 }
 
-int hub_window_note(struct hub_window *window, const struct file_event *event,
+int hub_window_note(struct hub_window *window, const struct file_event *event, bool unseen,
 		    struct hub_doubt **ret)
 {
 	bool named = event->mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME);
-	struct note note = {};
+	struct note note = { .unseen = unseen };
 	int r;
 
 	assert(window);

@@ -51,9 +51,10 @@ void hub_window_emptied(struct hub_window *window);
 
 /**
  * hub_window_note() - a record, in the order of the kernel
+ * @unseen:	of a rename: what is made where it was is not told, so it may come back there
  * @ret:	names in doubt with it, to be freed; NULL: what it says is certain
  *
  * Return: 0 or -ENOMEM.
  */
-int hub_window_note(struct hub_window *window, const struct file_event *event,
+int hub_window_note(struct hub_window *window, const struct file_event *event, bool unseen,
 		    struct hub_doubt **ret);

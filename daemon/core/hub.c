@@ -33,6 +33,7 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
 	node_tree_init(&hub->tree, n_nodes > HUB_NODES_MIN ? n_nodes : HUB_NODES_MIN);
 	hub_row_init(&hub->row);
+	hub_ignore_init(&hub->ignore, options);
 	LIST_INIT(&hub->watches);
 	LIST_INIT(&hub->users);
 	*ret = hub;
@@ -154,6 +155,7 @@ int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watc
 		return r;
 	}
 
+	hub_heed(hub);
 	if (LIST_EMPTY(&watch->node->watches))
 		node_watched(&hub->tree, watch->node);
 	LIST_INSERT_HEAD(&watch->node->watches, watch, same);
@@ -167,6 +169,7 @@ int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watc
 /* Nobody is to be told anything: what is known is not kept up to date any more. */
 static void forget_all(struct hub *hub)
 {
+	hub_heed_lost(hub);
 	hub_row_clear(&hub->row);
 	hub_window_clear(&hub->window);
 	node_tree_forget(&hub->tree);
@@ -266,6 +269,7 @@ void hub_emptied(struct hub *hub)
 	if (hub->tree.dead_evicted)
 		hub->blind = hub->statistics.events;
 	hub->tree.dead_evicted = false;
+	hub_ignore_emptied(hub);
 }
 
 static int pending_push(struct hub *hub, struct hub_pending *pending)
@@ -301,8 +305,15 @@ void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime
 	if (event->mask & FAN_DELETE_SELF && event->target.n > 0)
 		hub_row_died(&hub->row, &event->target);
 	if ((event->mask & FAN_ONDIR || hub->mask & HUB_NAMES) &&
-	    hub_window_note(&hub->window, event, &pending.doubt) < 0) {
+	    hub_window_note(&hub->window, event, hub_ignore_is_left(hub, event), &pending.doubt) <
+		    0) {
 		hub_overflow(hub);
+		return;
+	}
+	/* A doubt of other names may be one of names inside. */
+	if ((!pending.doubt || pending.doubt->n == pending.doubt->n_own) &&
+	    hub_ignore_drop(hub, event, realtime_us)) {
+		free(pending.doubt);
 		return;
 	}
 

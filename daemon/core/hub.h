@@ -44,6 +44,11 @@
  *
  * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *
+ * Who works where nobody watches pays for what nobody is told. Of a directory that is outside of
+ * every watch and from which much comes the kernel is asked to tell nothing but what happens to
+ * directories, and renames (hub_ignorable()). As soon as it may be inside, or a watch is added,
+ * that ends (->heed()); where it was brought inside, a loss is told for what happened there until then.
+ *
  * Pids are told to root and to the user whose process it was.
  */
 
@@ -63,6 +68,7 @@
 #define HUB_PENDING_BYTES_MAX (16U << 20)
 #define HUB_QUESTIONS_MAX 256 /* at once */
 #define HUB_QUESTION_USERS_MAX 64 /* different ones among them */
+#define HUB_IGNORE_HEAT 256 /* records of one directory in a second */
 #define HUB_SLICE (1U << 20) /* steps at once: some milliseconds */
 
 struct hub;
@@ -75,11 +81,14 @@ struct hub_ops {
 	void (*lost)(uint64_t count, const char *under, size_t n_under, void *watch_userdata);
 	/* Whose process is that, as far as is known now? Return: false: not known. */
 	bool (*owner)(int32_t pid, uid_t *ret, void *userdata);
+	/* Nothing is to be ignored any more, from the return on. NULL: nothing can be ignored. */
+	void (*heed)(void *userdata);
 };
 
 struct hub_options {
 	bool tree; /* else spots */
 	size_t n_nodes_max, n_pending_max, n_slice; /* 0: as above; tests take less */
+	unsigned int n_ignore_heat; /* likewise */
 };
 
 /** hub_new() - @ops: borrowed */
@@ -194,6 +203,21 @@ void hub_answer(struct hub *hub, size_t i, const struct hub_answer *answer);
 /** hub_answered() - all under way have their answer (what has none could not be asked); what waits goes on */
 void hub_answered(struct hub *hub);
 
+/**
+ * hub_ignorable() - a directory in which nothing is to be heard of, but of directories and renames
+ *
+ * After each batch. One at a time: hub_ignored() says what became of it.
+ */
+bool hub_ignorable(struct hub *hub, struct handle_view *ret);
+
+enum hub_ignored {
+	HUB_IGNORED,
+	HUB_IGNORED_NOT, /* certainly */
+	HUB_IGNORED_PERHAPS, /* who was to do it did not answer */
+	HUB_IGNORED_NEVER, /* not, and no other one can be */
+};
+void hub_ignored(struct hub *hub, enum hub_ignored outcome);
+
 struct hub_statistics {
 	size_t n_nodes, n_pending;
 	uint64_t events; /* fed */
@@ -202,5 +226,7 @@ struct hub_statistics {
 	uint64_t denied; /* matched, but may not be known */
 	uint64_t lost; /* matched or not known whether, and told as a loss */
 	uint64_t evicted; /* nodes */
+	uint64_t outside; /* dropped at once: nobody watches there */
+	uint64_t ignored; /* directories, each time that it was one */
 };
 void hub_statistics(const struct hub *hub, struct hub_statistics *ret);

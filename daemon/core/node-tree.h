@@ -45,6 +45,8 @@ struct node {
 	uint32_t n_held; /* children, watches, and who uses it at the moment */
 	uint32_t n_watched; /* children with watches */
 	uint32_t failed; /* low bits of an event's number */
+	uint32_t second; /* see hub-ignore.c */
+	uint16_t heat; /* likewise: events in that second */
 	int32_t type; /* of the handle */
 	uint16_t n_more;
 	uint16_t n_name;
@@ -52,6 +54,7 @@ struct node {
 	uint8_t n_room; /* for a name behind the handle */
 	uint8_t state; /* enum node_state */
 	bool dead; /* was removed, and is still known by its last place */
+	bool ignored; /* see hub-ignore.c */
 	uint8_t bytes[]; /* of the handle */
 };
 

@@ -48,6 +48,8 @@ struct state {
 	const struct hub_question *questions;
 	size_t n_questions;
 	uint64_t n_fed;
+	bool ignoring; /* one is under way */
+	uint64_t n_heeded;
 };
 
 static uint8_t take(struct input *input)
@@ -122,7 +124,14 @@ static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
 	return pid & 2;
 }
 
-static const struct hub_ops ops = { on_changed, on_lost, on_owner };
+static void on_heed(void *userdata)
+{
+	struct state *state = userdata;
+
+	state->n_heeded++;
+}
+
+static const struct hub_ops ops = { on_changed, on_lost, on_owner, on_heed };
 
 static uint32_t mask_of(uint8_t bits)
 {
@@ -276,6 +285,25 @@ static void ask(struct state *state, bool all)
 	state->n_questions = 0;
 }
 
+static void ignore(struct state *state)
+{
+	struct handle_view handle;
+	uint64_t n_heeded = state->n_heeded;
+	uint8_t outcome;
+
+	if (!state->ignoring) {
+		state->ignoring = hub_ignorable(state->hub, &handle);
+		assert(!state->ignoring || (handle.n > 0 && handle.n <= HANDLE_MAX));
+		return;
+	}
+	outcome = take(&state->input);
+	/* Mostly it works. */
+	outcome = outcome & 12 ? HUB_IGNORED : outcome;
+	state->ignoring = false;
+	hub_ignored(state->hub, outcome);
+	assert(outcome != HUB_IGNORED_PERHAPS || state->n_heeded == n_heeded + 1);
+}
+
 static void check(struct state *state, struct hub_statistics *last)
 {
 	struct hub_statistics now;
@@ -309,6 +337,9 @@ static void step(struct state *state)
 	case 6:
 		ask(state, false);
 		break;
+	case 7:
+		ignore(state);
+		break;
 	default:
 		feed(state);
 		break;
@@ -323,7 +354,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct hub_options options = { .tree = !(kind & 1),
 					     .n_nodes_max = NODES_MAX,
 					     .n_pending_max = PENDING_MAX,
-					     .n_slice = kind & 2 ? 50 : 0 };
+					     .n_slice = kind & 2 ? 50 : 0,
+					     .n_ignore_heat = 2 };
 	struct hub_statistics last = {};
 	struct credentials *credentials;
 
@@ -331,7 +363,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(credential_get(credentials, 0, NULL, 0, &state.credentials[0]) == 0);
 	assert(credential_get(credentials, USER, NULL, 0, &state.credentials[1]) == 0);
 	assert(credential_get(credentials, USER, gids, 2, &state.credentials[2]) == 0);
-	assert(hub_new(&state.hub, &options, &ops, NULL) == 0);
+	assert(hub_new(&state.hub, &options, &ops, &state) == 0);
 	while (state.input.n > 0) {
 		step(&state);
 		check(&state, &last);

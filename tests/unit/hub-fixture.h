@@ -82,7 +82,12 @@ static inline bool on_owner(int32_t pid, uid_t *ret, void *userdata)
 	return pid < 3;
 }
 
-static const struct hub_ops ops = { on_changed, on_lost, on_owner };
+static inline void on_heed(void *userdata)
+{
+	sim_heed(&sim);
+}
+
+static const struct hub_ops ops = { on_changed, on_lost, on_owner, on_heed };
 
 static inline int begin(bool tree, size_t n_pending_max)
 {

@@ -62,6 +62,10 @@ static void event_of_name(struct sim *sim, uint32_t mask, int32_t pid, uint32_t 
 
 	if (target && sim->inodes[target].is_directory)
 		event.mask |= FAN_ONDIR;
+	if (dir && sim->inodes[dir].ignored && *name && !(event.mask & FAN_ONDIR)) {
+		sim->n_dropped++;
+		return;
+	}
 	snprintf(event.at_name, sizeof(event.at_name), "%s", name);
 	sim_event(sim, &event);
 }
@@ -392,6 +396,40 @@ bool sim_ask(struct sim *sim, struct hub *hub, void (*between)(struct sim *sim, 
 		hub_answer(hub, i, &replies[i].answer);
 	hub_answered(hub);
 	return true;
+}
+
+void sim_ignore(struct sim *sim, struct hub *hub)
+{
+	struct handle_view handle;
+
+	if (sim->talk && sim->marking)
+		printf("marks %u, %s\n", sim->marking, sim->marked ? "answered" : "now");
+	if (!sim->marking) {
+		if (!hub_ignorable(hub, &handle))
+			return;
+		assert(handle.n == 8);
+		memcpy(&sim->marking, handle.bytes, sizeof(sim->marking));
+		assert(!hub_ignorable(hub, &handle));
+	} else if (!sim->marked) {
+		sim->inodes[sim->marking].ignored = sim->inodes[sim->marking].exists;
+		sim->n_ignored += sim->inodes[sim->marking].exists;
+		sim->marked = true;
+	} else {
+		hub_ignored(hub, !sim->inodes[sim->marking].exists	? HUB_IGNORED_NOT
+				 : sim->forgetful && sim->when % 8 == 0 ? HUB_IGNORED_PERHAPS
+									: HUB_IGNORED);
+		sim->marking = 0;
+		sim->marked = false;
+	}
+}
+
+void sim_heed(struct sim *sim)
+{
+	if (sim->talk)
+		printf("heeds\n");
+	sim->n_heeded++;
+	for (uint32_t i = 0; i < SIM_INODES; i++)
+		sim->inodes[i].ignored = false;
 }
 
 void sim_settle(struct sim *sim, struct hub *hub)

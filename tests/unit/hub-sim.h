@@ -24,6 +24,7 @@ struct sim_inode {
 	bool exists, is_directory, outside;
 	uint32_t n_links;
 	uint8_t mode[SIM_USERS]; /* 4: read, 1: search; by uid - 1000 */
+	bool ignored; /* what happens to files in it is not told */
 };
 
 struct sim_entry {
@@ -48,6 +49,10 @@ struct sim {
 	bool delete_self; /* the mark has it */
 	int error; /* of all questions, if not 0 */
 	size_t n_questions;
+	uint32_t marking; /* an inode that is about to be ignored; 0: none */
+	bool forgetful; /* not everybody who marked one says so */
+	bool marked; /* and it is, but the hub has not heard of it */
+	uint64_t n_ignored, n_dropped, n_heeded;
 };
 
 #define SIM_ROOT 2
@@ -75,5 +80,9 @@ void sim_feed(struct sim *sim, struct hub *hub, uint32_t n);
 /** sim_ask() - answers as of now; @between: what happens before they are given */
 bool sim_ask(struct sim *sim, struct hub *hub, void (*between)(struct sim *sim, void *userdata),
 	     void *userdata);
+/** sim_ignore() - a step of whoever has to ignore what the hub wants ignored */
+void sim_ignore(struct sim *sim, struct hub *hub);
+/** sim_heed() - nothing is ignored */
+void sim_heed(struct sim *sim);
 /** sim_settle() - feed and ask until nothing waits */
 void sim_settle(struct sim *sim, struct hub *hub);

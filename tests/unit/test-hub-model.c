@@ -60,6 +60,7 @@ struct model {
 	uint64_t first;
 	/* Modes change; then what is told may have become visible only after it happened. */
 	bool chmod;
+	bool narrow; /* no watch is on the root */
 	bool talk;
 };
 
@@ -333,7 +334,14 @@ static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
 	return pid == 1;
 }
 
-static const struct hub_ops ops = { on_changed, on_lost, on_owner };
+static void on_heed(void *userdata)
+{
+	struct model *model = userdata;
+
+	sim_heed(&model->sim);
+}
+
+static const struct hub_ops ops = { on_changed, on_lost, on_owner, on_heed };
 
 static uint32_t any_directory(struct model *model)
 {
@@ -347,6 +355,16 @@ static uint32_t any_directory(struct model *model)
 			directories[n++] = target;
 	}
 	return directories[draw(model, n)];
+}
+
+/* Not the root; or that, where there is none. */
+static uint32_t any_below(struct model *model)
+{
+	uint32_t directory = SIM_ROOT;
+
+	for (unsigned int i = 0; i < 20 && directory == SIM_ROOT; i++)
+		directory = any_directory(model);
+	return directory;
 }
 
 static bool is_root_of_watch(const struct model *model, uint32_t inode)
@@ -423,6 +441,15 @@ static bool change_names(struct model *model, int32_t pid, const struct sim_entr
 	}
 }
 
+static void remember(struct model *model)
+{
+	assert_true(model->sim.when - model->first <= OPERATIONS);
+	memcpy(&model->past[model->sim.when - model->first], present(model),
+	       sizeof(struct snapshot));
+	for (size_t i = 0; i < WATCHES; i++)
+		see(present(model), model->receivers[i].root, &model->receivers[i]);
+}
+
 static void operate(struct model *model)
 {
 	const struct sim_entry *entry = any_entry(model);
@@ -431,11 +458,7 @@ static void operate(struct model *model)
 	change_names(model, (int32_t)draw(model, 3) + 1, entry);
 	if (model->sim.when == before)
 		return;
-	assert_true(model->sim.when - model->first <= OPERATIONS);
-	memcpy(&model->past[model->sim.when - model->first], present(model),
-	       sizeof(struct snapshot));
-	for (size_t i = 0; i < WATCHES; i++)
-		see(present(model), model->receivers[i].root, &model->receivers[i]);
+	remember(model);
 }
 
 static void operate_between(struct sim *sim, void *userdata)
@@ -485,29 +508,78 @@ static void check(struct model *model, struct receiver *receiver, unsigned int s
 				 i < known->n ? known->paths[i] : "-");
 }
 
+static void watch_begin(struct model *model, struct receiver *receiver)
+{
+	struct handle root = sim_handle(receiver->root);
+	const struct hub_watch_options options = {
+		.root = handle_view(&root),
+		.is_directory = true,
+		.mask = WATCH_MASK_ALL,
+		.credential = receiver->credential,
+		.userdata = receiver,
+	};
+
+	assert_int_equal(hub_watch_new(&receiver->watch, model->hub, &options), 0);
+	receiver->known.n = 0;
+	memset(receiver->seen, 0, sizeof(receiver->seen));
+	list(present(model), receiver->root, receiver->user, "", &receiver->known);
+	see(present(model), receiver->root, receiver);
+}
+
+/* Of one that goes, another one comes elsewhere. */
+static void watch_another(struct model *model)
+{
+	struct receiver *receiver = &model->receivers[draw(model, WATCHES)];
+
+	receiver->watch = hub_watch_free(receiver->watch);
+	receiver->root = any_below(model);
+	watch_begin(model, receiver);
+}
+
 static void watch(struct model *model, struct credentials *credentials)
 {
 	for (size_t i = 0; i < WATCHES; i++) {
 		struct receiver *receiver = &model->receivers[i];
-		struct handle root;
-		struct hub_watch_options options = { .is_directory = true,
-						     .mask = WATCH_MASK_ALL,
-						     .userdata = receiver };
 
 		receiver->model = model;
-		receiver->root = i < 2 ? SIM_ROOT : any_directory(model);
+		receiver->root = i < 2 && !model->narrow ? SIM_ROOT : any_directory(model);
+		/* Then there is something outside of them all. */
+		if (model->narrow && receiver->root == SIM_ROOT)
+			receiver->root = model->receivers[0].root ?: any_below(model);
 		receiver->user = i == 0 ? -1 : (int)(i - 1) % SIM_USERS;
 		assert_int_equal(credential_get(credentials,
 						receiver->user < 0 ? 0
 								   : (uid_t)receiver->user + 1000,
 						NULL, 0, &receiver->credential),
 				 0);
-		root = sim_handle(receiver->root);
-		options.root = handle_view(&root);
-		options.credential = receiver->credential;
-		assert_int_equal(hub_watch_new(&receiver->watch, model->hub, &options), 0);
-		list(present(model), receiver->root, receiver->user, "", &receiver->known);
-		see(present(model), receiver->root, receiver);
+		watch_begin(model, receiver);
+	}
+}
+
+static bool is_empty(const struct sim *sim, uint32_t dir)
+{
+	for (size_t i = 0; i < SIM_ENTRIES; i++)
+		if (sim->entries[i].target && sim->entries[i].dir == dir)
+			return false;
+	return true;
+}
+
+/* One that is ignored comes to where it is watched, and something happens in it. */
+static void bring_in(struct model *model)
+{
+	for (uint32_t i = 1; i < SIM_INODES; i++) {
+		const struct sim_entry *entry = sim_entry_of(&model->sim, i);
+
+		if (!entry || !model->sim.inodes[i].ignored || !is_empty(&model->sim, i) ||
+		    model->sim.when + 2 - model->first > OPERATIONS)
+			continue;
+		if (!sim_rename(&model->sim, 1, entry->dir, entry->name,
+				model->receivers[draw(model, WATCHES)].root, "brought"))
+			continue;
+		remember(model);
+		if (sim_make(&model->sim, 1, i, "a", false))
+			remember(model);
+		return;
 	}
 }
 
@@ -517,6 +589,8 @@ static void drain(struct model *model, unsigned int seed)
 
 	model->first = model->sim.when;
 	memcpy(&model->past[0], present(model), sizeof(struct snapshot));
+	if (model->narrow && draw(model, 3) == 0)
+		watch_another(model);
 	for (unsigned int n = draw(model, OPERATIONS); n > 0; n--) {
 		if (model->sim.when - model->first < OPERATIONS)
 			operate(model);
@@ -525,6 +599,13 @@ static void drain(struct model *model, unsigned int seed)
 			if (draw(model, 2))
 				sim_ask(&model->sim, model->hub, operate_between, model);
 		}
+		if (model->narrow && draw(model, 3) == 0)
+			sim_ignore(&model->sim, model->hub);
+		if (model->narrow && draw(model, 10) == 0)
+			bring_in(model);
+		/* The kernel needed the memory. */
+		if (model->narrow && draw(model, 40) == 0)
+			model->sim.inodes[any_directory(model)].ignored = false;
 	}
 	sim_feed(&model->sim, model->hub, UINT32_MAX);
 	while (sim_ask(&model->sim, model->hub, operate_between, model))
@@ -539,7 +620,8 @@ static void run(struct model *model, struct credentials *credentials, unsigned i
 {
 	const struct hub_options options = { .tree = true,
 					     .n_nodes_max = seed % 3 ? 0 : 64,
-					     .n_slice = seed % 5 ? 0 : 200 };
+					     .n_slice = seed % 5 ? 0 : 200,
+					     .n_ignore_heat = 2 };
 	struct snapshot *past = model->past;
 	struct hub_statistics statistics;
 
@@ -551,7 +633,8 @@ static void run(struct model *model, struct credentials *credentials, unsigned i
 	sim_init(&model->sim);
 	model->sim.talk = model->talk;
 	model->sim.delete_self = seed % 4;
-	assert_int_equal(hub_new(&model->hub, &options, &ops, NULL), 0);
+	model->narrow = model->sim.forgetful = seed / 2 % 2;
+	assert_int_equal(hub_new(&model->hub, &options, &ops, model), 0);
 	for (unsigned int i = 0; i < 40; i++) {
 		operate(model);
 		model->first = model->sim.when;
@@ -576,6 +659,7 @@ static void test_model(void **state)
 	const char *many = getenv("HUB_MODEL_SEEDS");
 	struct credentials *credentials;
 	uint64_t n_told = 0, n_lost = 0, n_questions = 0;
+	uint64_t n_ignored = 0, n_dropped = 0, n_heeded = 0;
 	struct model *model;
 
 	model = calloc(1, sizeof(*model));
@@ -588,6 +672,9 @@ static void test_model(void **state)
 			continue;
 		run(model, credentials, seed);
 		n_questions += model->sim.n_questions;
+		n_ignored += model->sim.n_ignored;
+		n_dropped += model->sim.n_dropped;
+		n_heeded += model->sim.n_heeded;
 		for (size_t i = 0; i < WATCHES; i++) {
 			n_told += model->receivers[i].n_told;
 			n_lost += model->receivers[i].n_lost;
@@ -595,7 +682,10 @@ static void test_model(void **state)
 	}
 	print_message("%lu told, %lu lost, %lu questions\n", (unsigned long)n_told,
 		      (unsigned long)n_lost, (unsigned long)n_questions);
+	print_message("%lu times ignored, %lu dropped, %lu times heeded\n",
+		      (unsigned long)n_ignored, (unsigned long)n_dropped, (unsigned long)n_heeded);
 	assert_true(n_told > 0);
+	assert_true(only || (n_dropped > 0 && n_heeded > 0));
 	credentials_free(credentials);
 	free(model->past);
 	free(model);

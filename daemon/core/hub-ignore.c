@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/fanotify.h>
+#include <string.h>
+
+#include "daemon/core/hub-internal.h"
+
+/* A power of two near to a million microseconds. */
+#define SECOND_SHIFT 20
+
+void hub_ignore_init(struct hub_ignore *ignore, const struct hub_options *options)
+{
+	size_t n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
+
+	assert(ignore);
+	assert(options);
+
+	ignore->heat = options->n_ignore_heat ?: HUB_IGNORE_HEAT;
+	/* What is held is not forgotten: that leaves room for others. */
+	ignore->n_max = n_nodes / 16;
+	if (ignore->n_max > HUB_IGNORED_MAX)
+		ignore->n_max = HUB_IGNORED_MAX;
+}
+
+bool hub_is_outside(struct hub *hub, const struct node *node)
+{
+	for (; LIST_EMPTY(&node->watches); node = node->parent) {
+		hub->n_steps++;
+		if (!node->parent)
+			return node->state == NODE_PLACED;
+	}
+	return false;
+}
+
+static size_t entry_find(const struct hub_ignore *ignore, const struct node *node)
+{
+	size_t i = 0;
+
+	while (ignore->nodes[i] != node)
+		i++;
+	return i;
+}
+
+static void entry_take_out(struct hub_ignore *ignore, size_t i)
+{
+	memmove(&ignore->nodes[i], &ignore->nodes[i + 1],
+		(ignore->n - i - 1) * sizeof(ignore->nodes[0]));
+	ignore->n--;
+	if (i < ignore->n_done)
+		ignore->n_done--;
+}
+
+static void entry_remove(struct hub *hub, size_t i)
+{
+	struct node *node = hub->ignore.nodes[i];
+
+	entry_take_out(&hub->ignore, i);
+	node->ignored = false;
+	node->heat = 0;
+	node_release(&hub->tree, node);
+}
+
+/* Its inode was out of the kernel's memory, and the mark went with it. */
+static void entry_again(struct hub_ignore *ignore, struct node *node)
+{
+	size_t i = entry_find(ignore, node);
+
+	if (i >= ignore->n_done)
+		return;
+	entry_take_out(ignore, i);
+	ignore->nodes[ignore->n++] = node;
+}
+
+static void node_is_hot(struct hub *hub, struct node *node)
+{
+	struct hub_ignore *ignore = &hub->ignore;
+
+	if (ignore->refused || ignore->past || !hub->ops->heed || node->dead)
+		return;
+	if (node->ignored) {
+		entry_again(ignore, node);
+		return;
+	}
+	/* Those that are still hot come back within a second. */
+	if (ignore->n == ignore->n_max) {
+		hub_heed(hub);
+		return;
+	}
+	node_hold(&hub->tree, node);
+	node->ignored = true;
+	ignore->nodes[ignore->n++] = node;
+}
+
+bool hub_ignore_drop(struct hub *hub, const struct file_event *event, uint64_t realtime_us)
+{
+	uint32_t second = (uint32_t)(realtime_us >> SECOND_SHIFT);
+	struct node *node;
+
+	assert(hub);
+	assert(event);
+
+	/* Where a directory is going, what is in it may be inside. */
+	if (!hub->options.tree || event->mask & (FAN_ONDIR | FAN_RENAME) || event->at.dir.n == 0 ||
+	    event->at.n_name == 0 || hub->row.n_moves > 0)
+		return false;
+	node = node_tree_find(&hub->tree, &event->at.dir);
+	if (!node || !hub_is_outside(hub, node))
+		return false;
+
+	node_touch(&hub->tree, node);
+	hub->statistics.outside++;
+	if (node->second != second) {
+		node->second = second;
+		node->heat = 0;
+	}
+	if (node->heat < UINT16_MAX && ++node->heat == hub->ignore.heat)
+		node_is_hot(hub, node);
+	return true;
+}
+
+bool hub_ignore_is_left(struct hub *hub, const struct file_event *event)
+{
+	const struct node *node;
+
+	assert(hub);
+	assert(event);
+
+	if (hub->ignore.n == 0 || !(event->mask & FAN_RENAME) || event->at.dir.n == 0)
+		return false;
+	node = node_tree_find(&hub->tree, &event->at.dir);
+	return node && node->ignored;
+}
+
+bool hub_ignorable(struct hub *hub, struct handle_view *ret)
+{
+	struct hub_ignore *ignore;
+
+	assert(hub);
+	assert(ret);
+
+	ignore = &hub->ignore;
+	if (ignore->under_way || ignore->refused || ignore->past || ignore->n_done == ignore->n)
+		return false;
+	ignore->under_way = true;
+	*ret = node_handle(ignore->nodes[ignore->n_done]);
+	return true;
+}
+
+static void heed(struct hub *hub)
+{
+	if (hub->ignore.any)
+		hub->ops->heed(hub->userdata);
+	hub->ignore.any = false;
+}
+
+static void entries_clear(struct hub *hub)
+{
+	while (hub->ignore.n > 0)
+		entry_remove(hub, hub->ignore.n - 1);
+	hub->ignore.past = false;
+}
+
+void hub_heed(struct hub *hub)
+{
+	struct hub_ignore *ignore;
+
+	assert(hub);
+
+	ignore = &hub->ignore;
+	heed(hub);
+	/* What brought one of them inside may wait to be read, and what happened in there since was ignored. */
+	ignore->past = ignore->n > 0;
+	ignore->read = false;
+}
+
+void hub_heed_lost(struct hub *hub)
+{
+	assert(hub);
+
+	heed(hub);
+	entries_clear(hub);
+	/* It may be ignored only after this. */
+	hub->ignore.is_void = hub->ignore.under_way;
+}
+
+void hub_ignore_emptied(struct hub *hub)
+{
+	struct hub_ignore *ignore;
+
+	assert(hub);
+
+	ignore = &hub->ignore;
+	if (!ignore->past || ignore->under_way)
+		return;
+	ignore->read = true;
+	ignore->until = hub->statistics.events;
+	hub_ignore_settle(hub);
+}
+
+void hub_ignore_settle(struct hub *hub)
+{
+	const struct hub_pending *first = STAILQ_FIRST(&hub->row.events);
+
+	if (hub->ignore.past && hub->ignore.read && (!first || first->seq > hub->ignore.until))
+		entries_clear(hub);
+}
+
+static void lose_everywhere(struct hub *hub)
+{
+	struct hub_watch *watch;
+
+	hub->statistics.lost++;
+	LIST_FOREACH(watch, &hub->watches, all)
+		hub_tell_lost(hub, watch, NULL, 0);
+}
+
+/* What happened in it, or below it, until now. */
+static void node_lose(struct hub *hub, struct node *node, uint64_t seq)
+{
+	const struct node *top = node;
+
+	while (top->parent)
+		top = top->parent;
+	if (top->state == NODE_PLACED)
+		hub_tell_lost_below(hub, node, seq);
+	else
+		lose_everywhere(hub);
+}
+
+static void ignored_too_late(struct hub *hub, bool maybe)
+{
+	struct hub_ignore *ignore = &hub->ignore;
+	bool is_void = ignore->is_void;
+
+	ignore->is_void = false;
+	if (!maybe)
+		return;
+	ignore->any = true;
+	heed(hub);
+	ignore->read = false;
+	if (is_void)
+		lose_everywhere(hub);
+	else if (!hub_is_outside(hub, ignore->nodes[ignore->n_done]))
+		node_lose(hub, ignore->nodes[ignore->n_done], hub->statistics.events);
+}
+
+void hub_ignored(struct hub *hub, enum hub_ignored outcome)
+{
+	struct hub_ignore *ignore;
+
+	assert(hub);
+	assert(hub->ignore.under_way);
+
+	ignore = &hub->ignore;
+	ignore->under_way = false;
+	if (outcome == HUB_IGNORED_NEVER)
+		ignore->refused = true;
+	if (ignore->past || ignore->is_void) {
+		ignored_too_late(hub, outcome == HUB_IGNORED || outcome == HUB_IGNORED_PERHAPS);
+		return;
+	}
+
+	switch (outcome) {
+	case HUB_IGNORED:
+		ignore->any = true;
+		ignore->n_done++;
+		hub->statistics.ignored++;
+		break;
+	case HUB_IGNORED_PERHAPS:
+		ignore->any = true;
+		hub_heed(hub);
+		break;
+	case HUB_IGNORED_NOT:
+	case HUB_IGNORED_NEVER:
+		entry_remove(hub, ignore->n_done);
+		break;
+	}
+}
+
+void hub_ignore_removed(struct hub *hub, struct node *node)
+{
+	struct hub_ignore *ignore;
+	size_t i;
+
+	assert(hub);
+	assert(node);
+
+	if (!node->ignored)
+		return;
+	ignore = &hub->ignore;
+	i = entry_find(ignore, node);
+	if (i == ignore->n_done && ignore->under_way)
+		return;
+	entry_remove(hub, i);
+}
+
+static bool is_below(const struct node *node, const struct node *above)
+{
+	for (; node; node = node->parent)
+		if (node == above)
+			return true;
+	return false;
+}
+
+static bool holds_ignored(struct hub *hub, const struct node *node)
+{
+	const struct hub_ignore *ignore = &hub->ignore;
+
+	hub->n_steps += ignore->n;
+	for (size_t i = 0; i < ignore->n; i++)
+		if (is_below(ignore->nodes[i], node))
+			return true;
+	return false;
+}
+
+bool hub_ignore_may_move(struct hub *hub, const struct node *node)
+{
+	assert(hub);
+
+	return node && hub->ignore.n > 0 && (hub->ignore.past || hub_is_outside(hub, node));
+}
+
+void hub_ignore_moved(struct hub *hub, struct node *node, uint64_t seq)
+{
+	assert(hub);
+	assert(node);
+
+	if (node->n_held == 0 || hub_is_outside(hub, node) || !holds_ignored(hub, node))
+		return;
+
+	hub_heed(hub);
+	node_lose(hub, node, seq);
+}
