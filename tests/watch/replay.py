@@ -21,6 +21,8 @@ class Node:
         self.unknown = unknown
         # Never told itself, only what happened below it.
         self.implied = False
+        # Told as it was when somebody looked, which may be as records behind that one leave it.
+        self.ahead = False
         # What is told of it may be of these, which were there before.
         self.others = set()
         self.children = {}
@@ -61,7 +63,7 @@ class Node:
 
     def settle(self):
         """What is told from now on is of what is there."""
-        self.others = set()
+        self.others, self.ahead = set(), False
         for child in self.children.values():
             child.settle()
 
@@ -106,12 +108,17 @@ class Replay:
         self.told = []
         self.losses = []
         self.n_taken = self.n_there = 0
+        self.passed_gone = False
 
     def directory(self, path, sure=True):
-        """The node at @path; where not even that it is there is @sure, perhaps of no tree."""
-        here = self.root
+        """
+        The node at @path; where not even that it is there is @sure, perhaps of no tree. `passed_gone`: there was
+        another one.
+        """
+        here, self.passed_gone = self.root, False
         for name in path.split(b"/") if path else ():
             below = here.children.get(name)
+            self.passed_gone |= name in here.gone
             if below is None and name in here.gone:
                 # Of a directory that was there; what was in it nobody knows any more.
                 if not here.gone[name].directory:
@@ -164,8 +171,18 @@ class Replay:
         (a, a_name), (b, b_name) = self.split(one.former), self.split(one.name)
         self.told += [Told(one, b, b_name, a, a_name), Told(other, a, a_name, b, b_name)]
         first, second = a.children.pop(a_name, None), b.children.pop(b_name, None)
-        b.children[b_name] = first or self._new(one)
-        a.children[a_name] = second or self._new(other)
+        b.children[b_name] = self._moved(first, one)
+        a.children[a_name] = self._moved(second, other)
+
+    def _moved(self, node, record):
+        if node and not node.ahead:
+            return node
+        found = self._new(record)
+        if node:
+            # Perhaps it was told where it is now.
+            found.inode, found.ahead = 0, True
+            found.follow(node)
+        return found
 
     def _new(self, record):
         """What was not seen to be made is not known within."""
@@ -178,7 +195,7 @@ class Replay:
         if record.mask & MOVE:
             former_parent, former = self.split(record.former)
             self._check_known(former_parent, former, record)
-            node = former_parent.children.pop(former, None) or self._new(record)
+            node = self._moved(former_parent.children.pop(former, None), record)
             node.learn(record.inode)
             parent.put(name, node)
         elif record.mask & CREATE:
@@ -186,7 +203,9 @@ class Replay:
         elif record.mask & DELETE:
             self._delete(parent, name, record)
         elif not record.mask & (MOUNT | UNMOUNT):
-            self._check_known(parent, name, record)
+            # What is closed may be gone, and its directory with it: then the path is that of before.
+            if not self.passed_gone:
+                self._check_known(parent, name, record)
             if name in parent.children and name not in parent.gone:
                 parent.children[name].learn(record.inode)
         self.told.append(Told(record, parent, name, former_parent, former))
@@ -200,7 +219,7 @@ class Replay:
     def _create(self, parent, name, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
         there = parent.children.get(name)
-        if there and not merged:
+        if there and not merged and not there.ahead and not parent.others:
             assert there.may_be(record.inode), f"{record}: that {there.inodes()} is gone was not told"
             if directory and there.inode == record.inode:
                 return
@@ -210,7 +229,9 @@ class Replay:
             parent.put(name, node)
             node.follow(parent.gone.get(name))
         else:
-            parent.put(name, Node(record.inode, directory, record.inode in self.moved_in))
+            node = Node(record.inode, directory, record.inode in self.moved_in)
+            parent.put(name, node)
+        node.ahead = merged
 
     def _delete(self, parent, name, record):
         if not record.mask & MERGED:

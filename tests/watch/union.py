@@ -112,7 +112,7 @@ class Union:
 
     def _was_done(self, one):
         done = self.done.get((one.name, one.pid), ())
-        if is_of_directory(one) and not self.attributes_done(one.name, one.inode, one.pid):
+        if is_of_directory(one) and not self.attributes[one.inode, one.pid] and not self.is_replaced(one):
             return False
         if one.mask & MERGED and one.mask & NAMES and not any(
                 within(directory, one.directories) for directory in self.touched.get((one.name, one.pid), ())):
@@ -121,7 +121,7 @@ class Union:
         return all(any(tells(one, deed) for deed in done if deed.bit == bit) for bit in bits)
 
     def _repeated(self):
-        """[(name, process, bit, how often told, how often done)]"""
+        """[(name or inode, process, bit, how often told, how often done)]"""
         told, done = Counter(), Counter()
         for one in self.told:
             if one.mask & MERGED and one.mask & NAMES:
@@ -140,16 +140,17 @@ class Union:
                     done[name, deed.pid, NAMES] += 1
         # What belongs to no process is a name that another one's deed made doubtful.
         found = [(*key, n, done[key]) for key, n in told.items() if key[1] and n > done[key]]
-        for one in self.told:
-            n = self.attributes_told[one.inode, one.pid]
-            n_done = self.attributes_done(one.name, one.inode, one.pid)
-            if is_of_directory(one) and n > n_done:
-                found.append((one.name, one.pid, ATTRIB, n, n_done))
+        for (inode, pid), n in self.attributes_told.items():
+            n_done = self.attributes[inode, pid] + any(
+                self.is_replaced(one) for one in self.told
+                if is_of_directory(one) and (one.inode, one.pid) == (inode, pid))
+            if n > n_done:
+                found.append((inode, pid, ATTRIB, n, n_done))
         return found
 
-    def attributes_done(self, name, inode, pid):
-        """How often that process changed them; those of an empty one change, too, when another takes its place."""
-        return self.attributes[inode, pid] + sum(deed.bit == MOVE for deed in self.done.get((name, pid), ()))
+    def is_replaced(self, one):
+        """The attributes of an empty directory change, too, when another one takes its place."""
+        return any(deed.bit == MOVE for deed in self.done.get((one.name, one.pid), ()))
 
 
 def is_of_directory(one):
