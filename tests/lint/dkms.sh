@@ -41,7 +41,8 @@ done
 
 # What compat.h says to a kernel, with nothing of it but its number
 mkdir -p "$work/linux" "$work/net"
-touch "$work/linux/fs.h" "$work/linux/fsnotify_backend.h" "$work/net/genetlink.h"
+touch "$work/linux/exportfs.h" "$work/linux/fs.h" "$work/linux/fsnotify_backend.h" \
+	"$work/net/genetlink.h"
 accepted()
 {
 	local numbers
