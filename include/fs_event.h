@@ -31,7 +31,9 @@
  *	The family exists in the initial network namespace alone. Joining a group
  *	needs CAP_SYS_ADMIN (CAP_NET_ADMIN with kernels that cannot ask for the
  *	former), a request needs CAP_NET_ADMIN, both in the initial user
- *	namespace. Process ids are those of the initial pid namespace.
+ *	namespace. Process ids are those of the initial pid namespace. Groups are
+ *	empty when the module has been loaded: who joined one by its number before
+ *	is no longer in it.
  *
  * Requests and owners
  *	Nothing is produced until somebody asks. A request belongs to the port id
