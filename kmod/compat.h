@@ -31,6 +31,17 @@
 #define COMPAT_GROUP_FLAGS GENL_UNS_ADMIN_PERM
 #endif
 
+/*
+ * Reclaim may take the lock of a group, to free the marks of an inode whose last name
+ * has gone: where kernels do not take care of that themselves, no allocation below
+ * that lock may start reclaim.
+ */
+#ifdef FSNOTIFY_GROUP_NOFS
+#define COMPAT_MARK_GROUP_FLAGS (FSNOTIFY_GROUP_DUPS | FSNOTIFY_GROUP_NOFS)
+#else
+#define COMPAT_MARK_GROUP_FLAGS FSNOTIFY_GROUP_DUPS
+#endif
+
 static inline int compat_mark_add_sb(struct fsnotify_mark *mark, struct super_block *sb)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)

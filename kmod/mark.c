@@ -405,7 +405,7 @@ int mark_init(void)
 	BUILD_BUG_ON(FS_FILE_MOVE_SELF != FS_MOVE_SELF || FS_FILE_RENAME != FS_RENAME);
 	BUILD_BUG_ON(FS_FILE_ON_CHILD != FS_EVENT_ON_CHILD || FS_FILE_DIRECTORY != FS_ISDIR);
 
-	mark_group = fsnotify_alloc_group(&mark_ops, FSNOTIFY_GROUP_DUPS);
+	mark_group = fsnotify_alloc_group(&mark_ops, COMPAT_MARK_GROUP_FLAGS);
 	return PTR_ERR_OR_ZERO(mark_group);
 }
 
