@@ -10,12 +10,11 @@
 
 #include "daemon/bus/announce.h"
 #include "daemon/bus/bus.h"
-#include "daemon/bus/group-object.h"
+#include "daemon/bus/owned-object.h"
 #include "daemon/bus/peer.h"
 #include "daemon/bus/process-warning.h"
 #include "daemon/bus/pump.h"
 #include "daemon/bus/stranger.h"
-#include "daemon/bus/watch-object.h"
 #include "daemon/names.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
@@ -37,9 +36,9 @@ struct bus {
 	struct strangers *strangers;
 	struct announcer *announcer;
 	struct bus_reply *replies;
-	struct bus_groups groups;
+	struct owned_objects groups;
 	struct warning_subscribers warning_subscribers;
-	struct bus_watches watches;
+	struct owned_objects watches;
 
 	sd_event_source *retry;
 	uint64_t backoff_us;
@@ -65,8 +64,6 @@ struct bus {
 /* Objects; called for each connection. */
 int manager_object_add(struct bus *bus, sd_bus *sd);
 int filesystem_object_add(struct bus *bus, sd_bus *sd);
-int group_object_add(struct bus *bus, sd_bus *sd);
-int watch_object_add(struct bus *bus, sd_bus *sd);
 
 /*
  * The vtables, also for bus_introspect(). Userdata of the first is the bus, of
@@ -74,8 +71,9 @@ int watch_object_add(struct bus *bus, sd_bus *sd);
  */
 extern const sd_bus_vtable manager_vtable[];
 extern const sd_bus_vtable filesystem_vtable[];
-extern const sd_bus_vtable group_vtable[]; /* userdata: the struct bus_group */
-extern const sd_bus_vtable watch_vtable[]; /* userdata: the struct bus_watch */
+extern const sd_bus_vtable group_vtable[];
+extern const sd_bus_vtable watch_vtable[];
+extern const struct owned_class group_class, watch_class;
 
 /** bus_of_call() - from within a method or property of ours */
 struct bus *bus_of_call(sd_bus *sd);

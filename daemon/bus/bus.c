@@ -27,8 +27,8 @@ static void bus_request_name(struct bus *bus);
 
 void bus_owner_gone(struct bus *bus, const char *name)
 {
-	bus_groups_leave(bus, name);
-	bus_watches_leave(bus, name);
+	owned_leave(&bus->groups, name);
+	owned_leave(&bus->watches, name);
 	warning_subscribers_leave(bus, name);
 	bus->ops->owner_gone(name, bus->userdata);
 }
@@ -308,10 +308,10 @@ static int bus_open(struct bus *bus, int fd)
 	r = filesystem_object_add(bus, bus->sd);
 	if (r < 0)
 		return r;
-	r = group_object_add(bus, bus->sd);
+	r = owned_register(&bus->groups, bus->sd);
 	if (r < 0)
 		return r;
-	r = watch_object_add(bus, bus->sd);
+	r = owned_register(&bus->watches, bus->sd);
 	if (r < 0)
 		return r;
 
@@ -385,6 +385,8 @@ int bus_new(struct bus **ret, sd_event *loop, const char *address, struct quota 
 	bus->ops = ops;
 	bus->userdata = userdata;
 	bus->backoff_us = BACKOFF_MIN_US;
+	owned_init(&bus->groups, bus, &group_class);
+	owned_init(&bus->watches, bus, &watch_class);
 	bus->address = strdup(address);
 	if (!bus->address)
 		return -ENOMEM;
@@ -465,8 +467,8 @@ struct bus *bus_free(struct bus *bus)
 	while (bus->n_kept)
 		free(bus->kept[--bus->n_kept]);
 	free(bus->kept);
-	bus_groups_forget(bus);
-	bus_watches_forget(bus);
+	owned_forget(&bus->groups);
+	owned_forget(&bus->watches);
 	warning_subscribers_forget(bus);
 	sd_event_source_disable_unref(bus->retry);
 	announcer_free(bus->announcer);

@@ -6,43 +6,6 @@
 
 #include "daemon/bus/bus-internal.h"
 
-/* Return: 0 or a negative errno; -EAGAIN: not now. */
-static int signal_new(sd_bus_message **ret, struct bus *bus, uint64_t id, const char *member)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
-	const struct bus_group *group = bus_group_find(bus, id);
-	char path[BUS_GROUP_PATH_MAX];
-	int r;
-
-	if (!group)
-		return -ENOENT;
-	if (!bus_takes_more(bus) || !peers_may_tell(bus->peers, group->owner))
-		return -EAGAIN;
-
-	bus_group_path(id, path);
-	r = sd_bus_message_new_signal(bus->sd, &signal, path, BUS_IFACE_GROUP, member);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_set_destination(signal, group->owner);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(signal);
-	return 0;
-}
-
-/* @n: bytes of its body, about */
-static int signal_send(struct bus *bus, sd_bus_message *signal, size_t n)
-{
-	int r;
-
-	r = sd_bus_send(bus->sd, signal, NULL);
-	if (r < 0)
-		return r;
-	bus->statistics.signals++;
-	peers_told(bus->peers, sd_bus_message_get_destination(signal), n);
-	return 0;
-}
-
 static int append_event(sd_bus_message *signal, const struct bus_group_event *event)
 {
 	int r;
@@ -79,7 +42,7 @@ static int send_changed(struct bus *bus, sd_bus_message *signal, uint64_t first_
 		n += 40 + strlen(events[i].file);
 	}
 	r = sd_bus_message_close_container(signal);
-	return r < 0 ? r : signal_send(bus, signal, n);
+	return r < 0 ? r : owned_signal_send(bus, signal, n);
 }
 
 int bus_group_changed(struct bus *bus, uint64_t id, uint64_t first_seq,
@@ -91,7 +54,7 @@ int bus_group_changed(struct bus *bus, uint64_t id, uint64_t first_seq,
 	assert(bus);
 	assert(events || n_events == 0);
 
-	r = signal_new(&signal, bus, id, "Changed");
+	r = owned_signal_new(&signal, &bus->groups, id, "Changed");
 	if (r >= 0)
 		r = send_changed(bus, signal, first_seq, events, n_events);
 	return r < 0 ? -EAGAIN : 0;
@@ -104,11 +67,11 @@ int bus_group_lost(struct bus *bus, uint64_t id, uint64_t count)
 
 	assert(bus);
 
-	r = signal_new(&signal, bus, id, "Lost");
+	r = owned_signal_new(&signal, &bus->groups, id, "Lost");
 	if (r >= 0)
 		r = sd_bus_message_append(signal, "t", count);
 	if (r >= 0)
-		r = signal_send(bus, signal, 16);
+		r = owned_signal_send(bus, signal, 16);
 	return r < 0 ? -EAGAIN : 0;
 }
 
@@ -136,7 +99,7 @@ static int send_empty(struct bus *bus, sd_bus_message *signal,
 			return r;
 	}
 	r = sd_bus_message_close_container(signal);
-	return r < 0 ? r : signal_send(bus, signal, 400);
+	return r < 0 ? r : owned_signal_send(bus, signal, 400);
 }
 
 int bus_group_empty(struct bus *bus, uint64_t id, const struct bus_group_totals *totals)
@@ -147,7 +110,7 @@ int bus_group_empty(struct bus *bus, uint64_t id, const struct bus_group_totals 
 	assert(bus);
 	assert(totals);
 
-	r = signal_new(&signal, bus, id, "Empty");
+	r = owned_signal_new(&signal, &bus->groups, id, "Empty");
 	if (r >= 0)
 		r = send_empty(bus, signal, totals);
 	return r < 0 ? -EAGAIN : 0;

@@ -6,43 +6,6 @@
 
 #include "daemon/bus/bus-internal.h"
 
-/* Return: 0 or a negative errno; -EAGAIN: not now. */
-static int signal_new(sd_bus_message **ret, struct bus *bus, uint64_t id, const char *member)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
-	const struct bus_watch *watch = bus_watch_find(bus, id);
-	char path[BUS_WATCH_PATH_MAX];
-	int r;
-
-	if (!watch)
-		return -ENOENT;
-	if (!bus_takes_more(bus) || !peers_may_tell(bus->peers, watch->owner))
-		return -EAGAIN;
-
-	bus_watch_path(id, path);
-	r = sd_bus_message_new_signal(bus->sd, &signal, path, BUS_IFACE_WATCH, member);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_set_destination(signal, watch->owner);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(signal);
-	return 0;
-}
-
-/* @n: bytes of its body, about */
-static int signal_send(struct bus *bus, sd_bus_message *signal, size_t n)
-{
-	int r;
-
-	r = sd_bus_send(bus->sd, signal, NULL);
-	if (r < 0)
-		return r;
-	bus->statistics.signals++;
-	peers_told(bus->peers, sd_bus_message_get_destination(signal), n);
-	return 0;
-}
-
 /* As a bytestring: with a NUL, which @name does not have. */
 static int append_name(sd_bus_message *signal, const char *name, size_t n)
 {
@@ -100,7 +63,7 @@ static int send_changed(struct bus *bus, sd_bus_message *signal, uint64_t first_
 		n += 64 + changes[i].n_name + changes[i].n_former;
 	}
 	r = sd_bus_message_close_container(signal);
-	return r < 0 ? r : signal_send(bus, signal, n);
+	return r < 0 ? r : owned_signal_send(bus, signal, n);
 }
 
 int bus_watch_changed(struct bus *bus, uint64_t id, uint64_t first_seq,
@@ -112,7 +75,7 @@ int bus_watch_changed(struct bus *bus, uint64_t id, uint64_t first_seq,
 	assert(bus);
 	assert(changes || n_changes == 0);
 
-	r = signal_new(&signal, bus, id, "Changed");
+	r = owned_signal_new(&signal, &bus->watches, id, "Changed");
 	if (r >= 0)
 		r = send_changed(bus, signal, first_seq, changes, n_changes);
 	return r < 0 ? -EAGAIN : 0;
@@ -126,12 +89,12 @@ int bus_watch_lost(struct bus *bus, uint64_t id, uint64_t count, const char *und
 	assert(bus);
 	assert(under || n_under == 0);
 
-	r = signal_new(&signal, bus, id, "Lost");
+	r = owned_signal_new(&signal, &bus->watches, id, "Lost");
 	if (r >= 0)
 		r = sd_bus_message_append(signal, "t", count);
 	if (r >= 0)
 		r = append_name(signal, under, n_under);
 	if (r >= 0)
-		r = signal_send(bus, signal, 32 + n_under);
+		r = owned_signal_send(bus, signal, 32 + n_under);
 	return r < 0 ? -EAGAIN : 0;
 }
