@@ -30,7 +30,7 @@ static bool uids_equal(const struct relay_uids *a, const struct relay_uids *b)
 	       a->filesystem == b->filesystem;
 }
 
-static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+static bool on_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	const struct relayed *relayed = relay_userdata(relay);
 	struct relay_uids uids;
@@ -341,7 +341,7 @@ void processes_settle_relays(struct processes *processes)
 		if (!relayed->reply)
 			continue;
 		/* Before the subscription nobody would have told of its exec. */
-		if (!on_check(relayed->relay, true, &why, processes))
+		if (!on_check(relayed->relay, &why, processes))
 			relay_stop(relayed->relay);
 		else if (relay_options(relayed->relay)->all)
 			relayed_answer(relayed, NULL);

@@ -14,11 +14,11 @@ static void on_relay_ready(struct relay *relay, void *userdata)
 		feed->ops->relay.ready(relay, feed->userdata);
 }
 
-static bool on_relay_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+static bool on_relay_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	struct feed *feed = userdata;
 
-	return feed->ops->relay.check(relay, lost, ret_why, feed->userdata);
+	return feed->ops->relay.check(relay, ret_why, feed->userdata);
 }
 
 static int on_relay_send(struct relay *relay, uint32_t parent, uint32_t child, void *userdata)

@@ -284,17 +284,17 @@ static void mark(struct relay *relay, bool lost)
 static bool check(struct relay *relay, uint64_t now_ns)
 {
 	struct relays *relays = relay->relays;
-	bool lost = relay->marked_lost;
 	enum relay_end why;
 
 	if (relay->marked)
 		relays->n_marked--;
+	relay->lost_checked =
+		relay->marked_lost || (relay->lost_checked && relay->batch == relays->batch);
 	relay->marked = relay->marked_lost = false;
-	relay->lost_checked = lost || (relay->lost_checked && relay->batch == relays->batch);
 	relay->batch = relays->batch;
 	relay->checked_ns = now_ns;
 	relay->n_unchecked = 0;
-	if (relays->ops->check(relay, lost, &why, relays->userdata))
+	if (relays->ops->check(relay, &why, relays->userdata))
 		return true;
 
 	end(relay, why);

@@ -69,10 +69,10 @@ struct relay_ops {
 	void (*ready)(struct relay *relay, void *userdata);
 	/*
 	 * Is it the process that was registered, with the same uids? Asked before signals, see
-	 * above; and once a batch where a thread of it has ended, or events were lost (@lost:
-	 * its exec may have been among them). Return: true to go on, else false with *ret_why.
+	 * above; and once a batch where a thread of it has ended, or events were lost, its
+	 * exec among them perhaps. Return: true to go on, else false with *ret_why.
 	 */
-	bool (*check)(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata);
+	bool (*check)(struct relay *relay, enum relay_end *ret_why, void *userdata);
 	/* Return: 0, RELAY_E_LOST (EAGAIN: its queue is full; counted), RELAY_E_GONE (the relay ends). */
 	int (*send)(struct relay *relay, uint32_t parent, uint32_t child, void *userdata);
 	/* CLOCK_MONOTONIC as of now, of which a batch takes some. */

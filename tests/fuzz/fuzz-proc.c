@@ -39,7 +39,7 @@ static void on_empty(struct group *group, void *userdata)
 	assert(!group_member_next(group, NULL));
 }
 
-static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+static bool on_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	*ret_why = RELAY_EXITED;
 	return !lost;

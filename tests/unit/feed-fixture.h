@@ -66,7 +66,7 @@ static void on_empty(struct group *group, void *userdata)
 	((struct fixture *)userdata)->n_empty++;
 }
 
-static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+static bool on_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	return true;
 }

@@ -88,7 +88,7 @@ static void on_relay_ready(struct relay *relay, void *userdata)
 	w->relay_ready = true;
 }
 
-static bool on_check(struct relay *relay, bool lost, enum relay_end *ret_why, void *userdata)
+static bool on_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	return true;
 }
