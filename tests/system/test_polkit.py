@@ -155,7 +155,7 @@ def test_an_agent_that_hangs(machine, caller, agent):
     """1,000 calls while it is stopped: four questions are open, the others are refused, and all else goes on."""
     def is_asked():
         caller.call(1)
-        wait(lambda: agent.is_asked() or "InteractiveAuthorizationRequired" in caller.answers, "an answer or a question")
+        wait(lambda: agent.is_asked() or "InteractiveAuthorizationRequired" in caller.answers, "either of both")
         caller.answers.clear()
         return agent.is_asked()
 

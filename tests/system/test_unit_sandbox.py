@@ -19,8 +19,29 @@ DROPINS = "/run/systemd/system/fseventsd.service.d"
 USER = "nobody"
 PATIENCE = 60
 
-# What stands in the way of 4.0: each of the rest needs a mount namespace.
+# 4.0 is not to be had: all that is not set makes a mount namespace, or is what the service needs.
 SCORE_MAX = 4.6
+NAMESPACE = "makes a mount namespace, which keeps unmounted devices in use"
+UNSET = {
+    **dict.fromkeys(("PrivateDevices=", "PrivateMounts=", "PrivateTmp=", "ProcSubset=", "ProtectControlGroups=",
+                     "ProtectHome=", "ProtectKernelLogs=", "ProtectKernelModules=", "ProtectKernelTunables=",
+                     "ProtectProc=", "ProtectSystem=", "RootDirectory=/RootImage="), NAMESPACE),
+    "PrivateNetwork=": "forks, accounting, block devices and the module are told in the first one alone",
+    "PrivateUsers=": "marks and mounts belong to the first one",
+    "User=/DynamicUser=": "the capabilities below, and ids that are not its own",
+    "CapabilityBoundingSet=~CAP_SYS_ADMIN": "marks of filesystems, mounts that nobody sees",
+    "CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)": "private folders, files by handle, no trace of a look",
+    "CapabilityBoundingSet=~CAP_SET(UID|GID|PCAP)": "looking as a caller would",
+    "CapabilityBoundingSet=~CAP_SYS_PTRACE": "who wrote most, the file of an exec, also of root's processes",
+    "CapabilityBoundingSet=~CAP_NET_ADMIN": "events of processes, accounting, the module",
+    "CapabilityBoundingSet=~CAP_KILL": "relayed signals",
+    "CapabilityBoundingSet=~CAP_SYSLOG": "what the kernel logs of filesystems",
+    "SystemCallFilter=~@privileged": "fanotify_init, open_by_handle_at, setfsuid, capset",
+    "SystemCallFilter=~@mount": "fsopen, fsconfig, fsmount, open_tree",
+    "RestrictAddressFamilies=~AF_NETLINK": "the kernel's events",
+    "RestrictAddressFamilies=~AF_UNIX": "the bus and the journal",
+    "DeviceAllow=": "the kernel's log; disks of which a subvolume is mounted once more",
+}
 
 # Without any restriction, to compare with.
 FREE = """[Service]
@@ -116,14 +137,20 @@ def image(tmp_path):
 
 
 def test_score(machine):
-    told = machine.run("systemd-analyze", "security", "--no-pager", UNIT).stdout
-    print("\n".join(line for line in told.splitlines() if not line.startswith("✓")))
-    score = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", told).group(1))
-    assert score <= SCORE_MAX
+    """All that can be set is set, and what is not has its reason."""
+    told = json.loads(machine.run("systemd-analyze", "security", "--no-pager", "--json=short", UNIT).stdout)
+    costs = {one["name"]: float(one["exposure"]) for one in told if one["exposure"] and float(one["exposure"]) > 0}
+    for name, exposure in sorted(costs.items(), key=lambda cost: -cost[1]):
+        print(f"{exposure:.1f} {name} {UNSET.get(name, '?')}")
+    for_namespace = sum(exposure for name, exposure in costs.items() if UNSET.get(name) == NAMESPACE)
+    line = machine.run("systemd-analyze", "security", "--no-pager", UNIT).stdout.strip().splitlines()[-1]
+    print(f"{line}; {for_namespace:.1f} of {sum(costs.values()):.1f} for mount namespaces")
+    assert set(costs) == set(UNSET)
+    assert float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", line).group(1)) <= SCORE_MAX
 
 
 def test_every_process_is_restricted(machine):
-    allowed = sum(1 << number for number in (1, 2, 3, 5, 6, 7, 12, 19, 21, 34))
+    allowed = sum(1 << number for number in (2, 3, 5, 6, 7, 12, 19, 21, 34))
     first, each = status_of(machine, 1), statuses(machine)
     # The daemon, the process that makes workers, and one of those at least.
     assert len(each) >= 3
