@@ -42,7 +42,7 @@ static const struct {
 	[KEY_LIMITS_GROUPS] = { SECTION_LIMITS, "groups", "64", value_groups },
 	[KEY_LIMITS_RELAYS] = { SECTION_LIMITS, "relays", "16", value_relays },
 	[KEY_LIMITS_STREAMS] = { SECTION_LIMITS, "streams", "8", value_streams },
-	[KEY_LIMITS_QUEUE_BYTES] = { SECTION_LIMITS, "queue-bytes", "1M", value_queue_bytes },
+	[KEY_LIMITS_QUEUE_BYTES] = { SECTION_LIMITS, "queue-bytes", "8M", value_queue_bytes },
 	[KEY_FILESYSTEM_EVENTS] = { SECTION_FILESYSTEM, "events", "all", value_events },
 	[KEY_FILESYSTEM_IGNORE] = { SECTION_FILESYSTEM, "ignore", NULL, value_ignore },
 	[KEY_FILESYSTEM_THRESHOLD] = { SECTION_FILESYSTEM, "threshold", NULL, value_threshold },

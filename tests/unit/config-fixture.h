@@ -87,7 +87,7 @@ static inline void assert_defaults(const struct config *config)
 	assert_int_equal(config_limits(config)->groups, 64);
 	assert_int_equal(config_limits(config)->relays, 16);
 	assert_int_equal(config_limits(config)->streams, 8);
-	assert_int_equal(config_limits(config)->queue_bytes, 1 << 20);
+	assert_int_equal(config_limits(config)->queue_bytes, 8 << 20);
 
 	resolve(config, "/srv", "ext4", &settings);
 	assert_false(settings.ignored);
