@@ -226,7 +226,12 @@ int filesystem_request(struct filesystem **ret, struct super_block *sb, struct o
 
 	lockdep_assert_held(&control_lock);
 
-	if (n_requests >= READ_ONCE(requests_max))
+	fs = filesystem_find_sb(sb);
+	is_new = !fs;
+	if (fs)
+		old = filesystem_find_request(fs, owner);
+	/* What replaces another is not one more. */
+	if (!old && n_requests >= READ_ONCE(requests_max))
 		return -ENOSPC;
 	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
@@ -235,8 +240,6 @@ int filesystem_request(struct filesystem **ret, struct super_block *sb, struct o
 	request->events = events | FS_EVENT_BIT(FS_EVENT_UNMOUNTED);
 	request->file_events = file_events;
 
-	fs = filesystem_find_sb(sb);
-	is_new = !fs;
 	if (is_new) {
 		fs = n_listed < FILESYSTEMS_MAX ? filesystem_new(sb) : NULL;
 		if (!fs) {
@@ -244,7 +247,6 @@ int filesystem_request(struct filesystem **ret, struct super_block *sb, struct o
 			return n_listed < FILESYSTEMS_MAX ? -ENOMEM : -ENOSPC;
 		}
 	} else {
-		old = filesystem_find_request(fs, owner);
 		refcount_inc(&fs->refs);
 	}
 

@@ -319,6 +319,12 @@ static void requests_have_bounds(void)
 	CHECK_INT(error, -ENOSPC);
 	CHECK(client.text[0]);
 	CHECK_INT(client_fs_set(&client, fd, ALL, 0), 0);
+
+	/* What replaces another is not one more. */
+	write_text("/sys/module/fsevents/parameters/requests_max", "1");
+	error = client_fs_set(&client, fd, ALL, FS_FILE_CREATE);
+	write_text("/sys/module/fsevents/parameters/requests_max", "16384");
+	CHECK_INT(error, 0);
 	free(clients);
 }
 
