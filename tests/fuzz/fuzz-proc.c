@@ -42,8 +42,7 @@ static void on_empty(struct group *group, void *userdata)
 static bool on_check(struct relay *relay, enum relay_end *ret_why, void *userdata)
 {
 	*ret_why = RELAY_EXITED;
-	/* for some */
-	return relay_options(relay)->pid % 4 != 3;
+	return relay_sent(relay) < 3;
 }
 
 static int on_send(struct relay *relay, uint32_t parent, uint32_t child, void *userdata)
