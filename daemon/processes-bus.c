@@ -18,10 +18,10 @@ static int target(uint32_t pid, struct process_target **ret, struct bus_refusal 
 	if (r >= 0)
 		return 0;
 	if (r == -ESRCH || r == -EINVAL)
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"There is no process %u", pid);
-	return processes_refuse(refusal, SD_BUS_ERROR_FAILED, "Process %u cannot be held: %s", pid,
-				strerror(-r));
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS, "There is no process %u",
+				       pid);
+	return bus_refusal_set(refusal, SD_BUS_ERROR_FAILED, "Process %u cannot be held: %s", pid,
+			       strerror(-r));
 }
 
 static void target_free(struct process_target *held, void *userdata)
@@ -74,8 +74,8 @@ static int stop_relay(uint32_t pid, const struct bus_sender *sender, struct bus_
 	struct relay *found = relays_find(feed_relays(processes->feed), pid);
 
 	if (!found || (sender->uid != 0 && relay_options(found)->owner != sender->uid))
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"You have no relay to process %u", pid);
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       "You have no relay to process %u", pid);
 
 	relay_stop(found);
 	return 0;
@@ -107,7 +107,7 @@ static int group_find(struct processes *processes, uint64_t id, struct tracked *
 	*ret = tracked_find(processes, id);
 	if (*ret)
 		return 0;
-	return processes_refuse(refusal, SD_BUS_ERROR_UNKNOWN_OBJECT, "There is no such group");
+	return bus_refusal_set(refusal, SD_BUS_ERROR_UNKNOWN_OBJECT, "There is no such group");
 }
 
 static int group_start(uint64_t id, struct bus_refusal *refusal, void *userdata)

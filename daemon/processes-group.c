@@ -214,9 +214,9 @@ const struct group_ops processes_group_ops = {
 static int refuse_group(int error, struct bus_refusal *refusal)
 {
 	if (error == -ENOSPC)
-		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"There are too many groups of all users together");
-	return processes_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "There are too many groups of all users together");
+	return bus_refusal_set(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 }
 
 int tracked_new(struct processes *processes, struct process_target *target,
@@ -241,8 +241,8 @@ int tracked_new(struct processes *processes, struct process_target *target,
 		return refuse_group(-ENOMEM, refusal);
 	r = quota_charge(processes->quota, &tracked->charge, sender->uid, QUOTA_GROUPS, 1);
 	if (r == QUOTA_E_EXCEEDED)
-		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"You have too many groups; release one first");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "You have too many groups; release one first");
 	options.patient = r >= 0 && processes_be_patient(processes, sender->uid);
 	if (r >= 0)
 		r = group_new(&tracked->group, feed_groups(processes->feed), &options, tracked);
@@ -293,8 +293,7 @@ static void tracked_answer(struct tracked *tracked)
 	struct bus_refusal refusal;
 
 	if (!tracked->found) {
-		(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
-				       "The process has ended");
+		(void)bus_refusal_set(&refusal, SD_BUS_ERROR_INVALID_ARGS, "The process has ended");
 		bus_reply_refuse(reply, &refusal);
 		tracked->released = true;
 		return;

@@ -160,9 +160,6 @@ extern const struct process_scanner_ops processes_scanner_ops;
 void processes_review(struct processes *processes);
 void processes_rescan(struct processes *processes);
 
-/* A sentence, and -1. */
-int processes_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
 /* Why there is no source of events. */
 void processes_refuse_source(struct processes *processes, struct bus_refusal *refusal);
 

@@ -93,9 +93,9 @@ static void on_ended(struct relay *relay, enum relay_end why, void *userdata)
 	struct processes *processes = relayed->processes;
 	struct bus_refusal refusal;
 
-	(void)processes_refuse(&refusal, SD_BUS_ERROR_INVALID_ARGS,
-			       why == RELAY_STOPPED ? "It was stopped meanwhile"
-						    : "The process is not what it was");
+	(void)bus_refusal_set(&refusal, SD_BUS_ERROR_INVALID_ARGS,
+			      why == RELAY_STOPPED ? "It was stopped meanwhile"
+						   : "The process is not what it was");
 	relayed_answer(relayed, &refusal);
 
 	LIST_REMOVE(relayed, all);
@@ -128,21 +128,21 @@ static bool may_kill(const struct process_target *target, uid_t uid)
 static int refuse_signal(const struct process_target *target, int32_t signal,
 			 struct bus_refusal *refusal)
 {
-	return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-				"Process %u neither catches nor blocks signal %d",
-				process_target_pid(target), signal);
+	return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS,
+			       "Process %u neither catches nor blocks signal %d",
+			       process_target_pid(target), signal);
 }
 
 static int check_signal(int32_t signal, struct bus_refusal *refusal)
 {
 	if (signal == 32 || signal == 33)
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"Signal %d belongs to the C library; there are %d to %d",
-					signal, RELAY_SIGNAL_MIN, RELAY_SIGNAL_MAX);
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       "Signal %d belongs to the C library; there are %d to %d",
+				       signal, RELAY_SIGNAL_MIN, RELAY_SIGNAL_MAX);
 	if (signal < RELAY_SIGNAL_MIN || signal > RELAY_SIGNAL_MAX)
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"Signal %d is none of %d to %d", signal, RELAY_SIGNAL_MIN,
-					RELAY_SIGNAL_MAX);
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       "Signal %d is none of %d to %d", signal, RELAY_SIGNAL_MIN,
+				       RELAY_SIGNAL_MAX);
 	return 0;
 }
 
@@ -178,19 +178,18 @@ static int refuse_relay(int error, struct bus_refusal *refusal)
 {
 	switch (error) {
 	case QUOTA_E_EXCEEDED:
-		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"You have too many relays; stop one first");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "You have too many relays; stop one first");
 	case -ENOSPC:
-		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"There are too many relays of all users together");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "There are too many relays of all users together");
 	case -EPERM:
-		return processes_refuse(refusal, SD_BUS_ERROR_ACCESS_DENIED,
-					"The process is not what it was");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_ACCESS_DENIED,
+				       "The process is not what it was");
 	case -ESRCH:
-		return processes_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS,
-					"The process has ended");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS, "The process has ended");
 	default:
-		return processes_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 	}
 }
 

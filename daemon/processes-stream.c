@@ -37,20 +37,20 @@ int tracked_open_stream(struct tracked *tracked, int *ret_fd, struct bus_refusal
 	int r;
 
 	if (tracked->stream)
-		return processes_refuse(refusal, BUS_ERROR_STREAM_OPEN,
-					"The group has a stream; close that first");
+		return bus_refusal_set(refusal, BUS_ERROR_STREAM_OPEN,
+				       "The group has a stream; close that first");
 
 	r = quota_charge(processes->quota, &tracked->stream_charge, tracked->uid, QUOTA_STREAMS, 1);
 	if (r == QUOTA_E_EXCEEDED)
-		return processes_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-					"You have too many streams; close one first");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "You have too many streams; close one first");
 	if (r == 0)
 		r = packet_stream_new(&tracked->stream, ret_fd, processes->loop, &stream_ops,
 				      tracked);
 	if (r < 0) {
 		quota_release(&tracked->stream_charge);
-		return processes_refuse(refusal, SD_BUS_ERROR_FAILED,
-					"The stream cannot be made: %s", strerror(-r));
+		return bus_refusal_set(refusal, SD_BUS_ERROR_FAILED,
+				       "The stream cannot be made: %s", strerror(-r));
 	}
 
 	tracked->streamed = true;

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,26 +45,15 @@ void processes_flush_later(struct processes *processes)
 	processes_arm(processes->flush, PROCESSES_LATENCY_US);
 }
 
-int processes_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(refusal->text, sizeof(refusal->text), format, arguments);
-	va_end(arguments);
-	refusal->name = name;
-	return -1;
-}
-
 void processes_refuse_source(struct processes *processes, struct bus_refusal *refusal)
 {
 	if (processes->off)
-		(void)processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
-				       "Processes are not followed: %s", processes->off);
+		(void)bus_refusal_set(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
+				      "Processes are not followed: %s", processes->off);
 	else
-		(void)processes_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
-				       "The kernel tells nothing of processes here: %s",
-				       strerror(processes->error));
+		(void)bus_refusal_set(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
+				      "The kernel tells nothing of processes here: %s",
+				      strerror(processes->error));
 }
 
 static int on_review(sd_event_source *source, void *userdata)
@@ -300,7 +288,7 @@ static void answer_all(struct processes *processes)
 {
 	struct bus_refusal refusal;
 
-	(void)processes_refuse(&refusal, SD_BUS_ERROR_NO_REPLY, "The daemon stops");
+	(void)bus_refusal_set(&refusal, SD_BUS_ERROR_NO_REPLY, "The daemon stops");
 	processes_fail_groups(processes, &refusal);
 	processes_fail_relays(processes, &refusal);
 }

@@ -22,7 +22,7 @@ static int find(struct watches *watches, uint64_t id, struct watched **ret,
 	*ret = watches_find(watches, id);
 	if (*ret)
 		return 0;
-	return watches_refuse(refusal, SD_BUS_ERROR_UNKNOWN_OBJECT, "There is no such watch");
+	return bus_refusal_set(refusal, SD_BUS_ERROR_UNKNOWN_OBJECT, "There is no such watch");
 }
 
 static int start(uint64_t id, struct bus_refusal *refusal, void *userdata)

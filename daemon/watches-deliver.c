@@ -275,21 +275,22 @@ int watched_open_stream(struct watched *watched, int *ret_fd, struct bus_refusal
 	int r;
 
 	if (watched->stream)
-		return watches_refuse(refusal, BUS_ERROR_STREAM_OPEN,
-				      "The watch has a stream; close that first");
+		return bus_refusal_set(refusal, BUS_ERROR_STREAM_OPEN,
+				       "The watch has a stream; close that first");
 
 	r = quota_charge(watches->quota, &watched->stream_charge, watched->uid, QUOTA_STREAMS, 1);
 	if (r == QUOTA_E_EXCEEDED)
-		return watches_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-				      "You have too many streams: 'streams' in section [limits] of "
-				      "the configuration says how many are allowed");
+		return bus_refusal_set(
+			refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+			"You have too many streams: 'streams' in section [limits] of "
+			"the configuration says how many are allowed");
 	if (r == 0)
 		r = packet_stream_new(&watched->stream, ret_fd, watches->loop, &stream_ops,
 				      watched);
 	if (r < 0) {
 		quota_release(&watched->stream_charge);
-		return watches_refuse(refusal, SD_BUS_ERROR_FAILED, "The stream cannot be made: %s",
-				      strerror(-r));
+		return bus_refusal_set(refusal, SD_BUS_ERROR_FAILED,
+				       "The stream cannot be made: %s", strerror(-r));
 	}
 
 	watched->streamed = true;

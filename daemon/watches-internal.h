@@ -288,10 +288,6 @@ void watches_settle_later(struct watches *watches);
 void watches_retry_later(struct watches *watches);
 void watches_tell_more(struct watches *watches); /* of what hubs could not tell in this turn */
 struct watched *watches_find(struct watches *watches, uint64_t id);
-/* A sentence, and -1. */
-int watches_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /* watches-volume.c */
 extern const struct hub_ops watches_hub_ops;
 struct volume *volume_find(struct watches *watches, const struct superblock *sb);

@@ -13,12 +13,12 @@
 int watched_check_mask(const struct watched *watched, uint32_t mask, struct bus_refusal *refusal)
 {
 	if (mask & ~WATCH_MASK_ALL)
-		return watches_refuse(refusal, SD_BUS_ERROR_INVALID_ARGS, "No such event");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS, "No such event");
 	if (watched->recursive && !credential_is_root(watched->credential) &&
 	    mask & (FSEVENTS_ACCESS | FSEVENTS_OPEN))
-		return watches_refuse(refusal, SD_BUS_ERROR_ACCESS_DENIED,
-				      "Only root can watch access and open with all below a "
-				      "directory: everybody on that filesystem would pay for it");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_ACCESS_DENIED,
+				       "Only root can watch access and open with all below a "
+				       "directory: everybody on that filesystem would pay for it");
 	return 0;
 }
 
@@ -79,16 +79,16 @@ static int watched_build(struct watched *watched, const struct bus_watch_request
 		    ? 0
 		    : quota_charge(watches->quota, &watched->charge, uid, QUOTA_WATCHES, 1);
 	if (r == QUOTA_E_EXCEEDED)
-		return watches_refuse(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
-				      "You have too many watches: %u are allowed by 'watches' in "
-				      "section [limits] of the configuration",
-				      watches->limit);
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "You have too many watches: %u are allowed by 'watches' in "
+				       "section [limits] of the configuration",
+				       watches->limit);
 	if (r == 0)
 		r = watched_fill(watched, request, uid);
 	if (r == 0)
 		r = watches_add_timer(watches, &watched->timer, "watch", on_due, watched);
 	if (r < 0)
-		return watches_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 	return watched_check_mask(watched, request->mask, refusal);
 }
 
@@ -99,12 +99,12 @@ static int watched_make(struct watched **ret, struct watches *watches,
 	struct watched *watched;
 
 	if (watches->off)
-		return watches_refuse(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
-				      "Files are not watched: %s", watches->off);
+		return bus_refusal_set(refusal, SD_BUS_ERROR_NOT_SUPPORTED,
+				       "Files are not watched: %s", watches->off);
 
 	watched = calloc(1, sizeof(*watched));
 	if (!watched)
-		return watches_refuse(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
 	watched->watches = watches;
 	watched->id = ++watches->last_id;
 	watched->section = section;
@@ -233,7 +233,7 @@ void watched_leave(struct watched *watched)
 
 	watched_abandon(watched);
 	if (!watched->stood) {
-		(void)watches_refuse(&refusal, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
+		(void)bus_refusal_set(&refusal, SD_BUS_ERROR_FILE_NOT_FOUND, WATCHES_NOT_FOUND);
 		watched_fail(watched, &refusal);
 		return;
 	}

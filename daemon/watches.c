@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,17 +93,6 @@ void watches_tell_more(struct watches *watches)
 void watches_retry_later(struct watches *watches)
 {
 	watches_arm_unless(watches->retry, WATCHES_RETRY_US);
-}
-
-int watches_refuse(struct bus_refusal *refusal, const char *name, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(refusal->text, sizeof(refusal->text), format, arguments);
-	va_end(arguments);
-	refusal->name = name;
-	return -1;
 }
 
 struct watched *watches_find(struct watches *watches, uint64_t id)
@@ -459,7 +447,7 @@ static void answer_all(struct watches *watches)
 	struct bus_refusal refusal;
 	struct watched *watched;
 
-	(void)watches_refuse(&refusal, SD_BUS_ERROR_NO_REPLY, "The daemon stops");
+	(void)bus_refusal_set(&refusal, SD_BUS_ERROR_NO_REPLY, "The daemon stops");
 	LIST_FOREACH(watched, &watches->watched, all)
 		if (watched->reply)
 			bus_reply_refuse(TAKE_PTR(watched->reply), &refusal);

@@ -34,6 +34,10 @@ struct bus_refusal {
 	char text[512];
 };
 
+/** bus_refusal_set() - Return: -1, as those do who fill one */
+int bus_refusal_set(struct bus_refusal *refusal, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 struct bus_sender {
 	uid_t uid;
 	bool read_details; /* may see private details: root, or who is known to hold that action */

@@ -24,13 +24,6 @@ static struct {
 	struct bus_reply *waiting;
 } world;
 
-static int refuse(struct bus_refusal *refusal, const char *name, const char *text)
-{
-	refusal->name = name;
-	snprintf(refusal->text, sizeof(refusal->text), "%s", text);
-	return -1;
-}
-
 static int target(uint32_t pid, struct process_target **ret, struct bus_refusal *refusal,
 		  void *userdata)
 {
@@ -39,7 +32,8 @@ static int target(uint32_t pid, struct process_target **ret, struct bus_refusal 
 
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 	if (stat(path, &st) < 0)
-		return refuse(refusal, SD_BUS_ERROR_INVALID_ARGS, "There is no such process");
+		return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS,
+				       "There is no such process");
 	*ret = calloc(1, sizeof(**ret));
 	if (!*ret)
 		abort();
@@ -87,7 +81,7 @@ static void relay(struct process_target *held, int32_t signal, bool all,
 
 	printf("relay %u signal=%d all=%d uid=%u\n", held->pid, signal, all, sender->uid);
 	if (world.n_relays == 16) {
-		(void)refuse(&refusal, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many");
+		(void)bus_refusal_set(&refusal, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many");
 		bus_reply_refuse(reply, &refusal);
 	} else {
 		world.relays[world.n_relays++] = (struct bus_relay){
@@ -111,7 +105,7 @@ static int stop_relay(uint32_t pid, const struct bus_sender *sender, struct bus_
 		world.relays[i] = world.relays[--world.n_relays];
 		return 0;
 	}
-	return refuse(refusal, SD_BUS_ERROR_INVALID_ARGS, "You have none");
+	return bus_refusal_set(refusal, SD_BUS_ERROR_INVALID_ARGS, "You have none");
 }
 
 static void relays(const struct bus_sender *sender,
@@ -150,7 +144,7 @@ static int group_members(uint64_t id, uint64_t *ret_next_seq,
 
 static int group_stream(uint64_t id, int *ret_fd, struct bus_refusal *refusal, void *userdata)
 {
-	return refuse(refusal, BUS_ERROR_STREAM_OPEN, "It has a stream");
+	return bus_refusal_set(refusal, BUS_ERROR_STREAM_OPEN, "It has a stream");
 }
 
 static void group_totals(uint64_t id, struct bus_group_totals *ret, void *userdata)

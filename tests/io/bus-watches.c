@@ -20,13 +20,6 @@ static struct {
 	struct bus_reply *waiting;
 } world;
 
-static int refuse(struct bus_refusal *refusal, const char *name, const char *text)
-{
-	refusal->name = name;
-	snprintf(refusal->text, sizeof(refusal->text), "%s", text);
-	return -1;
-}
-
 static void answer(struct bus_reply *reply)
 {
 	world.n_watches++;
@@ -89,7 +82,7 @@ static int set_mask(uint64_t id, uint32_t mask, struct bus_refusal *refusal, voi
 
 static int stream(uint64_t id, int *ret_fd, struct bus_refusal *refusal, void *userdata)
 {
-	return refuse(refusal, BUS_ERROR_STREAM_OPEN, "It has a stream");
+	return bus_refusal_set(refusal, BUS_ERROR_STREAM_OPEN, "It has a stream");
 }
 
 static void properties(uint64_t id, struct bus_watch_properties *ret, void *userdata)
