@@ -16,6 +16,7 @@
 
 /* As the specification has them. */
 #define EXPIRES_BY_SERVER (-1)
+#define EXPIRES_NEVER 0
 #define CLOSED_BY_PERSON 2
 
 #define TOKEN_MAX 256
@@ -167,7 +168,9 @@ int screen_show(struct screen *screen, const struct screen_notice *notice)
 		r = append_actions(screen, m, notice);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "a{sv}i", 2, "urgency", "y", (int)notice->urgency,
-					  "category", "s", "device.error", EXPIRES_BY_SERVER);
+					  "category", "s", "device.error",
+					  notice->urgency == SCREEN_CRITICAL ? EXPIRES_NEVER
+									     : EXPIRES_BY_SERVER);
 	if (r >= 0)
 		r = sd_bus_call_async(screen->bus, &screen->showing, m, on_shown, screen, 0);
 	return r < 0 ? r : 0;
