@@ -3,11 +3,13 @@
 
 /*
  * Folders from within: folders.c knows who shows what, folder-watch.c speaks
- * to the daemon.
+ * to the daemon, folders-keep.c keeps for who comes after what is shown.
  */
 
+#include "daemon/agent/bus-id.h"
 #include "daemon/agent/folders.h"
 #include "daemon/agent/opener.h"
+#include "daemon/agent/place.h"
 
 enum folder_state {
 	FOLDER_WAITING, /* for the daemon, or for a child that may open it */
@@ -31,7 +33,9 @@ struct folder {
 
 struct folders {
 	sd_event *loop;
-	sd_event_source *idle;
+	sd_event_source *idle, *keep;
+	struct place *place;
+	struct bus_id id; /* of ->session, which is closed before the end */
 	sd_bus *session, *daemon;
 	sd_bus_slot *announced[2], *changes, *limits;
 	struct opener_pool pool;
@@ -51,6 +55,16 @@ void folder_unwatch(struct folder *folder);
 
 /* Out of the table, unless an answer is on the way. */
 void folder_drop(struct folder *folder);
+
+/* Nobody views it yet. Return: 0 or a negative errno. */
+int folders_add(struct folders *folders, const char *path, struct folder **ret);
+
+/* What is shown is to be kept: soon, or now. */
+void folders_plan_keep(struct folders *folders);
+void folders_keep(struct folders *folders);
+
+/* Take over what was kept in this session, as far as its viewers are still there. */
+void folders_recall(struct folders *folders);
 
 struct folder *folders_find(struct folders *folders, const char *path);
 struct folder *folders_find_watch(struct folders *folders, const char *watch);

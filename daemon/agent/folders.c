@@ -65,7 +65,10 @@ void folder_drop(struct folder *folder)
 
 static int on_no_viewer(sd_bus_track *track, void *userdata)
 {
-	folder_drop(userdata);
+	struct folder *folder = userdata;
+
+	folders_plan_keep(folder->folders);
+	folder_drop(folder);
 	return 0;
 }
 
@@ -79,7 +82,7 @@ static void folders_make_room(struct folders *folders, size_t limit)
 			folder_drop(folders->items[i]);
 }
 
-static int folders_add(struct folders *folders, const char *path, struct folder **ret)
+int folders_add(struct folders *folders, const char *path, struct folder **ret)
 {
 	_cleanup_(folder_freep) struct folder *folder = calloc(1, sizeof(*folder));
 	int r;
@@ -157,6 +160,7 @@ static int on_announced(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 	    (strcmp(member, "enteredDirectory") != 0 && strcmp(member, "leftDirectory") != 0) ||
 	    read_path(m, path) < 0)
 		return 0;
+	folders_plan_keep(folders);
 	if (member[0] == 'e') {
 		on_entered(folders, m, path);
 		return 0;
@@ -281,6 +285,12 @@ int folders_new(struct folders **ret, sd_event *loop, sd_bus *session)
 		if (r < 0)
 			return r;
 	}
+	r = bus_id_get(&folders->id, session);
+	if (r >= 0)
+		r = place_new(&folders->place, loop);
+	if (r < 0)
+		return r;
+	folders_recall(folders);
 	*ret = TAKE_PTR(folders);
 	return 0;
 }
@@ -289,9 +299,13 @@ struct folders *folders_free(struct folders *folders)
 {
 	if (!folders)
 		return NULL;
+	if (folders->place)
+		folders_keep(folders);
 	for (size_t i = 0; i < folders->n_items; i++)
 		folder_free(folders->items[i]);
 	sd_event_source_disable_unref(folders->idle);
+	sd_event_source_disable_unref(folders->keep);
+	place_free(folders->place);
 	sd_bus_slot_unref(folders->announced[0]);
 	sd_bus_slot_unref(folders->announced[1]);
 	sd_bus_slot_unref(folders->changes);

@@ -7,6 +7,7 @@
  */
 
 #include "daemon/agent/board.h"
+#include "daemon/agent/bus-id.h"
 #include "daemon/agent/folders.h"
 #include "daemon/agent/known.h"
 #include "daemon/agent/listener.h"
@@ -22,7 +23,7 @@ struct notices_sending {
 
 struct notices {
 	sd_event *loop;
-	sd_bus *session;
+	struct bus_id session; /* of a bus that is closed before the end */
 	struct place *place;
 	struct listener *listener;
 	struct screen *screen;

@@ -15,31 +15,19 @@
 /* The first line: the bus, the server, the last event and its epoch. */
 #define HEADER_MAX 256
 
-/* Numbers are of one server, and a server of one bus. Return: 0 or a negative errno. */
-static int print_bus(const struct notices *notices, char ret[static SD_ID128_STRING_MAX])
-{
-	sd_id128_t id;
-	int r = sd_bus_get_bus_id(notices->session, &id);
-
-	if (r < 0)
-		return r;
-	sd_id128_to_string(id, ret);
-	return 0;
-}
-
 /* NULL: it cannot be said. */
 static char *notices_print(struct notices *notices)
 {
 	_cleanup_free_ char *board = NULL;
-	char bus[SD_ID128_STRING_MAX], *text;
+	char *text;
 	const char *epoch, *server = screen_server(notices->screen);
 	uint64_t id = listener_seen(notices->listener, &epoch);
 
-	if (!epoch[0] || print_bus(notices, bus) < 0)
+	if (!epoch[0])
 		return NULL;
 	board = board_print(notices->board, PLACE_TEXT_MAX - HEADER_MAX);
-	if (!board || asprintf(&text, "%s %s %" PRIu64 " %s\n%s", bus, server[0] ? server : "-", id,
-			       epoch, board) < 0)
+	if (!board || asprintf(&text, "%s %s %" PRIu64 " %s\n%s", notices->session.text,
+			       server[0] ? server : "-", id, epoch, board) < 0)
 		return NULL;
 	return text;
 }
@@ -69,7 +57,7 @@ void notices_plan_keep(struct notices *notices)
 int notices_recall(struct notices *notices, uint64_t *ret_since,
 		   char ret_epoch[static LISTENER_EPOCH_MAX])
 {
-	char bus[SD_ID128_STRING_MAX], kept_bus[33], server[64], epoch[LISTENER_EPOCH_MAX];
+	char server[64], epoch[LISTENER_EPOCH_MAX];
 	_cleanup_free_ char *text = NULL;
 	uint64_t since;
 	int r, n = 0;
@@ -81,10 +69,9 @@ int notices_recall(struct notices *notices, uint64_t *ret_since,
 			agent_log("cannot read what was shown: %s", strerror(-r));
 		return -ENOENT;
 	}
-	if (sscanf(text, "%32s %63s %" SCNu64 " %39s%n", kept_bus, server, &since, epoch, &n) !=
-		    4 ||
-	    text[n] != '\n' || print_bus(notices, bus) < 0 || strcmp(bus, kept_bus) != 0 ||
-	    board_load(notices->board, text + n + 1) < 0)
+	if (!bus_id_leads(&notices->session, text) ||
+	    sscanf(text, "%*s %63s %" SCNu64 " %39s%n", server, &since, epoch, &n) != 3 ||
+	    text[n] != '\n' || board_load(notices->board, text + n + 1) < 0)
 		return -ENOENT;
 
 	if (!screen_recall(notices->screen, server))

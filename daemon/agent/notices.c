@@ -348,9 +348,10 @@ int notices_new(struct notices **ret, sd_event *loop, sd_bus *session, const cha
 	if (!notices)
 		return -ENOMEM;
 	notices->loop = sd_event_ref(loop);
-	notices->session = sd_bus_ref(session);
 	notices->folders = folders;
-	r = place_new(&notices->place, loop);
+	r = bus_id_get(&notices->session, session);
+	if (r >= 0)
+		r = place_new(&notices->place, loop);
 	if (r >= 0)
 		r = screen_new(&notices->screen, session, &screen_ops, notices);
 	if (r >= 0)
@@ -382,7 +383,6 @@ struct notices *notices_free(struct notices *notices)
 	known_deinit(&notices->known);
 	muted_deinit(&notices->muted);
 	free(notices->kept);
-	sd_bus_unref(notices->session);
 	sd_event_unref(notices->loop);
 	free(notices);
 	return NULL;

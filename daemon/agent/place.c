@@ -33,6 +33,7 @@ static const struct {
 	[PLACE_SEEN] = { "seen", PLACE_STATE },
 	[PLACE_MUTED] = { "muted", PLACE_STATE },
 	[PLACE_SHOWN] = { "shown", PLACE_RUNTIME },
+	[PLACE_FOLDERS] = { "folders", PLACE_RUNTIME },
 };
 
 struct place_writer {

@@ -31,6 +31,7 @@ enum place_file {
 	PLACE_SEEN,
 	PLACE_MUTED,
 	PLACE_SHOWN, /* of the session */
+	PLACE_FOLDERS, /* of the session */
 
 	_PLACE_FILE_N,
 };

@@ -198,6 +198,61 @@ def test_daemon_restarts(daemon, client, agent, view, folder):
     shown.wait("FilesRemoved", [url + "/meanwhile"])
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_agent_restarts(daemon, client, agent, view, folder, end):
+    """Views say once what they show: who comes after knows it, without those that are gone."""
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    first, second = view(), view()
+    where, other, left = folder("a \\b"), folder("other"), folder("left")
+    url = f"file://{where}".replace(" ", "%20").replace("\\", "%5C")
+    first.enter(url, url, f"file://{left}", f"file://{other}")
+    second.enter(f"file://{other}")
+    running.wait_folders(3)
+    first.leave(f"file://{left}", f"file://{other}")
+    running.wait_folders(2)
+    if end == "kill":
+        wait_for(lambda: (text := running.kept("folders")) and text.count("\n") == 3
+                 and "/left " not in text, what="two folders that are kept")
+    getattr(running, end)()
+    second.close()
+    wait_watches(client, 0)
+    write(os.path.join(where, "meanwhile"))
+
+    agent()
+    first.wait("FilesAdded", url)
+    running.wait_folders(1)
+    os.unlink(os.path.join(where, "meanwhile"))
+    first.wait("FilesRemoved", [url + "/meanwhile"])
+    # It entered twice.
+    first.leave(url)
+    write(os.path.join(where, "last"))
+    wait_for(lambda: first.told.count(("FilesAdded", url)) == 2)
+    first.leave(url)
+    running.wait_folders(0)
+
+
+def test_kept_nonsense(daemon, client, agent, view, folder, session):
+    """What another bus left, or nobody ever wrote, is passed over."""
+    daemon(NO_FILESYSTEMS)
+    running = agent()
+    where, shown = folder("one"), view()
+    shown.enter("file://" + where)
+    running.wait_folders(1)
+    running.stop()
+    text = running.kept("folders")
+    bus, line = text.splitlines()
+    for other in (f"{'0' * 32}\n{line}\n", "", bus, f"{bus}\n\n\\\n relative :1.0/1\n{where}\n"
+                  f"{where} :1.0\n{where} :1.99999/1\n{where} org.freedesktop.DBus/1\n"
+                  f"{where} :/1 /1 :1.0/x\n", f"{bus}\n" + "/x :1.99999/1\n" * 1000):
+        with open(os.path.join(session.runtime, "fsevents-agent", "folders"), "w",
+                  encoding="utf-8") as file:
+            file.write(other)
+        agent()
+        assert running.property("Folders") == "u 0"
+        running.stop()
+
+
 def test_hanging_folder(daemon, client, agent, view, folder, fuse, session):
     """A server that does not answer holds up nobody who looks elsewhere."""
     daemon(NO_FILESYSTEMS)

@@ -7,9 +7,10 @@ agent it does not see what changes, with it it does, and a person is told of a f
 import os
 import time
 
-from waiting import check_took, pause
+from waiting import check_took, pause, wait_for
 
-LEVELS = "threshold = low space 50% warning hysteresis 5%\n"
+# Critical: what is less a server takes away after some seconds.
+LEVELS = "threshold = low space 50% critical hysteresis 5%\n"
 SERVER = ["/usr/lib/notification-daemon/notification-daemon"]
 
 # What a view aims at from a change to the screen, with the reading of the screen.
@@ -82,3 +83,40 @@ def test_view_is_right_and_person_is_told(daemon, client, session, file_view, fo
     session.press("notification-daemon", "Open")
     session.wait_shows(view.NAME, "holidays.raw")
     picture("opened")
+
+
+def test_view_that_was_there_before(daemon, session, file_view, folder, agent):
+    """An agent that ended knows nothing more; the one after it knows which folders are shown."""
+    where = folder("Reports")
+    write(os.path.join(where, "first.txt"))
+    daemon("[filesystem *]\nignore = yes\nthreshold = none\n")
+    running = agent()
+    view = file_view(where, blind=True)
+    session.wait_shows(view.NAME, "first.txt")
+    running.wait_folders(1)
+
+    running.stop()
+    write(os.path.join(where, "meanwhile.txt"))
+    agent()
+    session.wait_shows(view.NAME, "meanwhile.txt")
+    write(os.path.join(where, "after.txt"))
+    session.wait_shows(view.NAME, "after.txt")
+    assert view.is_refused(where), view.log()
+
+
+def test_names_are_text(daemon, client, session, loopfs, agent, picture):
+    """What looks like markup is shown as it is, and Mute takes the notice back."""
+    disk = loopfs("ext4", 64, name="<b>sales&costs<i>")
+    daemon(f"[filesystem {disk.where}]\n{LEVELS}")
+    client.wait_filesystem(disk.where)
+    running = agent()
+    session.start("notification-daemon", SERVER)
+    session.wait_name("org.freedesktop.Notifications")
+    disk.fallocate("holidays.raw", disk.available() * 60 // 100)
+    session.wait_shows("notification-daemon", "Disk space is low")
+    assert [name for _, name in session.names("notification-daemon")
+            if name.startswith(disk.where + ": ")], session.names("notification-daemon")
+    picture("names")
+    session.press("notification-daemon", "Mute this filesystem")
+    session.wait_shows("notification-daemon", "Disk space is low", shown=False)
+    wait_for(lambda: disk.where in (running.file("muted") or ""), what="the list of what is muted")
