@@ -138,6 +138,7 @@ static void on_module_changed(bool present, void *userdata)
 	struct health *health = userdata;
 
 	processes_set_module(health->manager->processes, present);
+	watches_set_module(health->manager->watches, present);
 	journal_log(LOG_NOTICE, CATALOG_SOURCE_CHANGED,
 		    present ? "The companion module is there and used from now on"
 			    : "The companion module is gone: the kernel's own interfaces serve");

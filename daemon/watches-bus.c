@@ -62,6 +62,8 @@ static const char *source_of(const struct watched *watched)
 		return "none: its filesystem is not mounted";
 	if (watched->by_path)
 		return "inotify";
+	if (watched->anchor->side->by_module)
+		return "module";
 	return watched->recursive ? "fanotify-filesystem" : "fanotify-inode";
 }
 

@@ -121,6 +121,9 @@ struct side {
 	enum side_kind kind;
 	struct hub *hub; /* NULL: nobody watches */
 	struct file_events_member *member;
+	const struct file_events_ops *ops; /* of it */
+	bool by_module; /* that is what tells */
+	bool changed; /* it has another one, which was not heard from the beginning */
 	struct handle root; /* of the filesystem, once it is marked */
 	uint64_t mask; /* FAN_...: marked, of a tree */
 	uint64_t asked; /* likewise, and asked for */
@@ -245,6 +248,7 @@ struct watches {
 	struct bus *bus;
 	const char *off; /* why nobody is to watch; NULL: all may */
 	int error; /* why nobody can, the last time it was tried */
+	bool has_module; /* it tells what can be told by it */
 	char source_text[96];
 	unsigned int limit; /* watches of one user */
 
@@ -326,6 +330,12 @@ struct anchor *anchor_free(struct anchor *anchor);
 DEFINE_FREEP(anchor, anchor_free)
 /** anchor_stand() - from now on it is told; its side was read to the end; Return: 0 or a negative errno */
 int anchor_stand(struct anchor *anchor);
+
+/* watches-source.c */
+/** side_start() - what tells it; Return: 0 or a negative errno */
+int side_start(struct side *side, const struct file_events_ops *ops);
+/** side_change_source() - by what the kernel has itself, with a loss between */
+void side_change_source(struct side *side);
 
 /* watches-mark.c */
 void side_on_marked(int error, const struct handle_view *handle, const struct handle_view *root,

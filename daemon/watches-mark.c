@@ -84,6 +84,9 @@ static int side_fill(const struct side *side, const char *path, struct file_even
 		.mount = path ? volume_mount_to(sb, path, &below, &wait_us)
 			      : volume_mount(sb, &wait_us),
 		.path = below,
+		.type = sb->type,
+		.major = sb->key.major,
+		.minor = sb->key.minor,
 		.btrfs = volume_is_btrfs(sb),
 		.lane = volume_lane(sb),
 		.lane_key = sb->generation,
@@ -153,6 +156,10 @@ static void tree_on_marked(struct side *side, int error, const struct handle_vie
 {
 	struct anchor *anchor;
 
+	if (error < 0 && side->by_module) {
+		side_change_source(side);
+		return;
+	}
 	if (error < 0) {
 		/* Those after it are answered by themselves. */
 		side->asked = side->mask;
@@ -164,6 +171,10 @@ static void tree_on_marked(struct side *side, int error, const struct handle_vie
 	}
 	if (error == 0 && side->n_marked < side->n_asked)
 		return;
+	/* What happened since the other source ended. */
+	if (error == 0 && side->changed)
+		hub_overflow(side->hub);
+	side->changed &= error < 0;
 
 	while ((anchor = TAILQ_FIRST(&side->marking)))
 		anchor_set_marked(anchor, error);

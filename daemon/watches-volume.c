@@ -234,11 +234,17 @@ static void on_end(bool empty, void *userdata)
 	side_ask(side);
 }
 
+static void on_gone(void *userdata)
+{
+	side_change_source(userdata);
+}
+
 static const struct file_events_ops events_ops = {
 	.begin = on_begin,
 	.event = on_event,
 	.end = on_end,
 	.marked = side_on_marked,
+	.gone = on_gone,
 };
 
 /*
@@ -295,9 +301,6 @@ const struct hub_ops watches_hub_ops = {
 int side_open(struct side *side)
 {
 	const struct hub_options options = { .tree = side->kind == SIDE_TREE };
-	enum file_events_kind kind =
-		side->kind == SIDE_PATH ? FILE_EVENTS_INOTIFY : FILE_EVENTS_FANOTIFY;
-	struct watches *watches = side->volume->watches;
 	_cleanup_(hub_freep) struct hub *hub = NULL;
 	int r;
 
@@ -307,7 +310,7 @@ int side_open(struct side *side)
 	r = hub_new(&hub, &options, &watches_hub_ops, side);
 	if (r < 0)
 		return r;
-	r = file_events_member_new(&side->member, watches->events, kind, &events_ops, side);
+	r = side_start(side, &events_ops);
 	if (r < 0)
 		return r;
 

@@ -228,19 +228,6 @@ void watches_superblock_removed(struct watches *watches, struct superblock *sb)
  * What is told of it
  */
 
-const char *watches_source(const struct watches *watches)
-{
-	struct watches *self = (struct watches *)watches;
-
-	assert(watches);
-
-	if (watches->error == 0 && !watches->off)
-		return "fanotify";
-	(void)snprintf(self->source_text, sizeof(self->source_text), "none: %s",
-		       watches->off ? watches->off : strerror(-watches->error));
-	return watches->source_text;
-}
-
 /* Those of today and those that are gone. */
 static void sum_up(const struct watches *watches, struct watches_account *sum, uint64_t *ret_queued)
 {

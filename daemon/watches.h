@@ -57,7 +57,10 @@ void watches_superblock_added(struct watches *watches, struct superblock *sb);
 void watches_superblock_changed(struct watches *watches, struct superblock *sb);
 void watches_superblock_removed(struct watches *watches, struct superblock *sb);
 
-/* Property Sources: "fanotify", "none: <why not>". */
+/** watches_set_module() - the companion module is there, or gone: recursive watches that begin are told by it */
+void watches_set_module(struct watches *watches, bool present);
+
+/* Property Sources: "module", "fanotify", "none: <why not>". */
 const char *watches_source(const struct watches *watches);
 void watches_statistics(const struct watches *watches, bool root,
 			void (*add)(const char *key, uint64_t value, void *ctx), void *ctx);

@@ -10,8 +10,8 @@
 
 #define MARK_DEADLINE_US 2000000ULL
 
-static int mark_error(enum pool_result result, const void *reply, size_t n_reply,
-		      struct handle *ret_root)
+int file_events_root_decode(enum pool_result result, const void *reply, size_t n_reply,
+			    struct handle *ret_root)
 {
 	struct watch_mark_reply mark;
 
@@ -32,12 +32,41 @@ static void on_marked(enum pool_result result, const void *reply, size_t n_reply
 	const struct handle_view handle = handle_view(&marking->handle);
 	struct handle root = {};
 	struct handle_view root_view;
-	int error = mark_error(result, reply, n_reply, &root);
+	int error = file_events_root_decode(result, reply, n_reply, &root);
 
 	LIST_REMOVE(marking, link);
 	root_view = handle_view(&root);
 	if (!marking->quiet)
 		member->ops->marked(error, &handle, &root_view, member->userdata);
+}
+
+int file_events_member_look(struct file_events_member *member, const struct file_events_mark *mark,
+			    int fd, pool_reply_fn reply, struct marking *marking)
+{
+	const struct watch_mark_request request = {
+		.where = mark->mount->where,
+		.mount_id = mark->mount->unique_id ? mark->mount->unique_id : mark->mount->id,
+		.mount_id_is_unique = mark->mount->unique_id != 0,
+		.btrfs = mark->btrfs,
+	};
+	struct pool_submission submission = {
+		.lane = mark->lane,
+		.lane_key = mark->lane_key,
+		.owner_uid = mark->owner_uid,
+		.job = JOB_WATCH_MARK,
+		.fd = fd,
+		.deadline_us = MARK_DEADLINE_US,
+		.reply = reply,
+		.userdata = marking,
+	};
+	_cleanup_free_ void *payload = NULL;
+	int r;
+
+	r = watch_mark_request_encode(&request, &payload, &submission.n_payload);
+	if (r < 0)
+		return r;
+	submission.payload = payload;
+	return pool_submit(member->events->pool, &submission, &marking->ticket);
 }
 
 static int member_submit(struct file_events_member *member, const struct file_events_mark *mark,
@@ -99,7 +128,8 @@ int file_events_member_mark(struct file_events_member *member, const struct file
 	assert(mark && mark->mount);
 	assert(mark->handle.n <= HANDLE_MAX);
 
-	return member_submit(member, mark, false);
+	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, false)
+						  : member_submit(member, mark, false);
 }
 
 int file_events_member_unmark(struct file_events_member *member,
@@ -109,7 +139,8 @@ int file_events_member_unmark(struct file_events_member *member,
 	assert(mark && mark->mount);
 	assert(mark->handle.n <= HANDLE_MAX);
 
-	return member_submit(member, mark, true);
+	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, true)
+						  : member_submit(member, mark, true);
 }
 
 void file_events_member_free_markings(struct file_events_member *member)

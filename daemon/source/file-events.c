@@ -43,6 +43,7 @@ static int inotify_open(void)
 static const struct group_kind kinds[] = {
 	[FILE_EVENTS_FANOTIFY] = { fanotify_open, file_event_next, FAN_EVENT_METADATA_LEN },
 	[FILE_EVENTS_INOTIFY] = { inotify_open, inotify_event_next, sizeof(struct inotify_event) },
+	[FILE_EVENTS_MODULE] = {}, /* has no group of its own */
 };
 
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == _FILE_EVENTS_KIND_N, "all of them");
@@ -57,7 +58,7 @@ static void set_enabled(sd_event_source *source, int enabled)
 	assert(r >= 0);
 }
 
-static uint64_t now_us(void)
+uint64_t file_events_now(void)
 {
 	struct timespec now = {};
 
@@ -96,6 +97,14 @@ static bool batch_is_own(struct batch *batch, const struct file_events *events, 
 		batch->own = pool_owns_pid(events->pool, pid);
 	}
 	return batch->own;
+}
+
+bool file_events_is_own(struct file_events *events, int32_t pid)
+{
+	bool own = pid > 0 && pool_owns_pid(events->pool, pid);
+
+	events->statistics.own += own;
+	return own;
 }
 
 /* Return: false where the member is gone. */
@@ -167,7 +176,7 @@ static bool member_read(struct file_events_member *member, uint64_t max, bool *r
 static void member_batch(struct file_events_member *member, uint64_t max)
 {
 	struct file_events *events = member->events;
-	uint64_t since_us = member->since_us ? member->since_us : now_us();
+	uint64_t since_us = member->since_us ? member->since_us : file_events_now();
 	bool empty;
 
 	assert(!events->current);
@@ -198,7 +207,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 {
 	struct file_events_member *member = userdata;
 
-	member->since_us = now_us();
+	member->since_us = file_events_now();
 	member_wait(member, member->pause_us);
 	return 0;
 }
@@ -209,6 +218,10 @@ void file_events_member_read(struct file_events_member *member)
 
 	assert(member);
 
+	if (member->kind == FILE_EVENTS_MODULE) {
+		module_file_read(member->events->module);
+		return;
+	}
 	/*
 	 * What comes while this is read is not waited for: who makes events
 	 * faster than they are told would keep the loop here. The kernel counts at least the
@@ -228,6 +241,8 @@ void file_events_member_set_pause(struct file_events_member *member, uint64_t pa
 	if (pause_us > FILE_EVENTS_PAUSE_MAX_US)
 		pause_us = FILE_EVENTS_PAUSE_MAX_US;
 	member->pause_us = pause_us;
+	if (member->kind == FILE_EVENTS_MODULE)
+		module_file_set_pause(member->events->module);
 }
 
 static int source_prepare(sd_event_source *source, const char *description)
@@ -280,6 +295,7 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 	assert(ret);
 	assert(events);
 	assert(ops && ops->begin && ops->event && ops->end && ops->marked);
+	assert(kind != FILE_EVENTS_MODULE || ops->gone);
 
 	if (events->statistics.groups >= FILE_EVENTS_GROUPS_MAX)
 		return -EUSERS;
@@ -295,7 +311,7 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 	LIST_INIT(&member->markings);
 	events->statistics.groups++;
 
-	r = member_start(member);
+	r = kind == FILE_EVENTS_MODULE ? module_file_join(member) : member_start(member);
 	if (r < 0)
 		return r;
 
@@ -309,6 +325,8 @@ struct file_events_member *file_events_member_free(struct file_events_member *me
 		return NULL;
 
 	file_events_member_free_markings(member);
+	if (member->kind == FILE_EVENTS_MODULE)
+		module_file_leave(member);
 	if (member->events->current == member)
 		member->events->current = NULL;
 	member->events->statistics.groups--;
@@ -316,6 +334,29 @@ struct file_events_member *file_events_member_free(struct file_events_member *me
 	sd_event_source_disable_unref(member->io);
 	free(member);
 	return NULL;
+}
+
+void file_events_set_module(struct file_events *events, bool present)
+{
+	assert(events);
+
+	events->has_module = present;
+	if (!present && events->module)
+		module_file_gone(events->module);
+}
+
+/* Those that it finds without a mount and whose handles are the same bytes as fanotify's. */
+bool file_events_has_module(const struct file_events *events, const char *type)
+{
+	static const char *const types[] = { "btrfs", "ext4", "tmpfs", "xfs" };
+
+	assert(events);
+	assert(type);
+
+	for (size_t i = 0; events->has_module && i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(types[i], type) == 0)
+			return true;
+	return false;
 }
 
 int file_events_new(struct file_events **ret, sd_event *loop, struct pool *pool)
@@ -347,6 +388,7 @@ struct file_events *file_events_free(struct file_events *events)
 
 	assert(events->statistics.groups == 0);
 
+	module_file_free(events->module);
 	sd_event_unref(events->loop);
 	free(events->buffer);
 	free(events);

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * File events by fanotify, or by inotify
+ * File events by fanotify, by inotify, or by the companion module
  *
  * One group for each member, which is one superblock in one of three ways: all
  * of it (a filesystem mark: names only, for recursive watches), single
@@ -10,6 +10,10 @@
  * files have no handles, single inodes by inotify: without pids, and what the daemon's own
  * processes do is told like all. Marks are set by
  * workers and hold no filesystem busy; closing the group takes them away.
+ *
+ * The module tells of whole superblocks, all by one socket, nothing merged and each loss
+ * by the numbers of its records, which is everybody's. Where it goes, what it told
+ * ends with it: each member of it hears that and is to be freed.
  *
  * Read late and in batches: who wakes for each event makes the watched process
  * pay. The first sign starts a pause, then all is read. The kernel's queue is
@@ -40,6 +44,7 @@ struct file_events_member;
 enum file_events_kind {
 	FILE_EVENTS_FANOTIFY,
 	FILE_EVENTS_INOTIFY, /* what core/wire-inotify.h gives in place of handles */
+	FILE_EVENTS_MODULE, /* only the whole filesystem, of the types that file_events_has_module() says */
 
 	_FILE_EVENTS_KIND_N,
 };
@@ -60,12 +65,19 @@ struct file_events_ops {
 	 */
 	void (*marked)(int error, const struct handle_view *handle, const struct handle_view *root,
 		       void *userdata);
+	/* The module is gone: nothing comes any more. The member is to be freed. */
+	void (*gone)(void *userdata);
 };
 
 /** file_events_new() - opens nothing yet; all members must be freed before it */
 int file_events_new(struct file_events **ret, sd_event *loop, struct pool *pool);
 struct file_events *file_events_free(struct file_events *events);
 DEFINE_FREEP(file_events, file_events_free)
+
+/** file_events_set_module() - it is there, or it is gone */
+void file_events_set_module(struct file_events *events, bool present);
+/** file_events_has_module() - it is there, and tells of such filesystems */
+bool file_events_has_module(const struct file_events *events, const char *type);
 
 /**
  * file_events_member_new() - a group
@@ -83,6 +95,8 @@ DEFINE_FREEP(file_events_member, file_events_member_free)
 struct file_events_mark {
 	const struct mount *mount; /* to reach it by */
 	bool btrfs;
+	const char *type; /* of the module's: what it is on; */
+	uint32_t major, minor;
 	enum pool_lane lane;
 	uint64_t lane_key;
 	uid_t owner_uid;

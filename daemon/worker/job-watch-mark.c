@@ -38,6 +38,22 @@ static int mark(int fanotify_fd, unsigned int flags, uint64_t mask, int fd)
 	return fanotify_mark(fanotify_fd, flags, mask, AT_FDCWD, path.text) < 0 ? -errno : 0;
 }
 
+/* Its root, as a mark of it gives it, without one. */
+static int look_at_root(const struct watch_mark_request *request, const struct reach *visible,
+			struct handle *ret_root)
+{
+	_cleanup_(reach_deinit) struct reach alone = REACH_NONE;
+	int r;
+
+	*ret_root = visible->root;
+	if (!request->btrfs)
+		return 0;
+	r = reach_open_private(&alone, visible, true);
+	if (r == 0)
+		*ret_root = alone.root;
+	return r;
+}
+
 static int mark_filesystem(const struct watch_mark_request *request, int fanotify_fd,
 			   const struct reach *visible, struct handle *ret_root)
 {
@@ -127,6 +143,8 @@ static int watch_mark(const struct watch_mark_request *request, int group_fd,
 
 	if (request->inotify)
 		return inotify_mark(request, group_fd, &visible, ret_root);
+	if (request->handle.n == 0 && request->mask == 0)
+		return look_at_root(request, &visible, ret_root);
 	return request->handle.n == 0 ? mark_filesystem(request, group_fd, &visible, ret_root)
 				      : mark_inode(request, group_fd, &visible);
 }

@@ -77,7 +77,8 @@ struct watch_mark_request {
 	const char *path;
 	uint64_t inode;
 	bool remove; /* take ->mask away; of inotify all of it */
-	uint64_t mask; /* FAN_...; of a file, what only directories can have is left out */
+	uint64_t
+		mask; /* FAN_...; of a file, what only directories can have is left out; 0: only look */
 	bool btrfs;
 };
 

@@ -252,7 +252,8 @@ int main(int argc, char **argv)
 {
 	static const struct test *const all[] = { tests_module,	 tests_family, tests_fault,
 						  tests_codes,	 tests_space,  tests_file,
-						  tests_process, tests_fuzz,   tests_daemon };
+						  tests_process, tests_fuzz,   tests_daemon,
+						  tests_watch };
 	const struct test *test;
 	unsigned int n_planned = 0;
 	bool good = true;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "daemon/core/file-record.h"
+#include "daemon/core/wire-event.h"
+#include "daemon/source/module-file-internal.h"
+#include "daemon/source/netlink.h"
+
+/* Below the bus, which stays responsive in a storm. */
+#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+#define BUFFER (16 << 20)
+
+/* Taken by one call, each of some fifty records. */
+#define DATAGRAMS 16
+
+static const struct file_event overflow = { .overflow = true, .at.name = "", .to.name = "" };
+
+static void set_enabled(sd_event_source *source, int enabled)
+{
+	int r;
+
+	r = sd_event_source_set_enabled(source, enabled);
+	assert(r >= 0);
+}
+
+/* Reads after a while, and is not woken until then. */
+static void file_wait(struct module_file *file, uint64_t us)
+{
+	int r;
+
+	set_enabled(file->io, SD_EVENT_OFF);
+	r = sd_event_source_set_time_relative(file->timer, us);
+	assert(r >= 0);
+	set_enabled(file->timer, SD_EVENT_ONESHOT);
+}
+
+static void file_listen(struct module_file *file)
+{
+	set_enabled(file->timer, SD_EVENT_OFF);
+	set_enabled(file->io, SD_EVENT_ONESHOT);
+}
+
+/*
+ * What is told. Any member may be freed by it, so none is held meanwhile.
+ */
+
+static struct file_events_member *member_find(const struct module_file *file, uint32_t fs_id)
+{
+	struct file_events_member *member;
+
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->fs_id == fs_id)
+			return member;
+	return NULL;
+}
+
+static void tell_begin(struct module_file *file, struct file_events_member *member)
+{
+	if (member->in_batch)
+		return;
+	member->in_batch = true;
+	member->ops->begin(file->since_us ? file->since_us : file_events_now(), member->userdata);
+}
+
+static void tell(struct module_file *file, uint32_t fs_id, const struct file_event *event)
+{
+	struct file_events_member *member = member_find(file, fs_id);
+
+	if (member)
+		tell_begin(file, member);
+	member = member_find(file, fs_id);
+	if (member)
+		member->ops->event(event, member->userdata);
+}
+
+/* Whose they were is not known. */
+static void tell_lost(struct module_file *file)
+{
+	uint32_t ids[FILE_EVENTS_GROUPS_MAX];
+	struct file_events_member *member;
+	size_t n = 0;
+
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->fs_id != 0)
+			ids[n++] = member->fs_id;
+	file->events->statistics.overflows += n;
+	for (size_t i = 0; i < n; i++)
+		tell(file, ids[i], &overflow);
+}
+
+static struct file_events_member *member_in_batch(const struct module_file *file)
+{
+	struct file_events_member *member;
+
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->in_batch)
+			return member;
+	return NULL;
+}
+
+/* Nothing of what comes is merged into anything that was told. */
+static void tell_end(struct module_file *file)
+{
+	struct file_events_member *member;
+
+	while ((member = member_in_batch(file))) {
+		member->in_batch = false;
+		member->ops->end(true, member->userdata);
+	}
+}
+
+/*
+ * What is read
+ */
+
+static void record_take(struct module_file *file, const struct wire_record *record)
+{
+	const struct wire_record_file *told = &record->file;
+	struct file_record_names names;
+	struct file_event event;
+
+	file->n++;
+	if (record->kind != FS_RECORD_FILE || told->fs_id == 0 || !member_find(file, told->fs_id))
+		return;
+	file->events->statistics.events++;
+	if (file_events_is_own(file->events, (int32_t)told->pid))
+		return;
+	if (file_record_event(told, &names, &event)) {
+		tell(file, told->fs_id, &event);
+	} else {
+		file->events->statistics.malformed++;
+		tell(file, told->fs_id, &overflow);
+	}
+}
+
+static void records_take(struct module_file *file, const struct wire_message *message)
+{
+	struct wire_records records;
+	struct wire_record record;
+	int r;
+
+	r = wire_records_decode(message->attributes, message->n_attributes, &records);
+	if (r > 0) {
+		if (wire_event_sequence_note(&file->sequence, records.seq, records.n) > 0 &&
+		    !file->lost_told)
+			tell_lost(file);
+		file->lost_told = false;
+		while ((r = wire_record_next(&records, &record)) > 0)
+			record_take(file, &record);
+	} else {
+		r = -EBADMSG;
+	}
+	if (r < 0) {
+		file->events->statistics.malformed++;
+		tell_lost(file);
+	}
+}
+
+static void answer_take(struct module_file *file, const struct wire_message *message)
+{
+	struct marking *marking = module_file_find_marking(file, message->seq);
+	struct wire_event_answer answer = {};
+
+	if (message->is_ack && message->error < 0 && message->seq == file->barrier)
+		file->unsure = true;
+	if (!marking || marking->answered)
+		return;
+
+	marking->answered = true;
+	if (message->is_ack)
+		marking->error = message->error < 0 ? message->error : -EBADMSG;
+	else if (wire_event_answer_decode(message->attributes, message->n_attributes, &answer) > 0)
+		marking->member->fs_id = answer.fs_id;
+	else
+		marking->error = -EBADMSG;
+}
+
+static void datagram_take(struct module_file *file, const void *data, size_t n)
+{
+	struct wire_message message;
+	size_t offset = 0;
+	int r;
+
+	while ((r = wire_message_next(data, n, &offset, &message)) > 0) {
+		if (message.is_ack)
+			answer_take(file, &message);
+		else if (message.family != module_socket_family(file->socket))
+			continue;
+		else if (message.command == FS_NL_C_RECORDS)
+			records_take(file, &message);
+		else if (message.command == FS_NL_C_FS_SET)
+			answer_take(file, &message);
+	}
+	if (r < 0) {
+		file->events->statistics.malformed++;
+		tell_lost(file);
+	}
+}
+
+/* Until the socket is empty, or @max events were told. Return: true for the first. */
+static bool file_take(struct module_file *file, uint64_t max)
+{
+	file->n = 0;
+	while (file->n < max) {
+		const void *data;
+		size_t n;
+		int r;
+
+		r = module_socket_receive(file->socket, &data, &n);
+		/* A socket that fails is asked again with the next sign. */
+		if (r == NETLINK_EMPTY || r < 0)
+			return true;
+		if (r == NETLINK_OVERRUN) {
+			tell_lost(file);
+			file->lost_told = true;
+		} else if (r == NETLINK_TRUNCATED) {
+			file->events->statistics.malformed++;
+			tell_lost(file);
+		} else if (r == 0) {
+			datagram_take(file, data, n);
+		}
+	}
+
+	return false;
+}
+
+void module_file_batch(struct module_file *file, uint64_t max)
+{
+	bool empty;
+
+	assert(!file->in_batch);
+
+	file->in_batch = true;
+	file->events->statistics.batches++;
+	empty = file_take(file, max);
+	if (file->unsure)
+		tell_lost(file);
+	file->unsure = false;
+	if (empty) {
+		file->since_us = 0;
+		file_listen(file);
+	} else {
+		file_wait(file, 0);
+	}
+	tell_end(file);
+	file->in_batch = false;
+}
+
+void module_file_read(struct module_file *file)
+{
+	/* It has an answer only where it is refused. */
+	file->barrier = ++file->seq;
+	file->unsure = module_socket_sync(file->socket, file->barrier) < 0;
+	/* No more than the socket can have had: who is faster than this is not waited for. */
+	module_file_batch(file, BUFFER / sizeof(struct fs_event_file));
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	module_file_batch(userdata, FILE_EVENTS_BATCH);
+	return 0;
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct module_file *file = userdata;
+
+	file->since_us = file_events_now();
+	file_wait(file, file->pause_us);
+	return 0;
+}
+
+void module_file_set_pause(struct module_file *file)
+{
+	struct file_events_member *member;
+
+	file->pause_us = FILE_EVENTS_PAUSE_MAX_US;
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->pause_us < file->pause_us)
+			file->pause_us = member->pause_us;
+}
+
+/*
+ * Its life
+ */
+
+struct module_file *module_file_free(struct module_file *file)
+{
+	if (!file)
+		return NULL;
+
+	assert(LIST_EMPTY(&file->members));
+	sd_event_source_disable_unref(file->timer);
+	sd_event_source_disable_unref(file->io);
+	sd_event_source_disable_unref(file->end);
+	module_socket_free(file->socket);
+	free(file);
+	return NULL;
+}
+
+/* Nobody is told any more, and nobody is in the middle of being told. */
+static int on_end(sd_event_source *source, void *userdata)
+{
+	struct module_file *file = userdata;
+
+	if (!LIST_EMPTY(&file->members))
+		return 0;
+	file->events->module = NULL;
+	module_file_free(file);
+	return 0;
+}
+
+static int source_prepare(sd_event_source *source, const char *description, int enabled)
+{
+	int r;
+
+	(void)sd_event_source_set_description(source, description);
+	r = sd_event_source_set_priority(source, PRIORITY);
+	if (r >= 0)
+		r = sd_event_source_set_exit_on_failure(source, true);
+	return r < 0 ? r : sd_event_source_set_enabled(source, enabled);
+}
+
+static int file_new(struct module_file **ret, struct file_events *events)
+{
+	const struct module_socket_options options = {
+		.group = FS_EVENTS_GRP_INODE,
+		.n_buffer = BUFFER,
+		.n_datagrams = DATAGRAMS,
+	};
+	_cleanup_(module_file_freep) struct module_file *file = calloc(1, sizeof(*file));
+	int r;
+
+	if (!file)
+		return -ENOMEM;
+	file->events = events;
+	file->pause_us = FILE_EVENTS_PAUSE_MAX_US;
+	r = module_socket_new(&file->socket, &options);
+	if (r >= 0)
+		r = sd_event_add_io(events->loop, &file->io, module_socket_fd(file->socket),
+				    EPOLLIN, on_readable, file);
+	if (r >= 0)
+		r = source_prepare(file->io, "module-file", SD_EVENT_ONESHOT);
+	if (r >= 0)
+		r = sd_event_add_time(events->loop, &file->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
+				      on_timer, file);
+	if (r >= 0)
+		r = source_prepare(file->timer, "module-file-late", SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_defer(events->loop, &file->end, on_end, file);
+	if (r >= 0)
+		r = source_prepare(file->end, "module-file-end", SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(file);
+	return 0;
+}
+
+int module_file_join(struct file_events_member *member)
+{
+	struct file_events *events = member->events;
+	int r;
+
+	if (!events->has_module)
+		return -ENOENT;
+	if (!events->module) {
+		r = file_new(&events->module, events);
+		if (r < 0)
+			return r;
+	}
+	LIST_INSERT_HEAD(&events->module->members, member, in_module);
+	return 0;
+}
+
+void module_file_gone(struct module_file *file)
+{
+	struct file_events *events = file->events;
+	struct file_events_member *member;
+
+	/* Each is freed, by whoever is told. */
+	while (events->module == file && (member = LIST_FIRST(&file->members)))
+		member->ops->gone(member->userdata);
+	if (events->module == file) {
+		events->module = NULL;
+		module_file_free(file);
+	}
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+/*
+ * The module's files as the daemon sees them, without a module: its socket and the
+ * workers are of cardboard.
+ */
+
+#include <errno.h>
+#include <linux/fanotify.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/cleanup.h"
+#include "daemon/source/file-events.h"
+#include "daemon/source/module-socket.h"
+#include "daemon/source/netlink.h"
+#include "daemon/worker/job-watch-wire.h"
+#include "tests/unit/event-fixture.h"
+
+#define OWN_PID 4711
+
+struct queued {
+	int outcome; /* 0: the datagram */
+	struct datagram datagram;
+};
+
+struct module_socket {
+	int fd;
+	struct queued queue[16];
+	size_t n, at;
+	unsigned int n_syncs;
+};
+
+struct pool_ticket {
+	struct pool_submission submission;
+	char payload[256];
+	bool cancelled, answered;
+};
+
+static struct module_socket *current; /* NULL: closed */
+static struct pool_ticket tickets[16];
+static size_t n_tickets;
+
+int module_socket_new(struct module_socket **ret, const struct module_socket_options *options)
+{
+	assert_string_equal(options->group, FS_EVENTS_GRP_INODE);
+	assert_null(current);
+	current = calloc(1, sizeof(*current));
+	assert_non_null(current);
+	current->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_return_code(current->fd, errno);
+	*ret = current;
+	return 0;
+}
+
+struct module_socket *module_socket_free(struct module_socket *socket)
+{
+	if (!socket)
+		return NULL;
+	assert_ptr_equal(socket, current);
+	close(socket->fd);
+	free(socket);
+	current = NULL;
+	return NULL;
+}
+
+int module_socket_fd(const struct module_socket *socket)
+{
+	return socket->fd;
+}
+
+uint16_t module_socket_family(const struct module_socket *socket)
+{
+	return FIXTURE_FAMILY;
+}
+
+int module_socket_receive(struct module_socket *socket, const void **ret, size_t *ret_n)
+{
+	struct queued *queued = &socket->queue[socket->at];
+	eventfd_t value;
+
+	if (socket->at == socket->n) {
+		socket->at = socket->n = 0;
+		(void)eventfd_read(socket->fd, &value);
+		return NETLINK_EMPTY;
+	}
+	socket->at++;
+	*ret = queued->datagram.bytes;
+	*ret_n = queued->datagram.n;
+	return queued->outcome;
+}
+
+/* As text: "command seq type:bytes ..." */
+int module_socket_compose(const struct module_socket *socket, const struct module_request *request,
+			  void **ret, size_t *ret_n)
+{
+	char text[256];
+	size_t n;
+
+	n = (size_t)snprintf(text, sizeof(text), "%u %u", request->command, request->seq);
+	for (size_t i = 0; i < request->n_attributes; i++) {
+		const struct module_attribute *attribute = &request->attributes[i];
+		uint32_t value = 0;
+
+		if (attribute->type == FS_NL_A_FS_TYPE) {
+			n += (size_t)snprintf(text + n, sizeof(text) - n, " %s",
+					      (const char *)attribute->data);
+			continue;
+		}
+		assert_int_equal(attribute->n_data, sizeof(value));
+		memcpy(&value, attribute->data, sizeof(value));
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u=%x", attribute->type, value);
+	}
+	*ret = strdup(text);
+	*ret_n = n + 1;
+	return 0;
+}
+
+int module_socket_sync(struct module_socket *socket, uint32_t seq)
+{
+	socket->n_syncs++;
+	return 0;
+}
+
+int pool_submit(struct pool *pool, const struct pool_submission *submission,
+		struct pool_ticket **ret_ticket)
+{
+	struct pool_ticket *ticket = &tickets[n_tickets];
+
+	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
+	assert_int_equal(submission->fd, current->fd);
+	assert_true(submission->n_payload <= sizeof(ticket->payload));
+	n_tickets++;
+	*ticket = (struct pool_ticket){ .submission = *submission };
+	memcpy(ticket->payload, submission->payload, submission->n_payload);
+	if (ret_ticket)
+		*ret_ticket = ticket;
+	return 0;
+}
+
+void pool_cancel(struct pool_ticket *ticket)
+{
+	if (ticket)
+		ticket->cancelled = true;
+}
+
+bool pool_owns_pid(const struct pool *pool, pid_t pid)
+{
+	return pid == OWN_PID;
+}
+
+/* One filesystem, and what was told of it: "name" or "old>new" for each, "!" for an overflow. */
+struct member {
+	struct file_events_member *member;
+	char told[256];
+	unsigned int n_begin, n_end, n_marked, n_gone;
+	int error;
+	struct handle root;
+	bool free_in_event;
+};
+
+struct world {
+	sd_event *loop;
+	struct file_events *events;
+	struct member one, other;
+};
+
+static void on_begin(uint64_t since_us, void *userdata)
+{
+	struct member *member = userdata;
+
+	assert_int_equal(member->n_begin, member->n_end);
+	member->n_begin++;
+}
+
+static void on_event(const struct file_event *event, void *userdata)
+{
+	struct member *member = userdata;
+	size_t n = strlen(member->told);
+
+	assert_int_equal(member->n_begin, member->n_end + 1);
+	if (event->overflow)
+		snprintf(member->told + n, sizeof(member->told) - n, "! ");
+	else
+		snprintf(member->told + n, sizeof(member->told) - n, "%s%s%s ", event->at.name,
+			 event->mask & FAN_RENAME ? ">" : "", event->to.name);
+	if (member->free_in_event)
+		member->member = file_events_member_free(member->member);
+}
+
+static void on_end(bool empty, void *userdata)
+{
+	struct member *member = userdata;
+
+	assert_true(empty);
+	member->n_end++;
+}
+
+static void on_marked(int error, const struct handle_view *handle, const struct handle_view *root,
+		      void *userdata)
+{
+	struct member *member = userdata;
+
+	member->n_marked++;
+	member->error = error;
+	assert_int_equal(handle->n, 0);
+	member->root = (struct handle){ .type = root->type, .n = root->n };
+	if (root->n > 0)
+		memcpy(member->root.bytes, root->bytes, root->n);
+}
+
+static void on_gone(void *userdata)
+{
+	struct member *member = userdata;
+
+	member->n_gone++;
+	member->member = file_events_member_free(member->member);
+}
+
+static const struct file_events_ops ops = {
+	.begin = on_begin,
+	.event = on_event,
+	.end = on_end,
+	.marked = on_marked,
+	.gone = on_gone,
+};
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	assert_non_null(world);
+	n_tickets = 0;
+	assert_return_code(sd_event_new(&world->loop), 0);
+	assert_return_code(file_events_new(&world->events, world->loop, (struct pool *)world), 0);
+	file_events_set_module(world->events, true);
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+
+	file_events_member_free(world->one.member);
+	file_events_member_free(world->other.member);
+	file_events_free(world->events);
+	assert_null(current);
+	sd_event_unref(world->loop);
+	free(world);
+	return 0;
+}
+
+static struct datagram *add(int outcome)
+{
+	struct queued *queued = &current->queue[current->n];
+
+	assert_true(current->n < sizeof(current->queue) / sizeof(current->queue[0]));
+	current->n++;
+	queued->outcome = outcome;
+	assert_return_code(eventfd_write(current->fd, 1), errno);
+	return &queued->datagram;
+}
+
+static struct pool_ticket *last_ticket(enum job_kind job)
+{
+	struct pool_ticket *ticket = &tickets[n_tickets - 1];
+
+	assert_true(n_tickets > 0 && !ticket->answered && !ticket->cancelled);
+	assert_int_equal(ticket->submission.job, job);
+	ticket->answered = true;
+	return ticket;
+}
+
+/* The worker has looked at the root. */
+static void answer_root(int error)
+{
+	const struct pool_ticket *ticket = last_ticket(JOB_WATCH_MARK);
+	const struct watch_mark_reply reply = {
+		.error = error,
+		.root = { .type = 1, .n = error ? 0 : 8, .bytes = { 2 } },
+	};
+	_cleanup_free_ void *bytes = NULL;
+	size_t n;
+
+	assert_return_code(watch_mark_reply_encode(&reply, &bytes, &n), 0);
+	ticket->submission.reply(POOL_DONE, bytes, n, ticket->submission.userdata);
+}
+
+/* And has sent the request, to which the module said this. */
+static void answer_request(uint32_t fs_id, int error)
+{
+	const struct pool_ticket *ticket = last_ticket(JOB_SEND);
+	unsigned int command, seq;
+	struct datagram *datagram;
+
+	assert_int_equal(sscanf(ticket->payload, "%u %u", &command, &seq), 2);
+	assert_int_equal(command, FS_NL_C_FS_SET);
+	datagram = add(0);
+	if (error < 0) {
+		struct {
+			struct nlmsghdr header;
+			struct nlmsgerr error;
+		} refusal = {
+			.header = { .nlmsg_len = sizeof(refusal),
+				    .nlmsg_type = NLMSG_ERROR,
+				    .nlmsg_seq = seq },
+			.error.error = error,
+		};
+
+		memcpy(datagram->bytes, &refusal, sizeof(refusal));
+		datagram->n = sizeof(refusal);
+	} else {
+		const uint64_t capable = 0;
+
+		datagram_begin(datagram, FIXTURE_FAMILY, seq, FS_NL_C_FS_SET);
+		datagram_add_u32(datagram, FS_NL_A_FS_ID, fs_id);
+		datagram_add(datagram, FS_NL_A_CAPABLE, &capable, sizeof(capable));
+	}
+	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+}
+
+static struct file_events_mark mark_of(uint32_t minor, uint64_t mask)
+{
+	static const struct mount mount = { .id = 20, .where = "/mnt/x" };
+
+	return (struct file_events_mark){
+		.mount = &mount,
+		.type = "ext4",
+		.major = 254,
+		.minor = minor,
+		.mask = mask,
+	};
+}
+
+#define MASK (FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ONDIR)
+
+static void begin(struct world *world, struct member *member, uint32_t minor, uint32_t fs_id)
+{
+	const struct file_events_mark mark = mark_of(minor, MASK);
+	char wanted[64];
+
+	assert_return_code(file_events_member_new(&member->member, world->events,
+						  FILE_EVENTS_MODULE, &ops, member),
+			   0);
+	assert_return_code(file_events_member_mark(member->member, &mark), 0);
+	answer_root(0);
+	snprintf(wanted, sizeof(wanted), " ext4 2=fe 3=%x 21=%x", minor, MASK | FS_FILE_HANDLES);
+	assert_non_null(strstr(tickets[n_tickets - 1].payload, wanted));
+	answer_request(fs_id, 0);
+	assert_int_equal(member->n_marked, 1);
+	assert_int_equal(member->error, 0);
+	assert_int_equal(member->root.n, 8);
+	assert_int_equal(member->root.bytes[0], 2);
+}
+
+struct records {
+	_Alignas(8) uint8_t bytes[800];
+	size_t n;
+	uint32_t n_records;
+};
+
+static void put_handle(struct records *records, uint8_t of)
+{
+	struct fs_event_handle head = { .size = 16, .of = of, .n_bytes = 8, .type = 1 };
+
+	memcpy(records->bytes + records->n, &head, sizeof(head));
+	memset(records->bytes + records->n + sizeof(head), of, 8);
+	records->n += head.size;
+}
+
+static void put(struct records *records, uint32_t fs_id, uint32_t pid, const char *name)
+{
+	struct fs_event_file file = {
+		.record = { .header_size = sizeof(file), .kind = FS_RECORD_FILE },
+		.inode = 12,
+		.dir_inode = 2,
+		.fs_id = fs_id,
+		.events = FS_FILE_CREATE,
+		.pid = pid,
+		.name_size = (uint16_t)strlen(name),
+		.handles_size = 32,
+	};
+	size_t at = records->n;
+
+	records->n += sizeof(file);
+	memcpy(records->bytes + records->n, name, strlen(name));
+	records->n = (records->n + strlen(name) + 7) / 8 * 8;
+	put_handle(records, FS_HANDLE_INODE);
+	put_handle(records, FS_HANDLE_DIR);
+	file.record.size = (uint32_t)(records->n - at);
+	memcpy(records->bytes + at, &file, sizeof(file));
+	records->n_records++;
+}
+
+static void tell(const struct records *records, uint64_t seq)
+{
+	struct datagram *datagram = add(0);
+
+	datagram_begin(datagram, FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
+	datagram_add(datagram, FS_NL_A_SEQ, &seq, sizeof(seq));
+	datagram_add_u32(datagram, FS_NL_A_N_RECORDS, records->n_records);
+	datagram_add(datagram, FS_NL_A_RECORDS, records->bytes, records->n);
+}
+
+static void run_until(struct world *world, const unsigned int *n, unsigned int wanted)
+{
+	while (*n < wanted)
+		assert_return_code(sd_event_run(world->loop, 30000000), 0);
+}
+
+/* Each filesystem is told its own, and nobody what the daemon did itself. */
+static void test_records(void **state)
+{
+	struct world *world = *state;
+	struct records records = {};
+
+	begin(world, &world->one, 0, 7);
+	begin(world, &world->other, 16, 8);
+	put(&records, 7, 44, "a");
+	put(&records, 9, 44, "foreign");
+	put(&records, 8, 44, "b");
+	put(&records, 7, OWN_PID, "own");
+	put(&records, 7, 44, "c");
+	tell(&records, 1);
+	run_until(world, &world->other.n_end, 1);
+	assert_string_equal(world->one.told, "a c ");
+	assert_string_equal(world->other.told, "b ");
+	assert_int_equal(world->one.n_end, 1);
+}
+
+static void test_losses(void **state)
+{
+	struct world *world = *state;
+	struct records first = {}, second = {};
+
+	begin(world, &world->one, 0, 7);
+	begin(world, &world->other, 16, 8);
+	put(&first, 7, 44, "a");
+	put(&second, 7, 44, "b");
+	tell(&first, 1);
+	/* 2 and 3 are missing, of whomever. */
+	tell(&second, 4);
+	file_events_member_read(world->one.member);
+	assert_int_equal(current->n_syncs, 1);
+	assert_string_equal(world->one.told, "a ! b ");
+	assert_string_equal(world->other.told, "! ");
+
+	/* The gap of an overrun is told with it. */
+	add(NETLINK_OVERRUN);
+	tell(&second, 9);
+	tell(&second, 10);
+	file_events_member_read(world->one.member);
+	assert_string_equal(world->one.told, "a ! b ! b b ");
+	assert_string_equal(world->other.told, "! ! ");
+}
+
+/* What could not be found in it is a loss, not silence. */
+static void test_malformed(void **state)
+{
+	struct world *world = *state;
+	struct file_events_statistics statistics;
+	struct records records = {};
+	struct fs_event_file *file = (struct fs_event_file *)records.bytes;
+
+	begin(world, &world->one, 0, 7);
+	put(&records, 7, 44, "a");
+	file->handles_size = 0;
+	tell(&records, 1);
+	file->handles_size = 4000;
+	tell(&records, 2);
+	file_events_member_read(world->one.member);
+	assert_string_equal(world->one.told, "! ! ");
+	file_events_statistics(world->events, &statistics);
+	assert_int_equal(statistics.malformed, 2);
+}
+
+static void test_refused(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark mark = mark_of(0, MASK);
+
+	assert_false(file_events_has_module(world->events, "vfat"));
+	assert_return_code(file_events_member_new(&world->one.member, world->events,
+						  FILE_EVENTS_MODULE, &ops, &world->one),
+			   0);
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	answer_root(-ESTALE);
+	assert_int_equal(world->one.error, -ESTALE);
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	answer_root(0);
+	answer_request(0, -EBUSY);
+	assert_int_equal(world->one.n_marked, 2);
+	assert_int_equal(world->one.error, -EBUSY);
+}
+
+/* Less is asked for without a word, and nothing by who is freed. */
+static void test_unmarked(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark mark = mark_of(0, FAN_CREATE);
+	char wanted[64];
+
+	begin(world, &world->one, 0, 7);
+	assert_return_code(file_events_member_unmark(world->one.member, &mark), 0);
+	snprintf(wanted, sizeof(wanted), " 21=%x", (MASK & ~FAN_CREATE) | FS_FILE_HANDLES);
+	assert_non_null(strstr(tickets[n_tickets - 1].payload, wanted));
+	answer_request(7, 0);
+	assert_int_equal(world->one.n_marked, 1);
+	world->one.member = file_events_member_free(world->one.member);
+	snprintf(wanted, sizeof(wanted), "%u 0 11=7", FS_NL_C_FS_DEL);
+	assert_string_equal(last_ticket(JOB_SEND)->payload, wanted);
+	while (current)
+		assert_return_code(sd_event_run(world->loop, 30000000), 0);
+}
+
+static void test_gone(void **state)
+{
+	struct world *world = *state;
+
+	begin(world, &world->one, 0, 7);
+	begin(world, &world->other, 16, 8);
+	n_tickets = 0;
+	file_events_set_module(world->events, false);
+	assert_int_equal(world->one.n_gone, 1);
+	assert_int_equal(world->other.n_gone, 1);
+	/* There is nobody to be asked. */
+	assert_int_equal(n_tickets, 0);
+	assert_null(current);
+	assert_int_equal(file_events_member_new(&world->one.member, world->events,
+						FILE_EVENTS_MODULE, &ops, &world->one),
+			 -ENOENT);
+	file_events_set_module(world->events, true);
+	world->one = (struct member){};
+	begin(world, &world->one, 0, 7);
+}
+
+static void test_freed(void **state)
+{
+	struct world *world = *state;
+	struct records records = {};
+
+	begin(world, &world->one, 0, 7);
+	begin(world, &world->other, 16, 8);
+	world->one.free_in_event = true;
+	put(&records, 7, 44, "a");
+	put(&records, 7, 44, "b");
+	put(&records, 8, 44, "c");
+	tell(&records, 1);
+	file_events_member_read(world->other.member);
+	assert_string_equal(world->one.told, "a ");
+	assert_int_equal(world->one.n_end, 0);
+	assert_string_equal(world->other.told, "c ");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_records),  TEST(test_losses), TEST(test_malformed), TEST(test_refused),
+		TEST(test_unmarked), TEST(test_gone),	TEST(test_freed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
