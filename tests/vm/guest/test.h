@@ -28,6 +28,7 @@ extern const struct test tests_fuzz[];
 extern const struct test tests_module[];
 extern const struct test tests_daemon[];
 extern const struct test tests_watch[];
+extern const struct test tests_daemon_process[];
 
 void test_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4), noreturn));
