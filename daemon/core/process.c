@@ -17,19 +17,24 @@ static struct process_list *bucket_of(const struct process_table *table, uint32_
 	return &table->buckets[hash_number(pid) >> 32 & (table->n_buckets - 1)];
 }
 
-/* The newest of a bucket stays first: find_unsettled() goes by that. */
-static void move(struct process_table *table, struct process_list *from)
+/*
+ * To the two buckets that are made of one. The newest of each stays first:
+ * find_unsettled() goes by that.
+ */
+static void split(struct process_table *table, struct process_list *from)
 {
-	struct process_list reversed = {};
-	struct process *process;
+	struct process *last[2] = {}, *process;
 
 	while ((process = LIST_FIRST(from))) {
+		struct process_list *to = bucket_of(table, process->pid);
+		size_t which = to >= &table->buckets[table->n_buckets / 2];
+
 		LIST_REMOVE(process, bucket);
-		LIST_INSERT_HEAD(&reversed, process, bucket);
-	}
-	while ((process = LIST_FIRST(&reversed))) {
-		LIST_REMOVE(process, bucket);
-		LIST_INSERT_HEAD(bucket_of(table, process->pid), process, bucket);
+		if (last[which])
+			LIST_INSERT_AFTER(last[which], process, bucket);
+		else
+			LIST_INSERT_HEAD(to, process, bucket);
+		last[which] = process;
 	}
 }
 
@@ -45,7 +50,7 @@ static int grow(struct process_table *table)
 	table->buckets = buckets;
 	table->n_buckets = n;
 	for (size_t i = 0; i < n_old; i++)
-		move(table, &old[i]);
+		split(table, &old[i]);
 	free(old);
 	return 0;
 }
