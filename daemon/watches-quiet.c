@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <assert.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/superblock.h"
 #include "daemon/core/watch-entry.h"
 #include "daemon/watches-internal.h"
 
@@ -72,6 +75,60 @@ void quiets_look(struct watches *watches)
 	}
 }
 
+/* What of @path is behind @prefix, "" or from a '/' on; NULL: it is not below it. */
+static const char *rest_of(const char *path, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	if (n == 1)
+		return path;
+	if (strncmp(path, prefix, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+		return NULL;
+	return path + n;
+}
+
+/* @where and @rest: "/" and "/a" make "/a". Return: false: too long. */
+static bool join(char *ret, size_t n_ret, const char *where, const char *rest)
+{
+	int n = snprintf(ret, n_ret, "%s%s", where[1] == '\0' ? "" : where, rest);
+
+	return n >= 0 && (size_t)n < n_ret;
+}
+
+static const struct mount *mount_of(const struct superblock *sb, const char *path)
+{
+	const struct mount *best = NULL;
+
+	for (size_t i = 0; i < sb->n_mounts; i++) {
+		const struct mount *mount = sb->mounts[i];
+
+		if (mount->reachable && rest_of(path, mount->where) &&
+		    (!best || strlen(mount->where) >= strlen(best->where)))
+			best = mount;
+	}
+	return best;
+}
+
+/* By the other mounts of its filesystem, too: a bind mount of the journal's directory may be told by both. */
+static bool holds_by_mounts(const struct watches *watches, const char *path, const char *root,
+			    const struct change *change)
+{
+	const struct superblock *sb = superblock_table_resolve(watches->superblocks, path);
+	const struct mount *mount = sb ? mount_of(sb, path) : NULL;
+	char inside[2 * PATH_MAX], other[2 * PATH_MAX];
+
+	if (!mount || !join(inside, sizeof(inside), mount->root, rest_of(path, mount->where)))
+		return false;
+	for (size_t i = 0; i < sb->n_mounts; i++) {
+		const char *rest = rest_of(inside, sb->mounts[i]->root);
+
+		if (rest && join(other, sizeof(other), sb->mounts[i]->where, rest) &&
+		    watch_entry_is_within(root, change, other))
+			return true;
+	}
+	return false;
+}
+
 bool quiets_hold(const struct watches *watches, const char *root, const struct change *change)
 {
 	for (size_t i = 0; i < WATCHES_QUIETS; i++) {
@@ -79,7 +136,8 @@ bool quiets_hold(const struct watches *watches, const char *root, const struct c
 
 		if (quiet->name && watch_entry_is_within(root, change, quiet->name))
 			return true;
-		if (quiet->path && watch_entry_is_within(root, change, quiet->path))
+		if (quiet->path && (watch_entry_is_within(root, change, quiet->path) ||
+				    holds_by_mounts(watches, quiet->path, root, change)))
 			return true;
 	}
 	return false;

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from disks import MS_BIND, mount_raw, run
 from waiting import pause, wait_for
 
 CHANGED = "f4b0e47fc52343019d3102ae80642516"
@@ -284,6 +285,30 @@ def test_directories_of_the_journal_and_of_the_daemon_are_left_out(watching, jou
         shutil.rmtree("/run/log/journal")
         os.unlink("/run/log/journals")
         os.unlink("/run/fsevents-test/state-link")
+
+
+def test_directories_that_are_mounted_elsewhere_are_left_out(watching, journal, disk):
+    """The journal is kept in the watched tree, and reached by a mount of that directory."""
+    for name in ("journal", "journals", "state"):
+        os.mkdir(disk.path(name), 0o700)
+    mounted = {"/run/log/journal": disk.path("journal"), "/run/fsevents-test/bound-state": disk.path("state")}
+    for where, source in mounted.items():
+        os.makedirs(where, exist_ok=True)
+        mount_raw(source, where, None, MS_BIND)
+    try:
+        running = watching(section(disk.where, recursive="yes", events="create,delete,modify,close-write"),
+                           state="/run/fsevents-test/bound-state")
+        wait_watched(journal, disk.where)
+        for directory in ("/run/log/journal", disk.path("journal"), disk.path("state")):
+            write(f"{directory}/hidden-{len(directory)}")
+        write(disk.path("journals/shown"))
+        wait_change(journal, disk.path("journals/shown"), "create")
+        told = {e["FSEVENTS_PATH"] for e in entries(journal, CHANGED)}
+        assert told == {os.fsencode(disk.path("journals/shown"))}, told
+        running.stop()
+    finally:
+        for where in mounted:
+            run("umount", where)
 
 
 def test_what_cannot_be_watched(watching, journal, disk):
