@@ -219,7 +219,7 @@ class Replay:
     def _create(self, parent, name, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
         there = parent.children.get(name)
-        if there and not merged and not there.ahead and not parent.others:
+        if there and not (merged or there.ahead or there.implied or parent.others):
             assert there.may_be(record.inode), f"{record}: that {there.inodes()} is gone was not told"
             if directory and there.inode == record.inode:
                 return
