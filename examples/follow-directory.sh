@@ -4,7 +4,8 @@
 # follow-directory.sh DIRECTORY COMMAND... - run COMMAND with each file that is complete
 #
 # A file that was written is told when its writer closes it, one that was moved here when
-# it is. Names with bytes that do not print are \ooo in it.
+# it is. Names with bytes that do not print are \ooo in it. A watch ends with the service:
+# run it by a unit with Restart=always, and look through the directory when it begins.
 set -eu
 
 directory=$1
