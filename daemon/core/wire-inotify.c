@@ -20,11 +20,11 @@ _Static_assert(SAME == (FAN_ACCESS | FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE |
 _Static_assert(IN_ISDIR == FAN_ONDIR, "likewise");
 
 struct record {
-	struct inotify_event head; /* a copy: the buffer may lie anywhere */
 	const uint8_t *watch; /* in the buffer */
 	const char *name; /* likewise; "": none */
 	size_t n_name;
 	size_t n; /* of all of it */
+	struct inotify_event head; /* a copy: the buffer may lie anywhere */
 };
 
 /* Return: 1, 0 at the end, or -EBADMSG. */
