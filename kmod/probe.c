@@ -322,7 +322,8 @@ static void probe_start(struct probe *probe)
 	probe->is_on = true;
 }
 
-static void probe_update(struct probe *probe, u64 wanted)
+/* true: it is to be unregistered. */
+static bool probe_update(struct probe *probe, u64 wanted)
 {
 	bool is_wanted = wanted & probe->events;
 
@@ -331,19 +332,23 @@ static void probe_update(struct probe *probe, u64 wanted)
 		probe->is_refused = false;
 	if (is_wanted && !probe->is_on && !probe->is_refused)
 		probe_start(probe);
-	if (!is_wanted && probe->is_on) {
-		unregister_kretprobe(&probe->kretprobe);
-		probe->is_on = false;
-	}
+	if (is_wanted || !probe->is_on)
+		return false;
+	probe->is_on = false;
+	return true;
 }
 
 void probe_update_all(const u64 *wanted)
 {
-	int i;
+	struct kretprobe *off[ARRAY_SIZE(probes)];
+	int i, n_off = 0;
 
 	lockdep_assert_held(&control_lock);
 	for (i = 0; i < ARRAY_SIZE(probes); i++)
-		probe_update(&probes[i], wanted[probes[i].type]);
+		if (probe_update(&probes[i], wanted[probes[i].type]))
+			off[n_off++] = &probes[i].kretprobe;
+	/* At once, as each call waits until nobody is in a handler. */
+	unregister_kretprobes(off, n_off);
 }
 
 u64 probe_capable(enum filesystem_type type)
