@@ -6,7 +6,7 @@
  *
  * watches.c builds it and follows the mount table; watches-volume.c has what one superblock needs: hubs and
  * the groups of fanotify that feed them; watches-mark.c what those are marked
- * with; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
+ * with, and watches-ignore.c what of that they need not hear; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
  * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
  * watches-bus.c answers the bus; watches-section.c has the sections [watch PATH],
@@ -227,6 +227,8 @@ struct watches_account {
 	uint64_t denied; /* of hubs that are gone */
 	uint64_t events; /* likewise, fed */
 	uint64_t questions;
+	uint64_t outside; /* events that were dropped at once */
+	uint64_t ignored; /* directories that the kernel was to be silent of */
 	/* Of watches that are gone. */
 	uint64_t delivered, merged, lost;
 };
@@ -337,7 +339,14 @@ int side_start(struct side *side, const struct file_events_ops *ops);
 /** side_change_source() - by what the kernel has itself, with a loss between */
 void side_change_source(struct side *side);
 
+/* watches-ignore.c */
+/** side_ignore() - let the kernel be silent of a directory that does not matter, if there is one */
+void side_ignore(struct side *side);
+void side_on_ignored(int error, void *userdata);
+
 /* watches-mark.c */
+/** mark_fill() - how it is reached; Return: false: it cannot be touched now */
+bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor);
 void side_on_marked(int error, const struct handle_view *handle, const struct handle_view *root,
 		    void *userdata);
 /**

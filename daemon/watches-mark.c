@@ -97,7 +97,7 @@ static int side_fill(const struct side *side, const char *path, struct file_even
 	return wait_us > 0 ? -ENOBUFS : -ENOENT;
 }
 
-static bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
+bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
 {
 	if (side_fill(anchor->side, anchor->path, mark) < 0)
 		return false;

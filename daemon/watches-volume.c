@@ -232,6 +232,7 @@ static void on_end(bool empty, void *userdata)
 	if (empty)
 		hub_emptied(side->hub);
 	side_ask(side);
+	side_ignore(side);
 }
 
 static void on_gone(void *userdata)
@@ -244,6 +245,7 @@ static const struct file_events_ops events_ops = {
 	.event = on_event,
 	.end = on_end,
 	.marked = side_on_marked,
+	.ignored = side_on_ignored,
 	.gone = on_gone,
 };
 
@@ -292,10 +294,18 @@ static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
 	return true;
 }
 
+static void on_heed(void *userdata)
+{
+	struct side *side = userdata;
+
+	file_events_member_heed(side->member);
+}
+
 const struct hub_ops watches_hub_ops = {
 	.changed = on_changed,
 	.lost = on_lost,
 	.owner = on_owner,
+	.heed = on_heed,
 };
 
 int side_open(struct side *side)
@@ -337,6 +347,8 @@ void side_close(struct side *side)
 	account->denied += statistics.denied;
 	account->events += statistics.events;
 	account->questions += statistics.questions;
+	account->outside += statistics.outside;
+	account->ignored += statistics.ignored;
 	side->hub = hub_free(side->hub);
 	side_forget_unmarks(side);
 	side->mask = side->asked = 0;

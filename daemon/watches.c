@@ -253,6 +253,8 @@ static void sum_up(const struct watches *watches, struct watches_account *sum, u
 			sum->denied += hub.denied;
 			sum->events += hub.events;
 			sum->questions += hub.questions;
+			sum->outside += hub.outside;
+			sum->ignored += hub.ignored;
 		}
 	}
 }
@@ -294,6 +296,8 @@ void watches_statistics(const struct watches *watches, bool root,
 	add("watch-overflows", events.overflows, ctx);
 	add("watch-events-taken", sum.events, ctx);
 	add("watch-questions", sum.questions, ctx);
+	add("watch-events-outside", sum.outside, ctx);
+	add("watch-ignored", sum.ignored, ctx);
 	add("watch-received", sum.told + sum.denied + sum.lost_before, ctx);
 	add("watch-gaps", sum.gaps, ctx);
 	add("watch-delivered", sum.delivered, ctx);

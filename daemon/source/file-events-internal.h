@@ -10,13 +10,19 @@
 
 #include "daemon/source/file-events.h"
 
+enum marking_kind {
+	MARKING_ADD,
+	MARKING_REMOVE,
+	MARKING_IGNORE,
+};
+
 /* A mark that a worker is setting or taking away. */
 struct marking {
 	LIST_ENTRY(marking) link;
 	struct file_events_member *member;
 	struct pool_ticket *ticket;
 	struct handle handle;
-	bool quiet;
+	enum marking_kind kind;
 	/* Of the module. */
 	uint64_t mask;
 	char type[32];

@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 
 #include "daemon/source/file-events-internal.h"
 #include "daemon/worker/job-watch.h"
@@ -25,19 +27,34 @@ int file_events_root_decode(enum pool_result result, const void *reply, size_t n
 	return mark.error == -EINVAL ? -EOPNOTSUPP : mark.error;
 }
 
+static void tell(const struct marking *marking, enum pool_result result, int error,
+		 const struct handle *root)
+{
+	const struct handle_view handle = handle_view(&marking->handle);
+	const struct handle_view root_view = handle_view(root);
+	struct file_events_member *member = marking->member;
+
+	switch (marking->kind) {
+	case MARKING_ADD:
+		member->ops->marked(error, &handle, &root_view, member->userdata);
+		break;
+	case MARKING_REMOVE:
+		break;
+	case MARKING_IGNORE:
+		member->ops->ignored(result != POOL_DONE || error == -EBADMSG ? -ETIME : error,
+				     member->userdata);
+		break;
+	}
+}
+
 static void on_marked(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
 {
 	_cleanup_free_ struct marking *marking = userdata;
-	struct file_events_member *member = marking->member;
-	const struct handle_view handle = handle_view(&marking->handle);
 	struct handle root = {};
-	struct handle_view root_view;
 	int error = file_events_root_decode(result, reply, n_reply, &root);
 
 	LIST_REMOVE(marking, link);
-	root_view = handle_view(&root);
-	if (!marking->quiet)
-		member->ops->marked(error, &handle, &root_view, member->userdata);
+	tell(marking, result, error, &root);
 }
 
 int file_events_member_look(struct file_events_member *member, const struct file_events_mark *mark,
@@ -70,7 +87,7 @@ int file_events_member_look(struct file_events_member *member, const struct file
 }
 
 static int member_submit(struct file_events_member *member, const struct file_events_mark *mark,
-			 bool remove)
+			 enum marking_kind kind)
 {
 	struct watch_mark_request request = {
 		.where = mark->mount->where,
@@ -80,7 +97,8 @@ static int member_submit(struct file_events_member *member, const struct file_ev
 		.inotify = member->kind == FILE_EVENTS_INOTIFY,
 		.path = mark->path,
 		.inode = mark->inode,
-		.remove = remove,
+		.remove = kind == MARKING_REMOVE,
+		.ignore = kind == MARKING_IGNORE,
 		.mask = mark->mask,
 		.btrfs = mark->btrfs,
 	};
@@ -105,7 +123,7 @@ static int member_submit(struct file_events_member *member, const struct file_ev
 		return -ENOMEM;
 
 	marking->member = member;
-	marking->quiet = remove;
+	marking->kind = kind;
 	marking->handle.type = mark->handle.type;
 	marking->handle.n = mark->handle.n;
 	if (mark->handle.n > 0)
@@ -129,7 +147,31 @@ int file_events_member_mark(struct file_events_member *member, const struct file
 	assert(mark->handle.n <= HANDLE_MAX);
 
 	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, false)
-						  : member_submit(member, mark, false);
+						  : member_submit(member, mark, MARKING_ADD);
+}
+
+int file_events_member_ignore(struct file_events_member *member,
+			      const struct file_events_mark *mark)
+{
+	assert(member && member->ops->ignored);
+	assert(mark && mark->mount);
+	assert(mark->handle.n > 0 && mark->handle.n <= HANDLE_MAX);
+
+	if (member->kind != FILE_EVENTS_FANOTIFY)
+		return -EOPNOTSUPP;
+	return member_submit(member, mark, MARKING_IGNORE);
+}
+
+/* No path is looked up for that, and nothing waited for. */
+void file_events_member_heed(struct file_events_member *member)
+{
+	int r;
+
+	assert(member);
+	assert(member->kind == FILE_EVENTS_FANOTIFY);
+
+	r = fanotify_mark(sd_event_source_get_io_fd(member->io), FAN_MARK_FLUSH, 0, AT_FDCWD, NULL);
+	assert(r == 0);
 }
 
 int file_events_member_unmark(struct file_events_member *member,
@@ -140,7 +182,7 @@ int file_events_member_unmark(struct file_events_member *member,
 	assert(mark->handle.n <= HANDLE_MAX);
 
 	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, true)
-						  : member_submit(member, mark, true);
+						  : member_submit(member, mark, MARKING_REMOVE);
 }
 
 void file_events_member_free_markings(struct file_events_member *member)

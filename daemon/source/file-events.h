@@ -65,6 +65,11 @@ struct file_events_ops {
 	 */
 	void (*marked)(int error, const struct handle_view *handle, const struct handle_view *root,
 		       void *userdata);
+	/*
+	 * Likewise of file_events_member_ignore(). -EOPNOTSUPP: this kernel cannot; -ETIME: it may
+	 * be ignored or not. NULL: that is never called.
+	 */
+	void (*ignored)(int error, void *userdata);
 	/* The module is gone: nothing comes any more. The member is to be freed. */
 	void (*gone)(void *userdata);
 };
@@ -109,6 +114,17 @@ struct file_events_mark {
 
 /** file_events_member_mark() - ->marked() follows; Return: 0, -ENOBUFS, -E2BIG (the path) or -ENOMEM */
 int file_events_member_mark(struct file_events_member *member, const struct file_events_mark *mark);
+/**
+ * file_events_member_ignore() - of ->mask, nothing but directories is to be told in this one
+ *
+ * That of the filesystem being marked. ->ignored() follows.
+ *
+ * Return: as file_events_member_mark(), or -EOPNOTSUPP: not by this source.
+ */
+int file_events_member_ignore(struct file_events_member *member,
+			      const struct file_events_mark *mark);
+/** file_events_member_heed() - nothing is ignored any more, on return; not where inodes are marked, too */
+void file_events_member_heed(struct file_events_member *member);
 /**
  * file_events_member_unmark() - take the mask away, by inotify all of it
  *

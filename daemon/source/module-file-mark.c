@@ -55,7 +55,7 @@ static void marking_end(struct marking *marking, int error)
 	const struct handle_view none = {}, root = handle_view(&owned->root);
 
 	LIST_REMOVE(owned, link);
-	if (!owned->quiet)
+	if (owned->kind == MARKING_ADD)
 		member->ops->marked(error, &none, &root, member->userdata);
 }
 
@@ -128,7 +128,7 @@ int module_file_mark(struct file_events_member *member, const struct file_events
 	if (!marking)
 		return -ENOMEM;
 	marking->member = member;
-	marking->quiet = remove;
+	marking->kind = remove ? MARKING_REMOVE : MARKING_ADD;
 	marking->mask = mask;
 	marking->major = mark->major;
 	marking->minor = mark->minor;

@@ -76,6 +76,24 @@ static int mark_filesystem(const struct watch_mark_request *request, int fanotif
 	return r;
 }
 
+/* Pins no inode; without FAN_ONDIR, so that directories in it are told of. */
+static int ignore_inode(const struct watch_mark_request *request, int fanotify_fd,
+			const struct reach *reach)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	fd = reach_handle(reach, &request->handle);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_IGNORE_SURV | FAN_MARK_EVICTABLE,
+		    request->mask | FAN_EVENT_ON_CHILD, fd);
+}
+
 static int mark_inode(const struct watch_mark_request *request, int fanotify_fd,
 		      const struct reach *reach)
 {
@@ -143,6 +161,8 @@ static int watch_mark(const struct watch_mark_request *request, int group_fd,
 
 	if (request->inotify)
 		return inotify_mark(request, group_fd, &visible, ret_root);
+	if (request->ignore)
+		return ignore_inode(request, group_fd, &visible);
 	if (request->handle.n == 0 && request->mask == 0)
 		return look_at_root(request, &visible, ret_root);
 	return request->handle.n == 0 ? mark_filesystem(request, group_fd, &visible, ret_root)

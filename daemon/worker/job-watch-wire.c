@@ -184,6 +184,7 @@ int watch_mark_request_encode(const struct watch_mark_request *request, void **r
 	flat_put_u32(&writer, request->mount_id_is_unique);
 	flat_put_u32(&writer, request->btrfs);
 	flat_put_u32(&writer, request->remove);
+	flat_put_u32(&writer, request->ignore);
 	flat_put_u64(&writer, request->mask);
 	lookup_put_handle(&writer, &request->handle);
 	flat_put_u32(&writer, request->inotify);
@@ -214,6 +215,7 @@ int watch_mark_request_decode(const void *payload, size_t n_payload, struct watc
 	request.mount_id_is_unique = flat_get_u32(&reader) != 0;
 	request.btrfs = flat_get_u32(&reader) != 0;
 	request.remove = flat_get_u32(&reader) != 0;
+	request.ignore = flat_get_u32(&reader) != 0;
 	request.mask = flat_get_u64(&reader);
 	request.handle = lookup_get_handle(&reader);
 	request.inotify = flat_get_u32(&reader) != 0;

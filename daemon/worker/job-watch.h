@@ -77,6 +77,11 @@ struct watch_mark_request {
 	const char *path;
 	uint64_t inode;
 	bool remove; /* take ->mask away; of inotify all of it */
+	/*
+	 * In this directory ->mask is not to be told of, but of directories. The kernel may forget
+	 * it with the inode; fanotify alone, Linux 6.0.
+	 */
+	bool ignore;
 	uint64_t
 		mask; /* FAN_...; of a file, what only directories can have is left out; 0: only look */
 	bool btrfs;

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <errno.h>
+#include <sys/fanotify.h>
+
+#include "daemon/watches-internal.h"
+
+/* What may happen to files where nobody watches. Renames are told: they may lead to where somebody does. */
+#define IGNORED                                                                                    \
+	(FAN_CREATE | FAN_DELETE | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_MODIFY | FAN_OPEN |          \
+	 FAN_ACCESS)
+
+static enum hub_ignored outcome_of(int error)
+{
+	switch (error) {
+	case 0:
+		return HUB_IGNORED;
+	case -EOPNOTSUPP:
+		return HUB_IGNORED_NEVER;
+	case -ETIME:
+		return HUB_IGNORED_PERHAPS;
+	}
+	return HUB_IGNORED_NOT;
+}
+
+void side_on_ignored(int error, void *userdata)
+{
+	struct side *side = userdata;
+
+	hub_ignored(side->hub, outcome_of(error));
+	side_ignore(side);
+}
+
+void side_ignore(struct side *side)
+{
+	struct file_events_mark mark;
+	struct handle_view handle;
+	bool sent;
+
+	if (side->kind != SIDE_TREE || side->volume->leaving || LIST_EMPTY(&side->anchors) ||
+	    !hub_ignorable(side->hub, &handle))
+		return;
+
+	sent = mark_fill(&mark, LIST_FIRST(&side->anchors));
+	mark.handle = handle;
+	mark.mask = IGNORED;
+	sent = sent && file_events_member_ignore(side->member, &mark) == 0;
+	/* It is asked for again when that much happens there again. */
+	if (!sent)
+		hub_ignored(side->hub, HUB_IGNORED_NOT);
+}

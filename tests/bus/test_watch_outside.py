@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who works where nobody watches is left alone, and nothing is missed when that comes to where somebody does."""
+
+import os
+
+import pytest
+
+from waiting import wait_for
+from watching import CREATE, Watch, check_invariant, statistics
+
+QUIET = "[filesystem *]\nignore = yes\nthreshold = none\n"
+TREE = {"recursive": ("b", True)}
+KINDS = pytest.mark.parametrize("kind, size", [("ext4", 64), ("xfs", 320), ("btrfs", 128), ("tmpfs", 64)])
+
+
+def made_and_gone(where, n, prefix="f"):
+    for i in range(n):
+        with open(f"{where}/{prefix}{i}", "w", encoding="ascii") as file:
+            file.write("x")
+        os.unlink(f"{where}/{prefix}{i}")
+
+
+def storm_until_ignored(client, where):
+    """Whoever is fast enough is; a slow machine tries again."""
+    before = statistics(client)["watch-ignored"]
+
+    def ignored():
+        made_and_gone(where, 1000)
+        return statistics(client)["watch-ignored"] > before
+    wait_for(ignored)
+
+
+@KINDS
+@pytest.mark.buses("dbus-daemon")
+def test_outside_is_not_read(daemon, client, loopfs, kind, size):
+    daemon(QUIET)
+    disk = loopfs(kind, size)
+    inside, outside = disk.path("inside"), disk.path("outside")
+    for where in (inside, outside):
+        os.mkdir(where)
+    watch = Watch(client, inside, ["create", "delete", "move", "close-write"], **TREE)
+    storm_until_ignored(client, outside)
+    made_and_gone(outside, 100)
+    with open(f"{inside}/known", "w", encoding="ascii"):
+        watch.wait("known", CREATE)
+
+    before = statistics(client)
+    made_and_gone(outside, 1000)
+    with open(f"{inside}/last", "w", encoding="ascii"):
+        watch.wait("last", CREATE)
+    grown = statistics(client)["watch-events"] - before["watch-events"]
+    print(f"{kind}: {grown} records of 1000 files made and gone elsewhere")
+    # Of each, that its links changed: that has no directory.
+    assert grown <= 1100
+    # What leads inside comes through.
+    with open(f"{outside}/file", "w", encoding="ascii"):
+        pass
+    os.rename(f"{outside}/file", f"{inside}/file")
+    watch.wait("file", CREATE)
+    os.mkdir(f"{outside}/directory")
+    os.rename(f"{outside}/directory", f"{inside}/directory")
+    with open(f"{inside}/directory/within", "w", encoding="ascii"):
+        pass
+    watch.wait("directory/within", CREATE)
+    assert watch.losses() == []
+    assert {name.split(b"/")[0] for name in watch.names(CREATE)} == {b"known", b"last", b"file", b"directory"}
+    # No mark holds it.
+    watch.call("Remove")
+    disk.umount()
+
+
+@KINDS
+@pytest.mark.buses("dbus-daemon")
+def test_brought_inside(daemon, client, loopfs, kind, size):
+    daemon(QUIET)
+    disk = loopfs(kind, size)
+    inside, above = disk.path("inside"), disk.path("above")
+    outside = f"{above}/outside"
+    for where in (inside, above, outside):
+        os.mkdir(where)
+    watch = Watch(client, inside, ["create", "delete", "move"], **TREE)
+    storm_until_ignored(client, outside)
+
+    os.rename(above, f"{inside}/here")
+    made_and_gone(f"{inside}/here/outside", 50, "unknown")
+    watch.wait("here", CREATE)
+    wait_for(lambda: any(loss.under in (b"here", b"") for loss in watch.losses()))
+    with open(f"{inside}/here/outside/told", "w", encoding="ascii"):
+        pass
+    watch.wait("here/outside/told", CREATE)
+    check_invariant(client)
+
+
+@pytest.mark.buses("dbus-daemon")
+def test_watched_after_all(daemon, client, loopfs, as_user):
+    daemon(QUIET)
+    disk = loopfs("ext4", 64)
+    inside, outside = disk.path("inside"), disk.path("outside")
+    for where in (inside, outside):
+        os.mkdir(where)
+    Watch(client, inside, ["create"], **TREE)
+    storm_until_ignored(client, outside)
+    watch = Watch(client, outside, ["create"], **TREE)
+    with open(f"{outside}/told", "w", encoding="ascii"):
+        pass
+    watch.wait("told", CREATE)
+    assert watch.losses() == []
