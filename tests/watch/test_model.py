@@ -17,8 +17,8 @@ KINDS = ["tmpfs", "ext4", "xfs", "btrfs"]
 ROUNDS, STEPS, N_ACTORS = 5, 150, 3
 SIZE_MB = 300
 # Shares of the deeds: told as merged, and in a directory of which the reader cannot say which it is. Seen
-# on a machine with much else to do are at most 0.13 and 0.14.
-MERGED_MAX, UNPLACED_MAX = 0.4, 0.4
+# on a machine with much else to do are at most 0.1 and 0.15.
+MERGED_MAX, UNPLACED_MAX = 0.3, 0.3
 
 
 class Barrier:
