@@ -351,7 +351,7 @@ int process_scan_sweep(struct process_scan *scan, struct slice *slice)
 		set_phase(scan, SCAN_PHASE_SWEEP);
 	while (scan->phase == SCAN_PHASE_SWEEP) {
 		walk_step(scan, SCAN_PHASE_NONE);
-		if (!slice_spend(slice, 1))
+		if (!slice_spend(slice, 1) && scan->phase == SCAN_PHASE_SWEEP)
 			return PROCESS_SCAN_E_MORE;
 	}
 

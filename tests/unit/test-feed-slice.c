@@ -101,6 +101,32 @@ static void test_found(void **state)
 	fixture_deinit(&f);
 }
 
+/* Of so many some are there still. */
+static void apply_to(uint32_t n, uint32_t n_there)
+{
+	struct fixture f;
+
+	fixture_init(&f, &user_group);
+	f.tick_ns = FEED_SLICE_NS;
+	for (uint32_t i = 0; i < n; i++)
+		hand_fork(&f, LEADER, FIRST + i, FIRST + i);
+	feed_lost(f.feed, 1);
+	scan_many(&f, n_there);
+	apply(&f);
+	purge(&f);
+	assert_int_equal(totals_of(&f).live, 1 + n_there);
+	assert_int_equal(followed(&f), 1 + n_there);
+	fixture_deinit(&f);
+}
+
+/* Wherever a slice ends: with the last one of something, too. */
+static void test_numbers(void **state)
+{
+	for (uint32_t n = 4; n < 4 + STEPS; n++)
+		for (uint32_t n_there = 0; n_there < 4; n_there++)
+			apply_to(n, n_there);
+}
+
 /* Each has a parent that the scan read after it. */
 static void test_chain(void **state)
 {
@@ -252,10 +278,10 @@ static void test_newcomers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_found),	   cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_gone),	   cmocka_unit_test(test_records),
-		cmocka_unit_test(test_no_records), cmocka_unit_test(test_purge),
-		cmocka_unit_test(test_newcomers),
+		cmocka_unit_test(test_found),	cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_chain),	cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_records), cmocka_unit_test(test_no_records),
+		cmocka_unit_test(test_purge),	cmocka_unit_test(test_newcomers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
