@@ -65,13 +65,16 @@ static int on_opened(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 
 	listener->open_slot = sd_bus_slot_unref(listener->open_slot);
 	if (error) {
-		/* One that is not there is waited for without a timer. */
-		if (client_is_gone(error, 0))
-			return 0;
-		if (!listener->told)
+		bool is_gone = client_is_gone(error, 0);
+
+		if (!listener->told && is_gone)
+			agent_log("fseventsd does not run; waiting for it");
+		else if (!listener->told)
 			agent_log("cannot follow events: %s", error->message);
 		listener->told = true;
-		listener_retry(listener);
+		/* One that is not there is waited for without a timer. */
+		if (!is_gone)
+			listener_retry(listener);
 		return 0;
 	}
 

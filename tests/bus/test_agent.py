@@ -386,7 +386,9 @@ def test_without_daemon(daemon, client, loopfs, screen, agent):
     """The agent waits for a daemon that comes later, and never starts one."""
     disk = loopfs("ext4", 64)
     shown = screen()
-    agent(following=False)
+    running = agent(following=False)
+    wait_for(lambda: running.stderr() == "fsevents-agent: fseventsd does not run; waiting for it\n",
+             what=f"the agent that says so, not {running.stderr()}")
     daemon(section(disk))
     client.wait_filesystem(disk.where)
     fill(disk, 60)
