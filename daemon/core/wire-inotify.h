@@ -12,7 +12,8 @@
  * directory or to a watched file has it in ->at.dir, and the name in the directory. There
  * is never a target or a pid. The two halves of a rename are one event where one follows the
  * other; else each is a rename of one side, as fanotify tells what came from or went
- * to where nobody watches.
+ * to where nobody watches. That what is watched is gone does not say whether it was a
+ * directory.
  */
 
 #include <stddef.h>

@@ -191,6 +191,29 @@ def test_trees_are_refused_with_what_to_do(watching, client, overlay, fuse):
     assert Watch(client, server.where, NAMES).get("Source") == "fanotify-inode"
 
 
+def test_a_server_that_hangs(watching, client, as_user, overlay, fuse, lateness):
+    """It holds up nobody but who asks for it, and that one is told."""
+    running = watching()
+    overlay.mount()
+    server = fuse()
+    others = [Watch(one, overlay.path("dir"), NAMES) for one in (client, as_user(USER))]
+    own = Watch(client, server.where, NAMES)
+    server.stop()
+    try:
+        with lateness(running) as late:
+            name, text = refusal(lambda: Watch(as_user(OTHER), server.where, NAMES))
+            assert name == "org.fsevents1.Error.Stalled", text
+            own.call("SetEvents", "as", [*NAMES, "attrib"])
+            own.call("Remove")
+            write(overlay.path("dir/meanwhile"))
+            for watch in others:
+                watch.wait("meanwhile", CREATE)
+        late.check()
+    finally:
+        server.cont()
+    wait_for(lambda: statistics(client)["watches"] == 2, what="two watches")
+
+
 def test_an_overlay_with_handles_has_trees(watching, client, loopfs):
     watching()
     disk = loopfs("ext4", 64)
