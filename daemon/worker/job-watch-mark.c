@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -38,6 +39,16 @@ static int mark(int fanotify_fd, unsigned int flags, uint64_t mask, int fd)
 	return fanotify_mark(fanotify_fd, flags, mask, AT_FDCWD, path.text) < 0 ? -errno : 0;
 }
 
+/* The number of the tree stands behind that of the inode (BTRFS_FS_TREE_OBJECTID). */
+static bool is_top_level(const struct handle *root)
+{
+	uint64_t tree = 0;
+
+	if (root->n >= 16)
+		memcpy(&tree, root->bytes + 8, sizeof(tree));
+	return tree == 5;
+}
+
 /* Its root, as a mark of it gives it, without one. */
 static int look_at_root(const struct watch_mark_request *request, const struct reach *visible,
 			struct handle *ret_root)
@@ -46,7 +57,7 @@ static int look_at_root(const struct watch_mark_request *request, const struct r
 	int r;
 
 	*ret_root = visible->root;
-	if (!request->btrfs)
+	if (!request->btrfs || is_top_level(&visible->root))
 		return 0;
 	r = reach_open_private(&alone, visible, true);
 	if (r == 0)
