@@ -4,7 +4,8 @@
 
     read-history.py FILE
 
-FILE keeps the number of the last one. Needs python3-gi.
+FILE keeps the number of the last ones that were printed: what is killed before it has
+written there prints them again. Needs python3-gi.
 """
 
 import os

@@ -181,6 +181,11 @@ def test_history_in_python(daemon, client, place, own, example):
     history.wait(rf"\d+ \w+ io-error {place.where}")
 
     # What it was not there for, and what the daemon was not there for.
+    def is_kept():
+        with open(kept, encoding="ascii") as file:
+            return file.read() == str(printed(history.lines)[-1])
+
+    wait_for(is_kept, what="the number of the last one in its file")
     history.close()
     client.call("EmitTestEvent", "osa{sv}", path, "shutdown", {})
     again = example("read-history.py", kept)
