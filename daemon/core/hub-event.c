@@ -121,6 +121,8 @@ static enum outcome side_find(struct hub *hub, const struct file_name *name, uin
 		found = hub_place(hub, &name->dir, seq, &node, &missing);
 	else
 		found = hub_place_parent(hub, &name->dir, seq, &node, &missing);
+	if (found == HUB_PLACE_MISSING && hub_concerns_nobody(hub, &name->dir))
+		return OUTCOME_READY;
 	if (found == HUB_PLACE_MISSING && ask)
 		hub_ask_chain(hub, &missing);
 	/* In a removed directory no names change: it was there, wherever that was. */
@@ -266,14 +268,26 @@ static bool doubt_is_ready(struct hub *hub, const struct hub_pending *pending, b
 	return ready;
 }
 
-static void lose_all(struct hub *hub, const struct hub_pending *pending)
+static void dir_add(struct handle_view *dirs, size_t *n, const struct handle_view *dir)
 {
-	struct hub_watch *watch;
+	for (size_t i = 0; i < *n; i++)
+		if (handle_equal(&dirs[i], dir))
+			return;
+	if (dir->n > 0)
+		dirs[(*n)++] = *dir;
+}
 
-	hub->statistics.lost++;
-	LIST_FOREACH(watch, &hub->watches, all)
-		if (pending->seq > watch->since)
-			hub_tell_lost(hub, watch, NULL, 0);
+static void lose(struct hub *hub, const struct hub_pending *pending)
+{
+	struct handle_view dirs[2 + HUB_WINDOW_NAMES_MAX];
+	const struct hub_doubt *doubt = pending->doubt;
+	size_t n = 0;
+
+	dir_add(dirs, &n, &pending->event.at.dir);
+	dir_add(dirs, &n, &pending->event.to.dir);
+	for (size_t i = 0; doubt && i < doubt->n; i++)
+		dir_add(dirs, &n, &doubt->names[i].dir);
+	hub_lose_in(hub, pending->seq, dirs, n);
 }
 
 static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_doubt_name *name)
@@ -283,13 +297,13 @@ static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_d
 	if (doubt_is_settled(pending))
 		name->error = -ENOENT;
 	if (name_find(hub, pending, name, &sighting, false) != OUTCOME_READY)
-		lose_all(hub, pending);
+		hub_lose_in(hub, pending->seq, &name->dir, 1);
 	else if (!sighting.at.dir)
 		;
 	else if (name->error == 0 || name->error == -ENOENT || name->error == -ESTALE)
 		hub_tell(hub, &sighting);
 	else if (hub_match_is_wanted(hub, &sighting))
-		lose_all(hub, pending);
+		hub_lose_in(hub, pending->seq, &name->dir, 1);
 	sighting_done(hub, &sighting);
 }
 
@@ -384,7 +398,7 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 	if (outcome == OUTCOME_MISSING || !ready)
 		return false;
 	if (outcome == OUTCOME_LOST && (is_wanted(hub, event) || pending->doubt))
-		lose_all(hub, pending);
+		lose(hub, pending);
 	hub_place_apply(hub, pending);
 	return true;
 }
@@ -413,6 +427,6 @@ void hub_event_give_up(struct hub *hub, struct hub_pending *pending)
 	assert(hub);
 	assert(pending);
 
-	lose_all(hub, pending);
+	lose(hub, pending);
 	hub_place_apply(hub, pending);
 }

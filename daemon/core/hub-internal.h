@@ -137,6 +137,8 @@ struct hub {
 	bool behind; /* it waits for another turn */
 	uint64_t n_steps; /* since the questions were asked for */
 	struct hub_window window;
+	uint32_t
+		strayed; /* low bits of the last event that moved a directory from where is not known */
 	uint64_t blind; /* up to that event, of what is gone it is not known when it went */
 	struct hub_round *round;
 	struct hub_ignore ignore;
@@ -192,6 +194,19 @@ void hub_place_chain(struct hub *hub, const struct handle_view *handle,
 		     const struct hub_answer *answer);
 /** hub_place_apply() - what an event of a directory does to the tree */
 void hub_place_apply(struct hub *hub, const struct hub_pending *pending);
+
+/* hub-lose.c: which watches something that is not known may concern */
+/** hub_lose_in() - something of event @seq that happened in these; of unknown ones all are told */
+void hub_lose_in(struct hub *hub, uint64_t seq, const struct handle_view *dirs, size_t n);
+/** hub_concerns_nobody() - wherever @dir is, no watch is there */
+bool hub_concerns_nobody(struct hub *hub, const struct handle_view *dir);
+/**
+ * hub_left() - a directory is being moved
+ * @doubted:	perhaps; where it is afterwards is not known
+ *
+ * Return: below what it is in either case; NULL: not known.
+ */
+struct node *hub_left(struct hub *hub, const struct file_event *event, bool doubted);
 
 /* hub-ignore.c */
 void hub_ignore_init(struct hub_ignore *ignore, const struct hub_options *options);

@@ -296,13 +296,13 @@ void hub_place_chain(struct hub *hub, const struct handle_view *handle,
 
 /* It is there from now on. */
 static void apply_place(struct hub *hub, const struct handle_view *target,
-			const struct file_name *at)
+			const struct file_name *at, uint64_t seq)
 {
 	struct node *node = node_tree_find(&hub->tree, target);
 	struct node *parent = at->dir.n > 0 ? node_tree_find(&hub->tree, &at->dir) : NULL;
 	struct node *top = parent ? top_of(hub, parent) : NULL;
 
-	if (!top || top->state != NODE_PLACED) {
+	if (!parent) {
 		if (node)
 			node_tree_unplace(&hub->tree, node);
 		return;
@@ -311,7 +311,9 @@ static void apply_place(struct hub *hub, const struct handle_view *target,
 	node_hold(&hub->tree, parent);
 	if (!node)
 		node = node_get(hub, target, at->n_name);
-	if (node && node_tree_move(&hub->tree, node, parent, at->name, at->n_name) < 0)
+	if (node && (!top || top->state != NODE_PLACED))
+		node_tree_unplace_near(&hub->tree, node, parent, seq);
+	else if (node && node_tree_move(&hub->tree, node, parent, at->name, at->n_name) < 0)
 		node_tree_unplace(&hub->tree, node);
 	node_release(&hub->tree, parent);
 }
@@ -344,13 +346,14 @@ static void apply_removal(struct hub *hub, const struct handle_view *target)
 static void apply_rename(struct hub *hub, const struct hub_pending *pending, struct node *node)
 {
 	bool may_hold = hub_ignore_may_move(hub, node);
+	struct node *near = hub_left(hub, &pending->event, pending->doubt);
 
 	if (node)
 		node_hold(&hub->tree, node);
 	if (!pending->doubt)
-		apply_place(hub, &pending->event.target, &pending->event.to);
+		apply_place(hub, &pending->event.target, &pending->event.to, pending->seq);
 	else if (node)
-		node_tree_unplace(&hub->tree, node);
+		node_tree_unplace_near(&hub->tree, node, near, hub->statistics.events);
 	if (node)
 		node_release(&hub->tree, node);
 	if (may_hold)
@@ -385,7 +388,7 @@ void hub_place_apply(struct hub *hub, const struct hub_pending *pending)
 	} else if (event->mask & FAN_RENAME) {
 		apply_rename(hub, pending, node);
 	} else if (event->mask & FAN_CREATE) {
-		apply_place(hub, &event->target, &event->at);
+		apply_place(hub, &event->target, &event->at, pending->seq);
 		if (event->mask & FAN_DELETE)
 			apply_merged(hub, event);
 	} else if (event->mask & FAN_DELETE) {

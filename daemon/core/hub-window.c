@@ -10,7 +10,6 @@
 
 #define TRACES_MIN 256
 #define TRACES_KEPT 4096 /* a table that was larger is given back */
-#define NAMES_MAX 256 /* of one inode in doubt at once */
 
 enum trace_kind {
 	TRACE_NAME, /* in a directory */
@@ -391,8 +390,8 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 	*ret_n_own = n;
 
 	for (size_t i = 0; i < note->n_doubted; i++)
-		for (uint32_t t = trace_at(window, note->doubted[i])->next; t && n < NAMES_MAX;
-		     t = trace_at(window, t)->next) {
+		for (uint32_t t = trace_at(window, note->doubted[i])->next;
+		     t && n < HUB_WINDOW_NAMES_MAX; t = trace_at(window, t)->next) {
 			uint32_t name = trace_at(window, t)->name;
 			bool there = false;
 
@@ -409,7 +408,7 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 
 static int doubt_new(struct hub_window *window, const struct note *note, struct hub_doubt **ret)
 {
-	uint32_t names[NAMES_MAX];
+	uint32_t names[HUB_WINDOW_NAMES_MAX];
 	size_t n_own, n = note_collect(window, note, names, &n_own), n_bytes = 0;
 	struct hub_doubt *doubt;
 	char *p;

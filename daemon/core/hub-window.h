@@ -28,6 +28,7 @@
 
 /* Records, when the kernel's queue is never seen empty: as long as that may be. */
 #define HUB_WINDOW_MAX 16384
+#define HUB_WINDOW_NAMES_MAX 256 /* of one inode in doubt at once */
 
 struct hub_trace;
 

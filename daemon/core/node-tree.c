@@ -8,6 +8,7 @@
 #include "daemon/core/node-tree.h"
 
 #define SLOTS_MIN 64
+#define NEAR_DEPTH_MAX 4096
 
 static uint32_t hash_of(const struct handle_view *handle)
 {
@@ -167,6 +168,15 @@ void node_touch(struct node_tree *tree, struct node *node)
 	TAILQ_INSERT_TAIL(&tree->free, node, link);
 }
 
+static void near_leave(struct node_tree *tree, struct node *node)
+{
+	struct node *near = node->near;
+
+	node->near = NULL;
+	if (near)
+		node_release(tree, near);
+}
+
 void node_tree_remove(struct node_tree *tree, struct node *node)
 {
 	assert(tree);
@@ -177,6 +187,7 @@ void node_tree_remove(struct node_tree *tree, struct node *node)
 	TAILQ_REMOVE(&tree->free, node, link);
 	if (node->parent)
 		node_release(tree, node->parent);
+	near_leave(tree, node);
 	slot_remove(tree, node);
 	tree->n_nodes--;
 	node_free(node);
@@ -278,6 +289,7 @@ int node_tree_move(struct node_tree *tree, struct node *node, struct node *paren
 	if (parent)
 		node_hold(tree, parent);
 	parent_leave(tree, node);
+	near_leave(tree, node);
 	node->parent = parent;
 	if (parent && !LIST_EMPTY(&node->watches))
 		parent->n_watched++;
@@ -291,7 +303,28 @@ void node_tree_unplace(struct node_tree *tree, struct node *node)
 	assert(node);
 
 	parent_leave(tree, node);
+	near_leave(tree, node);
 	node->state = NODE_UNPLACED;
+}
+
+void node_tree_unplace_near(struct node_tree *tree, struct node *node, struct node *near,
+			    uint64_t seq)
+{
+	const struct node *above = near;
+
+	assert(tree);
+	assert(node);
+
+	/* Nothing is below itself, whatever was told. */
+	for (size_t depth = 0; above && above != node; depth++)
+		above = depth < NEAR_DEPTH_MAX ? (above->parent ?: above->near) : node;
+	if (above)
+		near = NULL;
+	if (near)
+		node_hold(tree, near);
+	node_tree_unplace(tree, node);
+	node->near = near;
+	node->near_seq = (uint32_t)seq;
 }
 
 void node_forget_verdicts(struct node *node)

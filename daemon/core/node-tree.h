@@ -45,6 +45,9 @@ struct node {
 	uint32_t n_held; /* children, watches, and who uses it at the moment */
 	uint32_t n_watched; /* children with watches */
 	uint32_t failed; /* low bits of an event's number */
+	struct node *near; /* NODE_UNPLACED and later: held; it was somewhere below that ... */
+	uint32_t near_seq; /* ... as of this event, by its low bits */
+	uint32_t left; /* likewise: a directory was moved out from below it */
 	uint32_t second; /* see hub-ignore.c */
 	uint16_t heat; /* likewise: events in that second */
 	int32_t type; /* of the handle */
@@ -95,6 +98,9 @@ int node_tree_move(struct node_tree *tree, struct node *node, struct node *paren
 		   size_t n_name);
 /** node_tree_unplace() - away from its parent, with what is below it */
 void node_tree_unplace(struct node_tree *tree, struct node *node);
+/** node_tree_unplace_near() - likewise; it is somewhere below @near, as of event @seq; NULL: not known */
+void node_tree_unplace_near(struct node_tree *tree, struct node *node, struct node *near,
+			    uint64_t seq);
 /** node_tree_remove() - held by nothing */
 void node_tree_remove(struct node_tree *tree, struct node *node);
 /** node_tree_forget() - all nodes without a watch; the others are unplaced and have no verdicts */

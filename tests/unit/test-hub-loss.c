@@ -136,6 +136,82 @@ static void test_evicted(void **state)
 	unwatch(&told);
 }
 
+/* It comes back to where it was, takes another one along, and both are gone before anybody asks. */
+static void turn(uint32_t where)
+{
+	uint32_t a = make(where, "a"), b = make(a, "b");
+
+	assert_true(sim_rename(&sim, 9, where, "a", where, "c"));
+	assert_true(sim_rename(&sim, 9, a, "b", where, "d"));
+	touch(b, "f");
+	assert_true(sim_rename(&sim, 9, where, "c", where, "a"));
+	assert_true(sim_rename(&sim, 9, where, "d", a, "b"));
+	assert_true(sim_remove(&sim, 9, b, "f"));
+	assert_true(sim_remove(&sim, 9, a, "b"));
+	assert_true(sim_remove(&sim, 9, where, "a"));
+}
+
+/* What cannot be found out concerns who watches there, and needs no questions where nobody does. */
+static void test_lost_where_it_was(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), out = make(SIM_ROOT, "out"), below = make(out, "below");
+	struct told told, other, above;
+	size_t n_questions;
+
+	forget();
+	watch(&told, in, 1001, ALL);
+	touch(in, "f");
+	check(&told, "+f");
+	turn(out);
+	touch(in, "g");
+	check(&told, "+g");
+	n_questions = sim.n_questions;
+	for (unsigned int i = 0; i < 20; i++) {
+		turn(out);
+		sim_settle(&sim, hub);
+	}
+	assert_int_equal(sim.n_questions, n_questions);
+	check(&told, "");
+
+	watch(&other, below, 0, ALL);
+	watch(&above, out, 0, FSEVENTS_CLOSE_WRITE);
+	touch(below, "known");
+	check(&other, "+known");
+	sim.error = -EIO;
+	turn(below);
+	sim_settle(&sim, hub);
+	sim.error = 0;
+	check(&told, "");
+	assert_non_null(strstr(other.text, "lost ''"));
+	unwatch(&above);
+	unwatch(&other);
+	unwatch(&told);
+}
+
+/* What it may have been taken to counts, too. */
+static void test_lost_where_it_may_be(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), out = make(SIM_ROOT, "out"),
+		 third = make(SIM_ROOT, "third");
+	struct told told, other;
+	uint32_t d;
+
+	forget();
+	watch(&told, in, 0, ALL);
+	watch(&other, third, 0, ALL);
+	d = make(out, "d");
+	assert_true(sim_rename(&sim, 9, out, "d", in, "d"));
+	assert_true(sim_rename(&sim, 9, in, "d", out, "d"));
+	assert_true(sim_rename(&sim, 9, out, "d", in, "d"));
+	sim.error = -EIO;
+	touch(d, "f");
+	sim_settle(&sim, hub);
+	sim.error = 0;
+	assert_non_null(strstr(told.text, "lost ''"));
+	unwatch(&other);
+	unwatch(&told);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +220,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_row_is_full, setup_short, teardown),
 		HUB_TEST(test_questions_fail),
 		HUB_TEST(test_evicted),
+		HUB_TEST(test_lost_where_it_was),
+		HUB_TEST(test_lost_where_it_may_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

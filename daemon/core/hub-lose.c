@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+
+#include <assert.h>
+#include <linux/fanotify.h>
+
+#include "daemon/core/hub-internal.h"
+
+#define CONCERNS_MAX 256 /* watches that are looked through for one event */
+
+/*
+ * Of a directory whose place is not known it may be known below which one it was at some
+ * event (->near), and it is still there unless a directory left that one since. So who
+ * moves and removes directories faster than they are asked for causes losses where that is
+ * done, and nowhere else.
+ */
+
+static bool seq_is_before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static struct node *step_up(const struct node *node)
+{
+	return node->parent || node->state == NODE_PLACED ? node->parent : node->near;
+}
+
+/*
+ * @ret_wide: below that it may be anywhere; NULL: the way up from it is known.
+ * Return: false: it may be anywhere at all.
+ */
+static bool climb(const struct hub *hub, struct node *node, struct node **ret_wide)
+{
+	bool wide = false;
+	uint32_t since = 0;
+
+	*ret_wide = NULL;
+	for (size_t depth = 0; depth < HUB_DEPTH_MAX; depth++) {
+		if (wide && seq_is_before(node->left, since)) {
+			*ret_wide = node;
+			wide = false;
+		}
+		if (!step_up(node)) {
+			if (wide)
+				*ret_wide = node;
+			return node->state == NODE_PLACED;
+		}
+		if (!node->parent) {
+			if (!seq_is_before(hub->strayed, node->near_seq))
+				return false;
+			if (!wide || seq_is_before(node->near_seq, since))
+				since = node->near_seq;
+			wide = true;
+		}
+		node = step_up(node);
+	}
+	return false;
+}
+
+static bool is_at_or_above(const struct node *node, const struct node *below)
+{
+	for (; below; below = below->parent)
+		if (below == node)
+			return true;
+	return false;
+}
+
+static bool is_placed(const struct node *node)
+{
+	while (node->parent)
+		node = node->parent;
+	return node->state == NODE_PLACED;
+}
+
+static bool may_hold(const struct hub_watch *watch, const struct node *dir, const struct node *wide)
+{
+	if (is_at_or_above(watch->node, wide ?: dir))
+		return true;
+	return wide && (is_at_or_above(wide, watch->node) || !is_placed(watch->node));
+}
+
+bool hub_concerns_nobody(struct hub *hub, const struct handle_view *dir)
+{
+	struct node *node, *wide;
+	struct hub_watch *watch;
+
+	assert(hub);
+	assert(dir);
+
+	/* Of many it costs less to ask. */
+	if (!hub->options.tree || hub->n_watches > CONCERNS_MAX)
+		return false;
+	node = node_tree_find(&hub->tree, dir);
+	if (!node || !climb(hub, node, &wide))
+		return false;
+	hub->n_steps += hub->n_watches;
+	LIST_FOREACH(watch, &hub->watches, all)
+		if (may_hold(watch, node, wide))
+			return false;
+	return true;
+}
+
+/* Return: whether it is known which watches it may concern. */
+static bool lose_in(struct hub *hub, uint64_t seq, const struct handle_view *handle)
+{
+	struct node *node = node_tree_find(&hub->tree, handle), *wide;
+	struct hub_watch *watch;
+
+	if (!node || !climb(hub, node, &wide))
+		return false;
+	hub->n_steps += hub->n_watches;
+	LIST_FOREACH(watch, &hub->watches, all)
+		if (seq > watch->since && may_hold(watch, node, wide))
+			hub_tell_lost(hub, watch, NULL, 0);
+	return true;
+}
+
+void hub_lose_in(struct hub *hub, uint64_t seq, const struct handle_view *dirs, size_t n)
+{
+	struct hub_watch *watch;
+	bool known = hub->options.tree && n > 0;
+
+	assert(hub);
+	assert(dirs || n == 0);
+
+	hub->statistics.lost++;
+	for (size_t i = 0; i < n && known; i++)
+		known = lose_in(hub, seq, &dirs[i]);
+	if (known)
+		return;
+	LIST_FOREACH(watch, &hub->watches, all)
+		if (seq > watch->since)
+			hub_tell_lost(hub, watch, NULL, 0);
+}
+
+static struct node *common(struct node *a, struct node *b)
+{
+	size_t n_a = 0, n_b = 0;
+
+	for (struct node *node = a; node; node = step_up(node))
+		if (++n_a > HUB_DEPTH_MAX)
+			return NULL;
+	for (struct node *node = b; node; node = step_up(node))
+		if (++n_b > HUB_DEPTH_MAX)
+			return NULL;
+	for (; n_a > n_b; n_a--)
+		a = step_up(a);
+	for (; n_b > n_a; n_b--)
+		b = step_up(b);
+	for (; a != b; a = step_up(a))
+		b = step_up(b);
+	return a;
+}
+
+struct node *hub_left(struct hub *hub, const struct file_event *event, bool doubted)
+{
+	struct node *from = event->at.dir.n > 0 ? node_tree_find(&hub->tree, &event->at.dir) : NULL;
+	struct node *to = event->to.dir.n > 0 ? node_tree_find(&hub->tree, &event->to.dir) : NULL;
+	struct node *both = from && to ? common(from, to) : NULL, *wide;
+	uint32_t seq = (uint32_t)hub->statistics.events;
+
+	/* It may have left again later, in the same record. */
+	if (doubted)
+		seq += HUB_WINDOW_MAX;
+	if (!from || (!both && !climb(hub, from, &wide))) {
+		hub->strayed = seq;
+		return NULL;
+	}
+	for (struct node *node = from; node && node != both; node = step_up(node)) {
+		hub->n_steps++;
+		node->left = seq;
+	}
+	return both;
+}
