@@ -94,7 +94,6 @@ int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		     struct process *process, uint32_t tid)
 {
 	struct process_thread *thread = find_of(index, process, tid);
-	int r;
 
 	assert(owners && process);
 
@@ -103,7 +102,21 @@ int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		thread->doomed = false;
 		return 0;
 	}
+
 	remove_former(index, tid);
+	return thread_index_enter(index, owners, process, tid);
+}
+
+int thread_index_enter(struct thread_index *index, struct process_owners *owners,
+		       struct process *process, uint32_t tid)
+{
+	struct process_thread *thread;
+	int r;
+
+	assert(owners && process);
+
+	if (find_of(index, process, tid))
+		return 0;
 	if (index->n_threads >= PROCESS_TABLE_MAX)
 		return -ENOSPC;
 	if (index->n_threads >= index->n_buckets) {

@@ -37,6 +37,9 @@ struct process_thread *thread_index_find(const struct thread_index *index,
 /** thread_index_add() - Return: 0 (also where it is known), -ENOSPC at PROCESS_TABLE_MAX or PROCESS_OWNER_MAX, -ENOMEM */
 int thread_index_add(struct thread_index *index, struct process_owners *owners,
 		     struct process *process, uint32_t tid);
+/** thread_index_enter() - likewise one that a scan read; it stays with others, too, until they are read */
+int thread_index_enter(struct thread_index *index, struct process_owners *owners,
+		       struct process *process, uint32_t tid);
 void thread_index_remove(struct thread_index *index, struct process_thread *thread);
 /** thread_index_doom() - all threads of a process: an exec has ended them; ->n_late, with @leader for one more */
 void thread_index_doom(struct thread_index *index, struct process *process, bool leader);

@@ -297,7 +297,7 @@ void process_table_set_threads(struct process_table *table, struct process *proc
 	process->threads_missing = false;
 	for (size_t i = 0; i < n_tids; i++)
 		if (tids[i] != process->pid &&
-		    thread_index_add(&table->threads, &table->owners, process, tids[i]) < 0)
+		    thread_index_enter(&table->threads, &table->owners, process, tids[i]) < 0)
 			process->threads_missing = true;
 }
 
