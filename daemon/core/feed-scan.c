@@ -230,7 +230,7 @@ static int sweep(struct feed *feed, struct slice *slice)
 	doubtful = process_scan_is_doubtful(feed->scan);
 	feed_drop_scan(feed);
 	groups_ready(feed->groups, feed->scan_complete, doubtful);
-	relays_ready(feed->relays);
+	relays_ready(feed->relays, doubtful);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct relay {
 	void *userdata;
 	bool ready;
 	uint64_t scan; /* the last one applied, or about to be, when it was added */
+	unsigned int n_doubtful; /* scans that may have missed some of its user's */
 	uint64_t batch; /* in which it was checked */
 	uint64_t checked_ns;
 	unsigned int n_unchecked; /* signals since */
@@ -443,14 +444,30 @@ void relays_scan_begun(struct relays *relays)
 	relays->scan++;
 }
 
-void relays_ready(struct relays *relays)
+/* Return: whether another scan may tell what this one did not. */
+static bool waits_on(struct relay *relay, bool doubtful)
+{
+	if (relay->scan == relay->relays->scan)
+		return true;
+	if (!doubtful)
+		return false;
+	if (relay->n_doubtful < RELAY_DOUBTFUL_MAX) {
+		relay->n_doubtful++;
+		return true;
+	}
+
+	relay->lost++;
+	return false;
+}
+
+void relays_ready(struct relays *relays, bool doubtful)
 {
 	struct relay *relay;
 
 	assert(relays);
 
 	LIST_FOREACH(relay, &relays->all, all) {
-		if (relay->ready || relay->scan == relays->scan)
+		if (relay->ready || waits_on(relay, doubtful))
 			continue;
 		relay->ready = true;
 		relays->n_hasty -= !relay->options.patient;

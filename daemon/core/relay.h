@@ -32,6 +32,7 @@
 #define RELAY_SIGNAL_MIN 34 /* 32 and 33 are glibc's own */
 #define RELAY_SIGNAL_MAX 64
 #define RELAYS_MAX 256 /* of all users together */
+#define RELAY_DOUBTFUL_MAX 3 /* scans */
 
 /* A check holds for so many signals, and so long; a look for each of many relays takes longer. */
 #define RELAY_CHECK_SIGNALS 64
@@ -147,5 +148,11 @@ bool relays_want_uid(const struct relays *relays, uint32_t uid);
 bool relays_want_table(const struct relays *relays);
 /** relays_scan_begun() - a scan is applied from here on: a relay that is added meanwhile waits for the next */
 void relays_scan_begun(struct relays *relays);
-/** relays_ready() - it was */
-void relays_ready(struct relays *relays);
+/**
+ * relays_ready() - it was
+ * @doubtful:	it may have missed processes of anybody: process_scan_is_doubtful()
+ *
+ * After a doubtful one a relay waits for the next, RELAY_DOUBTFUL_MAX times; then it
+ * begins all the same, with a loss of one.
+ */
+void relays_ready(struct relays *relays, bool doubtful);

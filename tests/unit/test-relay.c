@@ -180,8 +180,13 @@ static void test_own(void **state)
 	fork_at(w, 100, 7, 8);
 	assert_int_equal(w->n_sent, 0);
 
+	/* one that may have missed some is not the last */
 	relays_scan_begun(w->relays);
-	relays_ready(w->relays);
+	relays_ready(w->relays, true);
+	assert_int_equal(w->n_ready, 0);
+	assert_true(relays_want_scan(w->relays));
+	relays_scan_begun(w->relays);
+	relays_ready(w->relays, false);
 	assert_int_equal(w->n_ready, 1);
 	assert_false(relays_want_scan(w->relays));
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
@@ -304,6 +309,24 @@ static void test_check_again(void **state)
 	assert_int_equal(w->n_sent, RELAY_CHECK_SIGNALS + 2);
 }
 
+/* It begins in the end, whatever the scans may have missed. */
+static void test_doubtful_for_good(void **state)
+{
+	struct world *w = *state;
+	struct relay *relay = add(w, 50, false);
+
+	for (unsigned int i = 0; i < RELAY_DOUBTFUL_MAX; i++) {
+		relays_scan_begun(w->relays);
+		relays_ready(w->relays, true);
+		assert_int_equal(w->n_ready, 0);
+	}
+	relays_scan_begun(w->relays);
+	relays_ready(w->relays, true);
+	assert_int_equal(w->n_ready, 1);
+	assert_int_equal(relay_lost(relay), 1);
+	assert_false(relays_want_scan(w->relays));
+}
+
 /* How much all users together lost is not each one's to know. */
 static void test_lost_of_one(void **state)
 {
@@ -326,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_doubtful_for_good, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_of_one, setup, teardown),
 	};
 
