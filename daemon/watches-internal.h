@@ -5,7 +5,7 @@
  * The inside of "watches"
  *
  * watches.c builds it and follows the mount table; watches-volume.c has what one superblock needs: hubs and
- * the groups of fanotify that feed them; watches-mark.c what those are marked
+ * the groups of fanotify that feed them, and watches-source.c which source that is; watches-mark.c what those are marked
  * with, and watches-ignore.c what of that they need not hear; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
  * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
