@@ -53,8 +53,8 @@ static int watched_fill(struct watched *watched, const struct bus_watch_request 
 	watched->path = strdup(path ? path : "");
 	if (!watched->path)
 		return -ENOMEM;
-	/* Who may watch by number has leave to hear of whatever is there. */
-	if (watched->by_inode)
+	/* Who may watch by number has leave to hear of whatever is there; of root's groups nothing depends. */
+	if (watched->by_inode || uid == 0)
 		r = credential_get(watches->credentials, 0, NULL, 0, &watched->credential);
 	else
 		r = credential_get(watches->credentials, uid, request->groups, request->n_groups,
@@ -85,6 +85,11 @@ static int watched_build(struct watched *watched, const struct bus_watch_request
 				       watches->limit);
 	if (r == 0)
 		r = watched_fill(watched, request, uid);
+	if (r == -E2BIG)
+		return bus_refusal_set(refusal, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				       "You are in too many groups: who is in more than %u cannot "
+				       "be asked for",
+				       CREDENTIAL_GROUPS_MAX);
 	if (r == 0)
 		r = watches_add_timer(watches, &watched->timer, "watch", on_due, watched);
 	if (r < 0)

@@ -48,8 +48,8 @@ struct bus_watch_request {
 	uint64_t latency_us;
 
 	/*
-	 * As the bus gave them, ascending, each once, at most CREDENTIAL_GROUPS_MAX; none
-	 * where it has no group ids. Borrowed.
+	 * As the bus gave them, ascending, each once, at most one more than CREDENTIAL_GROUPS_MAX;
+	 * none where it has no group ids. Borrowed.
 	 */
 	const gid_t *groups;
 	size_t n_groups;

@@ -56,7 +56,8 @@ static int read_groups(sd_bus_message *answer, struct peer *peer)
 		return -ENOMEM;
 	memcpy(peer->groups, groups, n * sizeof(*groups));
 	qsort(peer->groups, n, sizeof(*peer->groups), compare_groups);
-	for (size_t i = 0; i < n && n_kept < CREDENTIAL_GROUPS_MAX; i++)
+	/* One more than may be, so that they are seen to be too many. */
+	for (size_t i = 0; i < n && n_kept <= CREDENTIAL_GROUPS_MAX; i++)
 		if (n_kept == 0 || peer->groups[i] != peer->groups[n_kept - 1])
 			peer->groups[n_kept++] = peer->groups[i];
 	peer->n_groups = n_kept;

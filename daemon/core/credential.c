@@ -105,7 +105,7 @@ int credential_get(struct credentials *credentials, uid_t uid, const gid_t *grou
 		memcpy(credential->groups, groups, n_groups * sizeof(gid_t));
 	credential->n_groups = gids_sort(credential->groups, n_groups);
 	if (credential->n_groups > CREDENTIAL_GROUPS_MAX)
-		credential->n_groups = CREDENTIAL_GROUPS_MAX;
+		return -E2BIG;
 
 	for (size_t i = 0; i < credentials->n_all; i++)
 		if (credentials->all[i] && credential_equal(credentials->all[i], credential)) {

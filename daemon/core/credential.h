@@ -15,10 +15,7 @@
 
 #include "daemon/core/cleanup.h"
 
-/*
- * More are left out. That denies what they open, and allows what is closed to one of
- * them and open to everybody else (mode 0705, an access control list that denies a group).
- */
+/* More are refused: one that is left out may be denied what everybody else may do. */
 #define CREDENTIAL_GROUPS_MAX 1024
 
 struct credentials; /* the table */
@@ -37,7 +34,7 @@ struct credentials *
 credentials_free(struct credentials *credentials); /* asserts that none is held */
 DEFINE_FREEP(credentials, credentials_free)
 
-/** credential_get() - a reference; Return: 0 or -ENOMEM */
+/** credential_get() - a reference; Return: 0, -E2BIG (more different groups than above) or -ENOMEM */
 int credential_get(struct credentials *credentials, uid_t uid, const gid_t *groups, size_t n_groups,
 		   struct credential **ret);
 struct credential *credential_ref(struct credential *credential);

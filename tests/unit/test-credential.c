@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,18 +47,28 @@ static void test_many_groups(void **state)
 {
 	static gid_t groups[CREDENTIAL_GROUPS_MAX + 10];
 	struct credentials *credentials;
-	struct credential *many[20];
+	struct credential *many[20], *none = NULL;
 
 	for (size_t i = 0; i < CREDENTIAL_GROUPS_MAX + 10; i++)
 		groups[i] = (gid_t)(CREDENTIAL_GROUPS_MAX + 10 - i);
 	assert_int_equal(credentials_new(&credentials), 0);
 	for (uid_t i = 0; i < 20; i++) {
 		assert_int_equal(credential_get(credentials, 1000 + i, groups,
-						CREDENTIAL_GROUPS_MAX + 10, &many[i]),
+						CREDENTIAL_GROUPS_MAX, &many[i]),
 				 0);
 		assert_int_equal(many[i]->n_groups, CREDENTIAL_GROUPS_MAX);
 		assert_int_equal(many[i]->number, i);
 	}
+	assert_int_equal(credential_get(credentials, 1000, groups, CREDENTIAL_GROUPS_MAX + 1,
+					&none),
+			 -E2BIG);
+	assert_null(none);
+	for (size_t i = CREDENTIAL_GROUPS_MAX; i < CREDENTIAL_GROUPS_MAX + 10; i++)
+		groups[i] = groups[0];
+	assert_int_equal(
+		credential_get(credentials, 1000, groups, CREDENTIAL_GROUPS_MAX + 10, &none), 0);
+	assert_ptr_equal(none, many[0]);
+	credential_unref(none);
 	for (uid_t i = 0; i < 20; i++)
 		credential_unref(many[i]);
 	credentials_free(credentials);
