@@ -162,8 +162,11 @@ class Replay:
         here = self.root
         for name in lost.under.split(b"/") if lost.under else ():
             if name not in here.children:
+                # Then all of the directory above it has to be looked through, for other reasons.
+                assert here.unknown or name in here.gone, f"{lost}: {name} was never told"
                 break
             here = here.children[name]
+        assert here.directory, f"{lost} is no directory to look through"
         here.forget()
 
     def _exchange(self, one, other):
@@ -204,8 +207,9 @@ class Replay:
             self._delete(parent, name, record)
         elif not record.mask & (MOUNT | UNMOUNT):
             # What is closed may be gone, and its directory with it: then the path is that of before.
-            if not self.passed_gone:
-                self._check_known(parent, name, record)
+            if self.passed_gone:
+                parent = Node(0, True, unknown=True)
+            self._check_known(parent, name, record)
             if name in parent.children and name not in parent.gone:
                 parent.children[name].learn(record.inode)
         self.told.append(Told(record, parent, name, former_parent, former))
