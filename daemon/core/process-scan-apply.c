@@ -57,13 +57,22 @@ static struct process *find_parent(const struct process_scan *scan, uint32_t pid
 {
 	struct process *parent = pid ? process_table_find(scan->table, pid) : NULL;
 	const struct scan_item *item;
+	bool reused;
 
 	if (!parent || parent->pid == entry->pid || parent->unseen || is_younger(parent, entry))
 		return NULL;
 
 	/* Whose end is still to be told: the pid is another's by now. */
 	item = process_scan_item(scan, pid);
-	return item && !is_same(parent, &item->entry) ? NULL : parent;
+	if (!item)
+		return parent;
+	if (!is_same(parent, &item->entry))
+		return NULL;
+
+	/* Who has ended has no children any more. */
+	reused = pid == entry->parent && process_scan_has_ended(&item->entry) &&
+		 item->entry.read_ns < entry->read_ns;
+	return reused ? NULL : parent;
 }
 
 /* Return: 0 with the process or NULL, or -ENOMEM. */

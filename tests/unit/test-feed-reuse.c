@@ -61,6 +61,29 @@ static void test_younger_parent(void **state)
 	fixture_deinit(&f);
 }
 
+/* A member was read as it had ended, and after that somebody whose parent has its pid; or before. */
+static void test_ended_parent(void **state)
+{
+	for (uint64_t read_ns = 1000; read_ns <= 3000; read_ns += 2000) {
+		struct process_scan_entry entries[] = {
+			leader_entry,
+			entry_of(MEMBER, LEADER, 100),
+			entry_of(CHILD, MEMBER, 103),
+		};
+		struct fixture f;
+
+		fixture_init(&f, &user_group);
+		hand_fork(&f, LEADER, MEMBER, MEMBER);
+		feed_lost(f.feed, 1);
+		entries[1].zombie = true;
+		entries[1].read_ns = 2000;
+		entries[2].read_ns = read_ns;
+		scan(&f, entries, 3);
+		assert_int_equal(has(&f, CHILD), read_ns < 2000);
+		fixture_deinit(&f);
+	}
+}
+
 /* A member whose end is still to be told has a pid by which a stranger forks. */
 static void test_strangers_child(void **state)
 {
@@ -129,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_younger_parent),
+		cmocka_unit_test(test_ended_parent),
 		cmocka_unit_test(test_strangers_child),
 		cmocka_unit_test(test_thread_id),
 	};
