@@ -3,15 +3,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/fanotify.h>
-#include <string.h>
 #include <linux/inotify.h>
+#include <string.h>
 
 #include "daemon/core/wire-inotify.h"
 
 /* Bits that have one value in both. */
-#define SAME                                                                                       \
-	(IN_ACCESS | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_OPEN | IN_CREATE | IN_DELETE |    \
-	 IN_DELETE_SELF | IN_MOVE_SELF)
+enum {
+	SAME = IN_ACCESS | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_OPEN | IN_CREATE |
+	       IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF
+};
+
 #define MOVES (IN_MOVED_FROM | IN_MOVED_TO)
 
 _Static_assert(SAME == (FAN_ACCESS | FAN_MODIFY | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_OPEN |
