@@ -271,6 +271,18 @@ static void test_no_room(void **state)
 	assert_string_equal(take_all(queue), "8 100 x;");
 }
 
+/* To look through is a directory, also where a single change was lost. */
+static void test_one_is_lost(void **state)
+{
+	struct watch_queue *queue = *state;
+
+	limit(0);
+	push(queue, FSEVENTS_CREATE, "dir/deep/file", 1);
+	assert_string_equal(take_all(queue), "lost 1 dir/deep;");
+	push(queue, FSEVENTS_CREATE, "file", 2);
+	assert_string_equal(take_all(queue), "lost 1 ;");
+}
+
 static void test_pushed_losses(void **state)
 {
 	struct watch_queue *queue = *state;
@@ -352,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_collapses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collapses_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pushed_losses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shares, setup, teardown),
