@@ -28,6 +28,9 @@
 
 #define CPUS_MAX 1024
 
+/* To subscribe. */
+#define TRIES 10
+
 /* PID_MAX_LIMIT */
 #define PIDS_MAX (1U << 22)
 
@@ -171,6 +174,12 @@ static void listener_start(struct listener *listener, sd_event *loop, uint32_t b
 	assert_int_equal(connector_start(listener->connector), -EALREADY);
 	assert_false(connector_is_started(listener->connector));
 	loop_until(loop, has_started, listener);
+	/* In a tiny buffer the events of others may have the place of the acknowledgement. */
+	for (unsigned int i = 0; i < TRIES && listener->error == -ETIMEDOUT; i++) {
+		listener->n_started = 0;
+		assert_return_code(connector_start(listener->connector), 0);
+		loop_until(loop, has_started, listener);
+	}
 	assert_int_equal(listener->n_started, 1);
 	assert_int_equal(listener->error, 0);
 	assert_true(connector_is_started(listener->connector));
