@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -193,7 +194,65 @@ static void health_is_told_once(void)
 	daemon_end();
 }
 
+#define VICTIM "what-the-daemon-tells-is-damaged"
+
+static void use_damaged(const char *where)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/damaged/d/" VICTIM, where);
+	_exit(open(path, O_RDONLY | O_CLOEXEC) < 0 ? 0 : 1);
+}
+
+/* The module alone can tell these of each type: what was frozen and by whom, and damage that was met. */
+static void states_are_told_of(const char *device, const char *type, bool has_culprit)
+{
+	char where[32], show[192];
+	long long until_ms = 0;
+	int pid;
+
+	snprintf(where, sizeof(where), "/mnt/d-%s", type);
+	snprintf(show, sizeof(show), SHOW("%s"), where);
+	/* Elsewhere: whether that is told depends on how soon it is over. */
+	mount_disk(device, type, "/mnt/prepared", "");
+	damage_prepare("/mnt/prepared/damaged", VICTIM);
+	/* The daemon may be looking at it in this very moment. */
+	while (umount("/mnt/prepared"))
+		CHECK(errno == EBUSY && pause_until(&until_ms));
+	damage_disk(device, VICTIM);
+	mount_disk(device, type, where, "");
+	WAIT(show, "\"thawed\" \"state\":\"ok\"", NULL);
+
+	pid = in_process(freeze, where);
+	IS_TOLD(where, "frozen", 1, pid);
+	WAIT(show, "\"state\":\"frozen\"", NULL);
+	pid = in_process(thaw, where);
+	IS_TOLD(where, "thawed", 1, pid);
+	IS_TOLD(where, "corrupted", 0, -1);
+
+	pid = in_process(use_damaged, where);
+	IS_TOLD(where, "corrupted", 1, has_culprit ? pid : -1);
+	IS_TOLD(where, "frozen", 1, -1);
+	unmount(where);
+	IS_TOLD(where, "unmounted", 1, 0);
+	damage_undo();
+}
+
+static void states_are_told_of_each_type(void)
+{
+	daemon_begin();
+	load_module("fsevents");
+	states_are_told_of(disks[0].device, "ext4", true);
+	/* Its message in the kernel's log may be heard first, and names nobody. */
+	states_are_told_of(disks[1].device, "xfs", false);
+	daemon_end();
+}
+
 const struct test tests_daemon[] = {
+	{ .name = "daemon-states-of-each-type",
+	  .run = states_are_told_of_each_type,
+	  .seconds = 480,
+	  .needs = DAEMON },
 	{ .name = "daemon-module-comes-and-goes", .run = module_comes_and_goes, .needs = DAEMON },
 	{ .name = "daemon-health-is-told-once", .run = health_is_told_once, .needs = DAEMON },
 	{},
