@@ -451,11 +451,12 @@ def test_mounts_inside_a_tree_are_told_to_who_may_know(watching, client, as_user
 
 
 def test_across_mounts(watching, client, disk, loopfs):
-    watching()
     os.mkdir(disk.path("old"))
     os.mkdir(disk.path("new"))
     os.mkdir(disk.path("bound"))
     old = loopfs("tmpfs", 4, where=disk.path("old"), name="old")
+    # Of what it knew of only when it is watched it tells that it was mounted.
+    watching()
     events = [*NAMES, "mount", "unmount"]
     watch = Watch(client, disk.where, events, **{"cross-mounts": ("b", True)}, **TREE)
 
