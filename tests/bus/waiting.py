@@ -22,14 +22,15 @@ def pause(seconds):
 
 
 def wait_for(predicate, timeout=PATIENCE, what=None, interval=0.005):
-    """Call until the result is true; give it. AssertionError when it never is."""
+    """Call until the result is true; give it. AssertionError when it never is, with WHAT or what WHAT() says."""
     deadline = time.monotonic() + timeout
     while True:
         result = predicate()
         if result:
             return result
         if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {timeout} s: {what or predicate}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {timeout} s: {said or predicate}")
         pause(interval)
 
 

@@ -90,8 +90,8 @@ def test_setuid_in_a_loss(processes, storm, start, follow, as_user, scratch):
     becomes = f"read line; exec {program} /bin/sh -p -c 'echo root; read line <{fifo}; exec /bin/true'"
     daemon = processes()
     running = storm(CHILDREN)
-    shell = start("/bin/sh", "-c",
-                  f"exec 3<&0; i=0; while [ $i -lt {CHANGED} ]; do ({becomes}) <&3 & i=$((i + 1)); done; wait", uid=USER)
+    script = f"exec 3<&0; i=0; while [ $i -lt {CHANGED} ]; do ({becomes}) <&3 & i=$((i + 1)); done; wait"
+    shell = start("/bin/sh", "-c", script, uid=USER)
     group = follow(shell.pid, ("exec",), client=as_user(USER), accounting=True)
     roots = follow(shell.pid, ("exec",))
     wait_for(lambda: group.get("Live") == 1 + CHANGED, what="the members")

@@ -12,15 +12,27 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "bus"))
+
+import waiting  # noqa: E402
+
+# Seconds; what is booted and emulated beside others is slow.
+PATIENCE = 90
 
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "polkitd", "libsystemd0", "libinih1", "libmnl0",
             "libnl-genl-3-200", "mount", "util-linux", "procps", "e2fsprogs", "libglib2.0-bin",
             "systemd-journal-remote")
 # Where the module is built as on somebody's machine; big, and never booted.
 PACKAGES_DKMS = ("dkms", "linux-headers-" + {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "generic"))
-HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def wait(predicate, what=None, timeout=PATIENCE):
+    return waiting.wait_for(predicate, timeout, what, 0.05)
 
 
 def os_release(key):

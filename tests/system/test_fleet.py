@@ -3,14 +3,13 @@
 
 import json
 import os
-import select
 import subprocess
 import tempfile
-import time
 
 import pytest
 
 import machine as machines
+from machine import wait
 import page
 
 HOSTS = {"disk1": "192.0.2.1", "disk2": "192.0.2.2"}
@@ -18,15 +17,6 @@ HOSTS = {"disk1": "192.0.2.1", "disk2": "192.0.2.2"}
 STRANGERS = {"disk1": "198.51.100.1", "disk2": "198.51.100.2"}
 COLLECTOR = "disk1"
 REMOTE = "/var/log/journal/remote"
-PATIENCE = 90
-
-
-def wait(predicate, what, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, f"never came: {what() if callable(what) else what}"
-        select.select([], [], [], 0.1)
-    return result
 
 
 def host(*command):

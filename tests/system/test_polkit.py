@@ -3,13 +3,14 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+
+from machine import wait
 
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
@@ -24,14 +25,6 @@ polkit.addRule(function(action, subject) {
         return polkit.Result.YES;
 });
 """
-
-
-def wait(predicate, what, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, what
-        select.select([], [], [], 0.1)
-    return result
 
 
 def call(machine, *arguments, user=USER, interactive=True):

@@ -10,6 +10,9 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from machine import wait
+from waiting import check_took
+
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
 MANAGER = "org.fsevents1.Manager"
@@ -25,16 +28,6 @@ def filesystem(machine, where="/srv"):
     done = machine.run("busctl", "--json=short", "call", NAME, ROOT, MANAGER, "GetFilesystem", "s",
                        where)
     return json.loads(done.stdout)["data"][0]
-
-
-def wait(predicate, timeout=60):
-    deadline = time.monotonic() + timeout
-    while True:
-        result = predicate()
-        if result:
-            return result
-        assert time.monotonic() < deadline, "never came true"
-        select.select([], [], [], 0.02)
 
 
 def test_unit_is_up_after_the_boot(machine):
@@ -147,12 +140,6 @@ def test_reload_keeps_the_process(machine):
     machine.run("systemctl", "reload", "fseventsd")
     assert show(machine, "MainPID") == before
     assert show(machine, "ActiveState") == "active"
-
-
-def check_took(what, seconds, aim):
-    """Print it; one that does not stop by itself is ended by systemd, with another result."""
-    print(f"{what}: {seconds:.2f} s, aim {aim} s")
-    assert seconds < 10 * aim
 
 
 def test_stop_and_restart_do_not_take_long(machine):

@@ -4,14 +4,13 @@
 import glob
 import json
 import os
-import select
 import subprocess
 import tempfile
-import time
 
 import pytest
 
 import machine as machines
+from machine import wait
 
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
@@ -19,7 +18,6 @@ MANAGER = "org.fsevents1.Manager"
 UNIT = "fseventsd.service"
 CONFIG = "/etc/fsevents.conf"
 ADDED = "[filesystem /srv]\nthreshold = half space 50% warning\n"
-PATIENCE = 60
 
 # Where Debian has them -> where they are by default.
 MOVED = {"lib/systemd/system/": "usr/lib/systemd/system/",
@@ -27,14 +25,6 @@ MOVED = {"lib/systemd/system/": "usr/lib/systemd/system/",
 
 
 needs_packages = pytest.mark.skipif("FSEVENTS_PACKAGES" not in os.environ, reason="no packages were built")
-
-
-def wait(predicate, what, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        select.select([], [], [], 0.05)
-    return result
 
 
 def package(name):

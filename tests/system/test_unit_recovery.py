@@ -8,24 +8,17 @@ import time
 
 import pytest
 
+from machine import wait
+
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
 MANAGER = "org.fsevents1.Manager"
 UNIT = "fseventsd.service"
 DROPINS = "/run/systemd/system/fseventsd.service.d"
 USER = "nobody"
-PATIENCE = 60
 
 # Starts within a minute after which one more is in safe mode.
 CRASHES = 3
-
-
-def wait(predicate, what, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        select.select([], [], [], 0.02)
-    return result
 
 
 def show(machine, name):

@@ -11,13 +11,14 @@ import time
 
 import pytest
 
+from machine import PATIENCE, wait
+
 NAME = "org.fsevents1"
 ROOT = "/org/fsevents1"
 MANAGER = "org.fsevents1.Manager"
 UNIT = "fseventsd.service"
 DROPINS = "/run/systemd/system/fseventsd.service.d"
 USER = "nobody"
-PATIENCE = 60
 
 # 4.0 is not to be had: all that is not set makes a mount namespace, or is what the service needs.
 SCORE_MAX = 4.8
@@ -56,14 +57,6 @@ RestrictAddressFamilies=
 MemoryDenyWriteExecute=no
 NoNewPrivileges=no
 """
-
-
-def wait(predicate, what, timeout=PATIENCE):
-    deadline = time.monotonic() + timeout
-    while not (result := predicate()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        select.select([], [], [], 0.05)
-    return result
 
 
 def show(machine, name):

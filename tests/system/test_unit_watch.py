@@ -2,11 +2,12 @@
 """Watches by the installed service: beside the journal that it writes, and with little memory."""
 
 import json
-import time
 
 import pytest
 
-from test_unit import show, wait
+from machine import wait
+from test_unit import show
+from waiting import pause
 
 CHANGED = "f4b0e47fc52343019d3102ae80642516"
 PRESENT = "462591005ea94de6ac27966d65eea2cc"
@@ -74,7 +75,7 @@ def test_what_is_told_to_the_journal_is_not_told_again(journal_below):
     machine.run("journalctl", "--rotate")
     machine.run("logger", "something else")
     before = len(changes(machine))
-    time.sleep(IDLE)
+    pause(IDLE)
     after = changes(machine)
     print(f"{before} entries, and {len(after) - before} more in {IDLE} idle seconds")
     assert len(after) == before, after[before:]
