@@ -198,6 +198,7 @@ static int apply(struct feed *feed, struct slice *slice)
 		return FEED_E_MORE;
 
 	feed->broken = false;
+	process_table_set_stale(feed->table, false);
 	feed->rules_changed &= !feed->scan_matches;
 	feed->n_foreseen = feed->n_released;
 	feed->n_replay = feed->n_events;

@@ -168,6 +168,22 @@ static void test_two_losses(void **state)
 	fixture_deinit(&f);
 }
 
+/* Nothing happens from the second one until a scan has told: what comes then is known again. */
+static void test_silence(void **state)
+{
+	struct fixture f;
+
+	begin(&f);
+	feed_lost(f.feed, 1);
+	hand_exec(&f, LEADER);
+	feed_lost(f.feed, 0);
+	scan(&f, &leader_entry, 1);
+	assert_int_equal(totals_of(&f).execs, 0);
+	hand_exec(&f, LEADER);
+	assert_int_equal(totals_of(&f).execs, 1);
+	fixture_deinit(&f);
+}
+
 /* What waited for a scan when the first one came is older than any loss. */
 static void test_before_the_loss(void **state)
 {
@@ -246,10 +262,11 @@ static void test_relay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_not_found),    cmocka_unit_test(test_found),
-		cmocka_unit_test(test_child_found),  cmocka_unit_test(test_child_changed),
-		cmocka_unit_test(test_two_losses),   cmocka_unit_test(test_before_the_loss),
-		cmocka_unit_test(test_half_applied), cmocka_unit_test(test_relay),
+		cmocka_unit_test(test_not_found),	cmocka_unit_test(test_found),
+		cmocka_unit_test(test_child_found),	cmocka_unit_test(test_child_changed),
+		cmocka_unit_test(test_two_losses),	cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_before_the_loss), cmocka_unit_test(test_half_applied),
+		cmocka_unit_test(test_relay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
