@@ -19,7 +19,8 @@ int name_ring_init(struct name_ring *ring, size_t n_bytes)
 	if (!ring->bytes)
 		return -ENOMEM;
 	ring->n_bytes = n_bytes;
-	ring->head = 0;
+	/* What was pushed before it was emptied is out of reach. */
+	ring->head += n_bytes;
 	return 0;
 }
 
@@ -28,7 +29,8 @@ void name_ring_deinit(struct name_ring *ring)
 	assert(ring);
 
 	free(ring->bytes);
-	*ring = (struct name_ring){};
+	ring->bytes = NULL;
+	ring->n_bytes = 0;
 }
 
 static void ring_write(struct name_ring *ring, const void *data, size_t n)

@@ -23,6 +23,7 @@ struct name_ring {
 
 /** name_ring_init() - @n_bytes: of all names together; Return: 0 or -ENOMEM */
 int name_ring_init(struct name_ring *ring, size_t n_bytes);
+/** name_ring_deinit() - it may be initialised again: what was kept before is not found */
 void name_ring_deinit(struct name_ring *ring);
 
 /** name_ring_push() - Return: by what it is found, or 0: it is not kept */

@@ -81,11 +81,34 @@ static void test_replaced(void **state)
 	name_ring_deinit(&ring);
 }
 
+/* Events that still wait have what the ring before gave them. */
+static void test_again(void **state)
+{
+	char found[NAME_RING_NAME_MAX + 1];
+	struct name_ring ring = {};
+	uint64_t former[64], id;
+
+	assert_int_equal(name_ring_init(&ring, N_BYTES), 0);
+	for (size_t i = 0; i < sizeof(former) / sizeof(former[0]); i++)
+		former[i] = name_ring_push(&ring, "former", 6);
+	name_ring_deinit(&ring);
+	assert_int_equal(name_ring_init(&ring, 2 * N_BYTES), 0);
+	for (size_t n = 0; n < 200; n++) {
+		id = name_ring_push(&ring, "of another", 10);
+		assert_int_equal(name_ring_find(&ring, id, found), 10);
+		assert_string_equal(found, "of another");
+		for (size_t i = 0; i < sizeof(former) / sizeof(former[0]); i++)
+			assert_int_equal(name_ring_find(&ring, former[i], found), 0);
+	}
+	name_ring_deinit(&ring);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
