@@ -95,10 +95,12 @@ static void scan_start(struct processes *processes)
 {
 	int r;
 
-	r = feed_scan_begin(processes->feed);
+	/* The feed wants no other once it has begun one. */
+	r = process_scanner_start(processes->scanner);
 	if (r >= 0)
-		r = process_scanner_start(processes->scanner);
+		r = feed_scan_begin(processes->feed);
 	if (r < 0) {
+		process_scanner_stop(processes->scanner);
 		journal_log_limited(LOG_WARNING, NULL, "scan", "Cannot read /proc: %s",
 				    strerror(-r));
 		processes->scan = SCAN_NONE;
