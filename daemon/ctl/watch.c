@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,12 +10,18 @@
 #include <unistd.h>
 
 #include "daemon/core/change.h"
-#include "daemon/core/escape.h"
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/packet.h"
 #include "daemon/ctl/standard.h"
+#include "daemon/ctl/watch-open.h"
 #include "daemon/ctl/watch-print.h"
+
+/*
+ * The streams of all places, read as they come. When the daemon goes, it is
+ * waited for, and the places are watched anew, each after a loss: nobody knows
+ * what changed meanwhile.
+ */
 
 /* What people ask of a watch when they say nothing. */
 #define WATCH_EVENTS_DEFAULT                                                                       \
@@ -27,15 +32,18 @@
 #define WATCHES_MAX 256 /* more than one user may have streams */
 #define LATENCY_MAX_MS 60000
 
+#define WATCHER_RETRY_MS 500
+
 /* Packets of one watch in a row; then the others have their turn. */
 #define PACKETS_MAX 16
 
 struct watcher {
 	struct ctl *ctl;
-	uint32_t mask;
-	uint64_t latency_us;
+	struct watch_options options;
 	struct pollfd items[2 + WATCHES_MAX]; /* signals, standard output, then the streams */
-	size_t n_streams, n_live;
+	bool given_up[WATCHES_MAX]; /* nothing more of it is told, and that was said */
+	size_t n_places, n_left; /* all, and those not given up */
+	size_t n_live; /* streams */
 };
 
 static void print_events(void)
@@ -83,100 +91,6 @@ static int parse_latency(const char *text, uint64_t *ret)
 		return CTL_USAGE;
 	}
 	*ret = ms * 1000;
-	return CTL_DONE;
-}
-
-static int append_flag(sd_bus_message *m, const char *name, bool value)
-{
-	return value ? sd_bus_message_append(m, "{sv}", name, "b", 1) : 0;
-}
-
-/* The call of Watch for an object that is held by @fd. */
-static int make_call(sd_bus_message **ret, const struct watcher *watcher, int fd)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	const struct ctl *ctl = watcher->ctl;
-	unsigned int bit = 0;
-	const char *name;
-	int r;
-
-	r = sd_bus_message_new_method_call(ctl->bus, &m, BUS_NAME, BUS_PATH_ROOT, BUS_IFACE_MANAGER,
-					   "Watch");
-	if (r >= 0)
-		r = sd_bus_message_set_auto_start(m, false);
-	if (r >= 0)
-		r = sd_bus_message_append(m, "h", fd);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "s");
-	while (r >= 0 && (name = watch_mask_next(watcher->mask, &bit)))
-		r = sd_bus_message_append(m, "s", name);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r >= 0)
-		r = append_flag(m, "hold", true);
-	if (r >= 0)
-		r = append_flag(m, "recursive", ctl->recursive);
-	if (r >= 0)
-		r = append_flag(m, "cross-mounts", ctl->cross_mounts);
-	if (r >= 0 && ctl->latency)
-		r = sd_bus_message_append(m, "{sv}", "latency-usec", "t", watcher->latency_us);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	if (r < 0)
-		return r;
-
-	*ret = TAKE_PTR(m);
-	return 0;
-}
-
-static int open_stream(sd_bus *bus, const char *path, sd_bus_error *error, int *ret)
-{
-	const struct client_method open = { path, BUS_IFACE_WATCH, "OpenStream" };
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int fd, r;
-
-	r = client_call(bus, &open, error, &reply, "a{sv}", 0);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "h", &fd);
-	if (r < 0)
-		return r;
-
-	/* The message closes its own. */
-	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	return *ret < 0 ? -errno : 0;
-}
-
-/* Return: enum ctl_exit. */
-static int watch_path(struct watcher *watcher, const char *where)
-{
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
-	sd_bus *bus = watcher->ctl->bus;
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *shown = escape_new(where, strlen(where), 0);
-	const char *path;
-	int stream, r;
-
-	/* It names the object without a race, and proves nothing: the daemon asks for itself. */
-	fd = open(where, O_PATH | O_CLOEXEC);
-	if (fd < 0)
-		return client_failed(NULL, -errno, shown ?: "watch");
-
-	r = make_call(&m, watcher, fd);
-	if (r >= 0)
-		r = sd_bus_call(bus, m, 0, &error, &reply);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "o", &path);
-	if (r >= 0)
-		r = open_stream(bus, path, &error, &stream);
-	if (r < 0)
-		return client_failed(&error, r, shown ?: "watch");
-
-	watcher->items[2 + watcher->n_streams++] =
-		(struct pollfd){ .fd = stream, .events = POLLIN };
-	watcher->n_live++;
 	return CTL_DONE;
 }
 
@@ -246,54 +160,148 @@ static int read_stream(const struct watcher *watcher, size_t number)
 	return 1;
 }
 
-static int end_stream(struct watcher *watcher, size_t number, int error)
+static int *stream_of(struct watcher *watcher, size_t number)
 {
-	struct pollfd *item = &watcher->items[2 + number];
-
-	close(item->fd);
-	item->fd = -1;
-	watcher->n_live--;
-	if (error < 0)
-		return client_failed(NULL, error, "watch");
-	standard_error("the daemon has ended the watch");
-	return CTL_NOT_RUNNING;
+	return &watcher->items[2 + number].fd;
 }
 
-static int read_streams(struct watcher *watcher)
+static void close_stream(struct watcher *watcher, size_t number)
 {
-	int result = CTL_DONE;
+	int *fd = stream_of(watcher, number);
 
-	for (size_t i = 0; i < watcher->n_streams; i++) {
+	if (*fd < 0)
+		return;
+	close(*fd);
+	*fd = -1;
+	watcher->n_live--;
+}
+
+static int open_place(struct watcher *watcher, size_t number)
+{
+	struct ctl *ctl = watcher->ctl;
+	int fd, r;
+
+	r = watch_open(&fd, ctl, &watcher->options, ctl->args[number]);
+	if (r != CTL_DONE)
+		return r;
+
+	watcher->items[2 + number] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	watcher->n_live++;
+	return CTL_DONE;
+}
+
+static void give_up(struct watcher *watcher, size_t number)
+{
+	close_stream(watcher, number);
+	watcher->given_up[number] = true;
+	watcher->n_left--;
+}
+
+static void read_streams(struct watcher *watcher)
+{
+	for (size_t i = 0; i < watcher->n_places; i++) {
 		int r;
 
-		if (watcher->items[2 + i].fd < 0 || !watcher->items[2 + i].revents)
+		if (*stream_of(watcher, i) < 0 || !watcher->items[2 + i].revents)
 			continue;
 		r = read_stream(watcher, i);
-		if (r <= 0)
-			result = end_stream(watcher, i, r);
+		if (r == 0 || client_is_gone(NULL, r)) {
+			close_stream(watcher, i);
+		} else if (r < 0) {
+			(void)client_failed(NULL, r, "watch");
+			give_up(watcher, i);
+		}
 	}
-	return result;
+}
+
+/* What the daemon may still hold for us ends with the connection. */
+static void watcher_leave(struct watcher *watcher)
+{
+	for (size_t i = 0; i < watcher->n_places; i++)
+		close_stream(watcher, i);
+	watcher->ctl->bus = sd_bus_close_unref(watcher->ctl->bus);
+}
+
+/* What cannot be watched any more is told and given up. Return: CTL_DONE or CTL_NOT_RUNNING. */
+static int open_places_left(struct watcher *watcher)
+{
+	for (size_t i = 0; i < watcher->n_places; i++) {
+		int r;
+
+		if (watcher->given_up[i])
+			continue;
+		r = open_place(watcher, i);
+		if (r == CTL_NOT_RUNNING)
+			return r;
+		if (r != CTL_DONE)
+			give_up(watcher, i);
+	}
+	return CTL_DONE;
+}
+
+static void print_losses(const struct watcher *watcher)
+{
+	for (size_t i = 0; i < watcher->n_places; i++)
+		if (!watcher->given_up[i])
+			watch_print_lost(watcher->ctl->args[i], 0, "", 0, &watcher->ctl->style);
+}
+
+/* Interrupted, or nobody reads; after @ms at most. */
+static bool watcher_is_done(struct watcher *watcher, int ms)
+{
+	return poll(watcher->items, 2, ms) > 0;
+}
+
+/* Until the daemon is back, on a bus that may have been restarted too. */
+static bool watcher_reopen(struct watcher *watcher)
+{
+	struct ctl *ctl = watcher->ctl;
+
+	standard_error("the daemon left; waiting for it");
+	watcher_leave(watcher);
+	for (;;) {
+		if (watcher_is_done(watcher, WATCHER_RETRY_MS))
+			return false;
+
+		/* One that lost its bus is of no use any more. */
+		if (!ctl->bus || sd_bus_is_ready(ctl->bus) <= 0) {
+			ctl->bus = sd_bus_close_unref(ctl->bus);
+			if (client_connect(&ctl->bus, ctl->address) < 0)
+				continue;
+		}
+		if (open_places_left(watcher) == CTL_DONE)
+			break;
+		/* It left again. */
+		if (watcher->n_live > 0)
+			watcher_leave(watcher);
+	}
+
+	/* Before anything that they tell. */
+	print_losses(watcher);
+	return true;
 }
 
 /* Until interrupted, or nobody reads, or nothing is left to tell. */
 static int watcher_run(struct watcher *watcher)
 {
-	int result = CTL_DONE;
-
-	while (watcher->n_live > 0) {
-		int r;
+	while (watcher->n_left > 0) {
+		bool has_ended = watcher->n_live < watcher->n_left;
+		int n;
 
 		if (standard_flush() != 0)
 			return CTL_DONE;
-		if (poll(watcher->items, 2 + watcher->n_streams, -1) < 0)
+		/* What the others had sent is told first. */
+		n = poll(watcher->items, 2 + watcher->n_places, has_ended ? 0 : -1);
+		if (n < 0)
 			continue;
 		if (watcher->items[0].revents || watcher->items[1].revents)
 			return CTL_DONE;
-		r = read_streams(watcher);
-		if (r != CTL_DONE)
-			result = r;
+		if (n > 0)
+			read_streams(watcher);
+		else if (!watcher_reopen(watcher))
+			return CTL_DONE;
 	}
-	return result;
+	return CTL_FAILED;
 }
 
 /* Those that end it; SIGHUP too, for the terminal is gone then. */
@@ -327,8 +335,10 @@ static int watcher_main(struct watcher *watcher)
 	watcher->items[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	watcher->items[1] = (struct pollfd){ .fd = STDOUT_FILENO };
 
-	for (int i = 0; i < ctl->n_args; i++) {
-		r = watch_path(watcher, ctl->args[i]);
+	for (size_t i = 0; i < watcher->n_places; i++) {
+		r = open_place(watcher, i);
+		if (r == CTL_NOT_RUNNING)
+			return client_failed(NULL, -ENOTCONN, "watch");
 		if (r != CTL_DONE)
 			return r;
 	}
@@ -343,25 +353,25 @@ int ctl_watch(struct ctl *ctl)
 {
 	struct watcher watcher = {
 		.ctl = ctl,
-		.mask = WATCH_EVENTS_DEFAULT,
+		.options.mask = WATCH_EVENTS_DEFAULT,
 	};
 	int r = CTL_DONE;
 
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 2 + WATCHES_MAX; i++)
 		watcher.items[i].fd = -1;
 	if (ctl->n_args > WATCHES_MAX) {
 		standard_error("watch: more than %d places at once", WATCHES_MAX);
 		return CTL_USAGE;
 	}
+	watcher.n_places = watcher.n_left = (size_t)ctl->n_args;
 	if (ctl->events)
-		r = parse_events(ctl->events, &watcher.mask);
+		r = parse_events(ctl->events, &watcher.options.mask);
 	if (r == CTL_DONE && ctl->latency)
-		r = parse_latency(ctl->latency, &watcher.latency_us);
+		r = parse_latency(ctl->latency, &watcher.options.latency_us);
 	if (r == CTL_DONE)
 		r = watcher_main(&watcher);
 
-	for (size_t i = 0; i < 2 + watcher.n_streams; i++)
-		if (watcher.items[i].fd > STDERR_FILENO)
-			close(watcher.items[i].fd);
+	watcher_leave(&watcher);
+	closep(&watcher.items[0].fd);
 	return r;
 }

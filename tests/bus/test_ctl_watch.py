@@ -222,11 +222,111 @@ def test_unmounted_and_back(running, watcher, disk):
              what="the loss")
 
 
-def test_daemon_that_is_killed(running, watcher, disk):
-    one = watcher(disk.where)
+LEFT = b"fseventsctl: the daemon left; waiting for it"
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_daemon_restarts(running, watcher, disk, end):
+    me = f"  [{os.getpid()}]"
+    places = [disk.path("one"), disk.path("two")]
+    for place in places:
+        os.mkdir(place)
+    one = watcher("-e", "create", *places)
+    for again in range(2):
+        os.mkdir(os.path.join(places[0], f"before{again}"))
+        one.wait("create", os.path.join(places[0], f"before{again}/") + me)
+        seen = len(one.lines)
+        getattr(running, end)()
+        wait_for(lambda n=2 + again: len(one.errors) == n, what="that it waits")
+        os.mkdir(os.path.join(places[0], f"meanwhile{again}"))
+        running.start()
+        wait_for(lambda n=seen + 2: len(one.lines) >= n, what="the losses")
+        write(os.path.join(places[1], f"after{again}"))
+        one.wait("create", os.path.join(places[1], f"after{again}") + me)
+        # Nothing before them, and nothing else.
+        assert one.lines[seen:seen + 2] == [
+            f"... changes were lost, nobody knows how many: look again through {place}".encode() for place in places]
+        assert len(one.lines) == seen + 3
+    assert one.errors == [b"Watching 2 places; interrupt to end.", LEFT, LEFT]
+    assert one.stop() == 0
+
+
+@pytest.mark.parametrize("arguments", [["--json"], []])
+def test_loss_of_a_restart_is_that_of_the_daemon(running, watcher, disk, arguments):
+    """Who reads it has one kind of loss to know."""
+    def lost():
+        return [line for line in list(one.lines) if b"lost" in line]
+    one = watcher(*arguments, "-r", disk.where, probe=[disk.where] if arguments else ())
+    disk.umount()
+    disk.mount()
+    wait_for(lost, what="the daemon's loss")
+    before = lost()
     running.kill()
-    assert one.ended() == 3
-    assert one.errors[1:] == [b"fseventsctl: the daemon has ended the watch"]
+    running.start()
+    wait_for(lambda: len(lost()) > len(before), what="the loss of the restart")
+    assert set(lost()) == {before[0]}
+    write(disk.path("file"))
+    if arguments:
+        found = one.wait_object("create", disk.path("file"))
+        assert found["name"] == "file" and found["watch"] == disk.where
+        assert one.wait_object("lost", disk.where)["count"] == "0"
+    else:
+        one.wait("create", disk.path("file") + f"  [{os.getpid()}]")
+
+
+def test_place_is_gone_after_a_restart(running, watcher, disk):
+    places = [disk.path("gone"), disk.path("stays")]
+    for place in places:
+        os.mkdir(place)
+    one = watcher("--json", "-e", "create", *places, probe=places)
+    running.kill()
+    wait_for(lambda: one.errors == [LEFT], what="that it waits")
+    os.rmdir(places[0])
+    running.start()
+    one.wait_object("lost", places[1])
+    write(os.path.join(places[1], "file"))
+    one.wait_object("create", os.path.join(places[1], "file"))
+    assert not any("lost" in o["events"] and o["watch"] == places[0] for o in one.objects())
+    said = [f"fseventsctl: {place}: No such file or directory".encode() for place in places]
+    assert one.errors == [LEFT, said[0]]
+
+    running.kill()
+    wait_for(lambda: len(one.errors) == 3, what="that it waits again")
+    os.rename(places[1], disk.path("elsewhere"))
+    running.start()
+    assert one.ended() == 1
+    assert one.errors == [LEFT, said[0], LEFT, said[1]]
+
+
+def test_ends_while_it_waits(running, watcher, disk):
+    one = watcher(disk.where)
+    reader, writer = os.pipe()
+    other = subprocess.Popen(["fseventsctl", "--bus=" + running.address, "watch", disk.where],
+                             executable=service.executable(), stdin=subprocess.DEVNULL,
+                             stdout=writer, stderr=subprocess.PIPE)
+    try:
+        os.close(writer)
+        assert other.stderr.readline().startswith(b"Watching")
+        running.kill()
+        wait_for(lambda: LEFT in one.errors, what="that it waits")
+        assert other.stderr.readline().rstrip() == LEFT
+        assert one.stop(signal.SIGINT) == 0
+        os.close(reader)
+        assert other.wait(PATIENCE) == 0
+    finally:
+        other.kill()
+        other.wait()
+        other.stderr.close()
+
+
+def test_bus_restarts(running, watcher, bus, disk):
+    one = watcher("--json", disk.where, probe=[disk.where])
+    bus.stop()
+    bus.start()
+    one.wait_object("lost", disk.where)
+    write(disk.path("after"))
+    one.wait_object("create", disk.path("after"))
+    assert one.errors == [LEFT] and running.running() and one.stop() == 0
 
 
 def test_no_daemon(bus, ctl, scratch):
