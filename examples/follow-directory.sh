@@ -4,15 +4,15 @@
 # follow-directory.sh DIRECTORY COMMAND... - run COMMAND with each file that is complete
 #
 # A file that was written is told when its writer closes it, one that was moved here when
-# it is. Names with bytes that do not print are \ooo in it. A watch ends with the service:
-# run it by a unit with Restart=always, and look through the directory when it begins.
+# it is. Names with bytes that do not print are \ooo in it. Where changes were lost, as when
+# the service is restarted, COMMAND is run with every file there is.
 set -eu
 
 directory=$1
 shift
 fseventsctl --json watch -r -e close-write,move "$directory" | while read -r line; do
 	case $line in
-	*'"event":"lost"'*)
+	*'"events":["lost"]'*)
 		find "$directory" -type f -exec "$@" {} \;
 		;;
 	*'"directory":true'*) ;;

@@ -148,7 +148,7 @@ def test_directory_in_c(daemon, client, place, example):
 
 
 def test_directory_in_shell(daemon, place, example):
-    daemon()
+    running = daemon()
     follow = example("follow-directory.sh", place.where, "echo", "Complete:")
     number = iter(range(1000))
 
@@ -162,6 +162,16 @@ def test_directory_in_shell(daemon, place, example):
     write(place.path("sub/.part"))
     os.rename(place.path("sub/.part"), place.path("sub/whole"))
     follow.wait(f"Complete: {place.where}/sub/whole")
+    assert f"Complete: {place.where}/sub" not in follow.lines
+
+    running.stop()
+    before = len(follow.lines)
+    write(place.path("sub/meanwhile"))
+    running.start()
+    follow.wait(f"Complete: {place.where}/sub/meanwhile", since=before)
+    # All was looked through, and after that the watch goes on.
+    write(place.path("sub/after"))
+    follow.wait(f"Complete: {place.where}/sub/after", since=before)
     assert f"Complete: {place.where}/sub" not in follow.lines
 
 
