@@ -219,14 +219,16 @@ static void lose_everywhere(struct hub *hub)
 /* What happened in it, or below it, until now. */
 static void node_lose(struct hub *hub, struct node *node, uint64_t seq)
 {
+	const struct handle_view handle = node_handle(node);
 	const struct node *top = node;
 
 	while (top->parent)
 		top = top->parent;
+	/* Who came after that event may miss something as well: it was heeded only now. */
 	if (top->state == NODE_PLACED)
 		hub_tell_lost_below(hub, node, seq);
 	else
-		lose_everywhere(hub);
+		hub_lose_in(hub, UINT64_MAX, &handle, 1);
 }
 
 static void ignored_too_late(struct hub *hub, bool maybe)
@@ -296,22 +298,23 @@ void hub_ignore_removed(struct hub *hub, struct node *node)
 	entry_remove(hub, i);
 }
 
-static bool is_below(const struct node *node, const struct node *above)
-{
-	for (; node; node = node->parent)
-		if (node == above)
-			return true;
-	return false;
-}
-
+/*
+ * Where the place of one is not known, below what it was counts: that may have been moved since.
+ * What another one has in common with those before is gone through once.
+ */
 static bool holds_ignored(struct hub *hub, const struct node *node)
 {
-	const struct hub_ignore *ignore = &hub->ignore;
+	struct hub_ignore *ignore = &hub->ignore;
 
-	hub->n_steps += ignore->n;
+	ignore->search++;
 	for (size_t i = 0; i < ignore->n; i++)
-		if (is_below(ignore->nodes[i], node))
-			return true;
+		for (struct node *above = ignore->nodes[i];
+		     above && above->search != ignore->search; above = hub_step_up(above)) {
+			if (above == node)
+				return true;
+			above->search = ignore->search;
+			hub->n_steps++;
+		}
 	return false;
 }
 

@@ -125,6 +125,7 @@ struct hub_ignore {
 	bool under_way;
 	bool is_void; /* what is under way is not among them any more */
 	bool refused; /* the kernel cannot do it */
+	uint64_t search; /* through what is above them */
 };
 
 struct hub {
@@ -196,6 +197,8 @@ void hub_place_chain(struct hub *hub, const struct handle_view *handle,
 void hub_place_apply(struct hub *hub, const struct hub_pending *pending);
 
 /* hub-lose.c: which watches something that is not known may concern */
+/** hub_step_up() - to its parent, or where its place is not known, to what it was somewhere below; NULL: there is none */
+struct node *hub_step_up(const struct node *node);
 /** hub_lose_in() - something of event @seq that happened in these; of unknown ones all are told */
 void hub_lose_in(struct hub *hub, uint64_t seq, const struct handle_view *dirs, size_t n);
 /** hub_concerns_nobody() - wherever @dir is, no watch is there */

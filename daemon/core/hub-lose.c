@@ -19,8 +19,10 @@ static bool seq_is_before(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) < 0;
 }
 
-static struct node *step_up(const struct node *node)
+struct node *hub_step_up(const struct node *node)
 {
+	assert(node);
+
 	return node->parent || node->state == NODE_PLACED ? node->parent : node->near;
 }
 
@@ -39,7 +41,7 @@ static bool climb(const struct hub *hub, struct node *node, struct node **ret_wi
 			*ret_wide = node;
 			wide = false;
 		}
-		if (!step_up(node)) {
+		if (!hub_step_up(node)) {
 			if (wide)
 				*ret_wide = node;
 			return node->state == NODE_PLACED;
@@ -51,7 +53,7 @@ static bool climb(const struct hub *hub, struct node *node, struct node **ret_wi
 				since = node->near_seq;
 			wide = true;
 		}
-		node = step_up(node);
+		node = hub_step_up(node);
 	}
 	return false;
 }
@@ -136,18 +138,18 @@ static struct node *common(struct node *a, struct node *b)
 {
 	size_t n_a = 0, n_b = 0;
 
-	for (struct node *node = a; node; node = step_up(node))
+	for (struct node *node = a; node; node = hub_step_up(node))
 		if (++n_a > HUB_DEPTH_MAX)
 			return NULL;
-	for (struct node *node = b; node; node = step_up(node))
+	for (struct node *node = b; node; node = hub_step_up(node))
 		if (++n_b > HUB_DEPTH_MAX)
 			return NULL;
 	for (; n_a > n_b; n_a--)
-		a = step_up(a);
+		a = hub_step_up(a);
 	for (; n_b > n_a; n_b--)
-		b = step_up(b);
-	for (; a != b; a = step_up(a))
-		b = step_up(b);
+		b = hub_step_up(b);
+	for (; a != b; a = hub_step_up(a))
+		b = hub_step_up(b);
 	return a;
 }
 
@@ -165,7 +167,7 @@ struct node *hub_left(struct hub *hub, const struct file_event *event, bool doub
 		hub->strayed = seq;
 		return NULL;
 	}
-	for (struct node *node = from; node && node != both; node = step_up(node)) {
+	for (struct node *node = from; node && node != both; node = hub_step_up(node)) {
 		hub->n_steps++;
 		node->left = seq;
 	}

@@ -108,6 +108,47 @@ static void test_brought_in(void **state)
 	unwatch(&told);
 }
 
+/* Where it is now is not certain, but that it is outside is. */
+static void test_moved_outside(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), out = make(SIM_ROOT, "out"), d = make(out, "d");
+
+	forget();
+	watch(&told, in, 0, ALL);
+	touch(in, "first");
+	check(&told, "+first");
+	ignore(d);
+	assert_true(sim_rename(&sim, 9, out, "d", out, "e"));
+	assert_true(sim_rename(&sim, 9, out, "e", out, "d"));
+	check(&told, "");
+	assert_int_equal(sim.n_heeded, 1);
+	touch(d, "f");
+	touch(in, "f");
+	check(&told, "+f");
+	unwatch(&told);
+}
+
+/* With what it was somewhere below, before that was read. */
+static void test_moved_and_brought_in(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), out = make(SIM_ROOT, "out"), d = make(out, "d");
+
+	forget();
+	watch(&told, in, 0, ALL);
+	touch(in, "first");
+	check(&told, "+first");
+	ignore(d);
+	assert_true(sim_rename(&sim, 9, out, "d", out, "e"));
+	assert_true(sim_rename(&sim, 9, out, "e", out, "d"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "out", in, "out"));
+	touch(d, "missed");
+	check(&told, "+out/ lost 'out'");
+	assert_int_equal(sim.n_heeded, 1);
+	touch(d, "seen");
+	check(&told, "+out/d/seen");
+	unwatch(&told);
+}
+
 /* Who may not list where it came to hears nothing of it. */
 static void test_brought_in_hidden(void **state)
 {
@@ -286,6 +327,8 @@ int main(void)
 		TEST(test_outside),
 		TEST(test_inside),
 		TEST(test_brought_in),
+		TEST(test_moved_outside),
+		TEST(test_moved_and_brought_in),
 		TEST(test_brought_in_hidden),
 		TEST(test_marked_late),
 		TEST(test_watch_comes),
