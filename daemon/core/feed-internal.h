@@ -53,10 +53,16 @@ struct feed {
 	size_t n_records_taken; /* of these, from the first */
 };
 
-/** feed_is_holding() - events wait */
+/** feed_is_waiting() - events or records do, that may be applied without another scan */
+static inline bool feed_is_waiting(const struct feed *feed)
+{
+	return feed->n_events > 0 || feed->n_records > 0;
+}
+
+/** feed_is_holding() - what comes has to wait */
 static inline bool feed_is_holding(const struct feed *feed)
 {
-	return feed->scan || feed->broken || feed->n_events > 0;
+	return feed->scan || feed->broken || feed_is_waiting(feed);
 }
 
 /** feed_needs_table() - somebody follows processes by the table */

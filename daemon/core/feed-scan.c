@@ -259,7 +259,7 @@ int feed_scan_apply(struct feed *feed)
 
 	assert(feed);
 
-	if (feed->scan ? !feed->scan_done : feed->broken || feed->n_events == 0)
+	if (feed->scan ? !feed->scan_done : feed->broken || !feed_is_waiting(feed))
 		return -EAGAIN;
 
 	slice = feed_slice(feed);

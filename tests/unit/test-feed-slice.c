@@ -191,6 +191,33 @@ static void test_records(void **state)
 	fixture_deinit(&f);
 }
 
+/* Of those who had ended before the scan began, whose records alone wait for it. */
+static void test_records_alone(void **state)
+{
+	struct fixture f;
+
+	add_many(&f);
+	for (uint32_t i = 0; i < MANY; i++)
+		hand_exit(&f, FIRST + i, FIRST + i, 0);
+	assert_int_equal(feed_scan_begin(f.feed), 0);
+	for (uint32_t i = 0; i < MANY; i++) {
+		const struct wire_taskstats record = {
+			.tid = FIRST + i,
+			.tgid = FIRST + i,
+			.user_us = 1,
+		};
+
+		feed_record(f.feed, &record);
+	}
+	assert_int_equal(feed_scan_add(f.feed, &leader_entry), 0);
+	feed_scan_end(f.feed, true);
+	turn(&f);
+	assert_true(apply(&f) >= MANY / STEPS);
+	assert_int_equal(totals_of(&f).user_us, MANY);
+	assert_false(totals_of(&f).incomplete);
+	fixture_deinit(&f);
+}
+
 /* Ends whose records never come are given up, some in each round. */
 static void test_no_records(void **state)
 {
@@ -278,10 +305,11 @@ static void test_newcomers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_found),	cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_chain),	cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_records), cmocka_unit_test(test_no_records),
-		cmocka_unit_test(test_purge),	cmocka_unit_test(test_newcomers),
+		cmocka_unit_test(test_found),	   cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_chain),	   cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_records),	   cmocka_unit_test(test_records_alone),
+		cmocka_unit_test(test_no_records), cmocka_unit_test(test_purge),
+		cmocka_unit_test(test_newcomers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
