@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <assert.h>
+#include <errno.h>
 
 #include "daemon/core/feed-internal.h"
 
@@ -129,21 +130,36 @@ static void look_at_uids(struct feed *feed, struct process *process)
 		process->uid_saved || uids[0] != process->uid || uids[1] != process->uid;
 }
 
+/* Return: NULL where it has no room, or the scan has told of it, or of who has the pid since. */
+static struct process *add_changed(struct feed *feed, const struct wire_proc_event *event)
+{
+	struct process *process;
+	int r;
+
+	r = process_table_add(feed->table, event->tgid, &process);
+	if (r < 0) {
+		if (r != -EEXIST)
+			relays_note_full(feed->relays, event->ruid);
+		return NULL;
+	}
+
+	process->uid = event->ruid;
+	process->uid_known = true;
+	process->uid_mixed = process->uid_split = process->uid_saved = event->ruid != event->euid;
+	process->born_ticks = ticks_of(feed, event->monotonic_ns);
+	/* It was somebody else's, whose threads are not known. */
+	process->threads_missing = true;
+	return process;
+}
+
 static void change_uid(struct feed *feed, const struct wire_proc_event *event,
 		       struct process *process)
 {
 	/* A setuid program too: it may become its user's again, and not quite. */
 	bool wanted = event->tid == event->tgid && relays_want_uid(feed->relays, event->ruid);
 
-	if (!process && wanted && process_table_add(feed->table, event->tgid, &process) == 0) {
-		process->uid = event->ruid;
-		process->uid_known = true;
-		process->uid_mixed = process->uid_split = process->uid_saved =
-			event->ruid != event->euid;
-		process->born_ticks = ticks_of(feed, event->monotonic_ns);
-		/* It was somebody else's, whose threads are not known. */
-		process->threads_missing = true;
-	}
+	if (!process && wanted)
+		process = add_changed(feed, event);
 	if (process && event->tid == event->tgid) {
 		look_at_uids(feed, process);
 		feed_set_relayed(feed, process, wanted);

@@ -138,8 +138,40 @@ static void test_uid_before_scan(void **state)
 	assert_int_equal(relay_sent(relay), 0);
 	hand_fork(&f, 42, 44, 44);
 	assert_int_equal(relay_sent(relay), 1);
+	assert_int_equal(relay_lost(relay), 0);
 	hand_fork(&f, 40, 45, 45);
 	assert_int_equal(relay_sent(relay), 2);
+	relay_stop(relay);
+	fixture_deinit(&f);
+}
+
+/* One that becomes its user's where there is no room for it: its forks are not known. */
+static void test_uid_without_room(void **state)
+{
+	static const struct process_rule all = { .name = "all", .fork_rate = 1000000 };
+	struct process_scan_entry entry = target_entry;
+	struct fixture f;
+	struct relay *relay;
+
+	fixture_init(&f, NULL);
+	assert_int_equal(feed_set_rules(f.feed, &all, 1), 0);
+	assert_int_equal(relay_add(feed_relays(f.feed), &own_relay, NULL, &relay), 0);
+	assert_int_equal(feed_scan_begin(f.feed), 0);
+	for (uint32_t i = 0; i < PROCESS_TABLE_MAX; i++) {
+		assert_int_equal(feed_scan_add(f.feed, &entry), 0);
+		entry.pid = 100 + i;
+		entry.uid = 0;
+	}
+	feed_scan_end(f.feed, true);
+	turn(&f);
+	assert_int_equal(feed_scan_apply(f.feed), 0);
+	assert_int_equal(relay_lost(relay), 0);
+	hand_uid(&f, 40, 40, 0, 0);
+	assert_int_equal(relay_lost(relay), 0);
+	hand_uid(&f, 40, 40, USER, USER);
+	assert_int_equal(relay_lost(relay), 1);
+	hand_fork(&f, 40, 41, 41);
+	assert_int_equal(relay_sent(relay), 0);
 	relay_stop(relay);
 	fixture_deinit(&f);
 }
@@ -151,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_saved_uid_of_stranger),
 		cmocka_unit_test(test_saved_uid_of_member),
 		cmocka_unit_test(test_uid_before_scan),
+		cmocka_unit_test(test_uid_without_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
