@@ -13,7 +13,7 @@ fseventsctl --json monitor | while read -r line; do
 		where=$(printf '%s\n' "$line" | sed -n 's/.*"where":"\([^"]*\)".*/\1/p')
 		"$@" "$where"
 		;;
-	*'"event":"lost"'*)
+	*'"lost":{'*)
 		echo "events are missing: fseventsctl status" >&2
 		;;
 	esac
