@@ -347,6 +347,13 @@ def test_what_cannot_be_watched(running, ctl, disk):
     assert done.returncode == 1 and "\\012\\033[31m" in done.stderr and "\x1b" not in done.stderr
 
 
+def test_dead_fuse_is_not_a_daemon_that_is_gone(running, ctl, fuse):
+    hung = fuse()
+    hung.kill()
+    done = ctl("watch", os.path.join(hung.where, "file"), check=False)
+    assert done.returncode == 1 and "not connected" in done.stderr
+
+
 def test_wrong_use(running, ctl, disk):
     done = ctl("watch", "-e", "create,explode", disk.where, check=False)
     assert done.returncode == 2 and '"explode"' in done.stderr and "close-write" in done.stderr
