@@ -93,11 +93,6 @@ static const struct process_program *find_program(struct tracked *tracked,
 	struct processes *processes = tracked->processes;
 	const struct process_program *program;
 
-	if (event->kind != GROUP_EXEC || !event->own)
-		return NULL;
-	/* What is lost anyway needs no name. */
-	if (!process_queue_takes(processes->quota, tracked->uid, 0))
-		return NULL;
 	program = read_program(processes, event);
 	if (!program || program->start_ticks > processes_ticks(processes, event->monotonic_us))
 		return NULL;
@@ -126,13 +121,18 @@ static const char *find_file(struct tracked *tracked, const struct group_event *
 			     size_t *ret_n)
 {
 	struct processes *processes = tracked->processes;
-	const struct process_program *program = find_program(tracked, event);
-	size_t n_given = 0;
+	const struct process_program *program;
+	size_t n_given;
 
-	if (event->kind == GROUP_EXEC && event->own &&
-	    process_queue_takes(processes->quota, tracked->uid, 0))
-		n_given =
-			process_source_find_name(processes->source, event->name, processes->given);
+	*ret_n = 0;
+	if (event->kind != GROUP_EXEC)
+		return NULL;
+	/* What is lost anyway needs no name. */
+	if (!process_queue_takes(processes->quota, tracked->uid, 0))
+		return NULL;
+
+	program = find_program(tracked, event);
+	n_given = process_source_find_name(processes->source, event->name, processes->given);
 	/* The whole path, where it is that of this exec, and of no script or later exec. */
 	if (program && (n_given == 0 ||
 			end_alike(program->file, program->n_file, processes->given, n_given))) {
@@ -174,7 +174,7 @@ static void on_event(struct group *group, uint64_t seq, const struct group_event
 		.realtime_us = event->monotonic_us + processes->realtime_minus_monotonic_us,
 		.event = *event,
 	};
-	size_t n_file = 0;
+	size_t n_file;
 	const char *file = find_file(tracked, event, &n_file);
 
 	if (process_queue_push(&tracked->queue, processes->quota, tracked->uid, &item, file,

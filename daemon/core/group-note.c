@@ -118,7 +118,6 @@ static void note_exec(const struct process_change *change, uint64_t monotonic_us
 		.pid = process->pid,
 		.other = process->parent,
 		.monotonic_us = monotonic_us,
-		.own = true,
 		.name = change->name,
 	};
 	const struct group_set *set = process->groups;

@@ -12,13 +12,14 @@
  * Of a member that has other uids than the owner of the group (setuid
  * programs) only pid, fork and exit are told, and its figures are in no total:
  * ->incomplete says that something is missing. For root nothing is left out, nor for
- * whom ->all is set. After a
- * loss a member may have any uids until a scan has told them: it is taken for another's.
+ * whom ->all is set. After a loss a member may have any uids until a scan has told
+ * them: it is taken for another's.
  *
  * Not known, and told by ->incomplete: descendants that were reparented
  * before the group began or while events were lost, exits without a record,
- * members past GROUP_MEMBERS_MAX. A CLONE_PARENT child is taken for a child
- * of the forker's parent: where that is no member, it is not seen at all.
+ * members past GROUP_MEMBERS_MAX. Where the source does not know who forked it (the
+ * proc connector), a CLONE_PARENT child is taken for a child of the forker's parent: where
+ * that is no member, it is not seen at all.
  */
 
 #include <stdbool.h>
@@ -50,7 +51,6 @@ struct group_event {
 	uint32_t other; /* fork: the child; else the parent as far as known, 0 */
 	uint64_t monotonic_us;
 	uint32_t status; /* exit: as of waitpid(2); else 0 */
-	bool own; /* exec: its file may be told to the owner */
 	uint64_t name; /* exec: as what it was executed, where the source knows: core/wire-proc.h */
 };
 

@@ -196,7 +196,6 @@ static void test_setuid(void **state)
 		feed_record(f.feed, &records[i]);
 	assert_int_equal(f.n_events, 7);
 	expect(&f, 2, GROUP_EXEC, 12, LEADER, 0);
-	assert_true(f.events[2].own);
 	expect(&f, 3, GROUP_FORK, 11, 13, 0);
 	assert_int_equal(totals_of(&f).execs, 1);
 	assert_int_equal(totals_of(&f).user_us, 20);
