@@ -136,6 +136,7 @@ struct hub {
 	struct hub_row row;
 	bool blocked; /* the first of the row waits for an answer */
 	bool behind; /* it waits for another turn */
+	bool roots_unknown; /* of some watch it is not known where it is, nor is that asked */
 	uint64_t n_steps; /* since the questions were asked for */
 	struct hub_window window;
 	uint32_t

@@ -129,6 +129,17 @@ void hub_ask_entry(struct hub *hub, struct hub_doubt_name *name)
 	ask(hub, &question, 0, name);
 }
 
+static void round_begin(struct hub *hub)
+{
+	struct hub_round *round = hub->round;
+
+	hub_round_clear(round);
+	/* A small tree could not hold all that is answered. */
+	round->n_max = hub->tree.n_max / 16;
+	if (round->n_max > HUB_QUESTIONS_MAX)
+		round->n_max = HUB_QUESTIONS_MAX;
+}
+
 /* Return: whether anything is to be asked. */
 static bool round_fill(struct hub *hub)
 {
@@ -136,11 +147,7 @@ static bool round_fill(struct hub *hub)
 	struct hub_pending *pending;
 	size_t n_scanned = 0;
 
-	hub_round_clear(round);
-	/* A small tree could not hold all that is answered. */
-	round->n_max = hub->tree.n_max / 16;
-	if (round->n_max > HUB_QUESTIONS_MAX)
-		round->n_max = HUB_QUESTIONS_MAX;
+	round_begin(hub);
 	STAILQ_FOREACH(pending, &hub->row.events, link) {
 		if (round->n == round->n_max || n_scanned++ == SCANNED_MAX)
 			break;
@@ -149,6 +156,31 @@ static bool round_fill(struct hub *hub)
 		hub_event_ask(hub, pending);
 	}
 	return round->n > 0;
+}
+
+/*
+ * Where watches are in whose trees nothing happened yet: what is lost elsewhere is not to be
+ * theirs as well. Return: as above.
+ */
+static bool round_fill_roots(struct hub *hub)
+{
+	struct hub_watch *watch;
+
+	round_begin(hub);
+	hub->roots_unknown = false;
+	LIST_FOREACH(watch, &hub->watches, all) {
+		const struct handle_view root = node_handle(watch->node);
+
+		hub->n_steps++;
+		if (watch->node->state != NODE_UNPLACED)
+			continue;
+		if (hub->round->n == hub->round->n_max) {
+			hub->roots_unknown = true;
+			break;
+		}
+		hub_ask_chain(hub, &root);
+	}
+	return hub->round->n > 0;
 }
 
 size_t hub_questions(struct hub *hub, const struct hub_question **ret)
@@ -163,7 +195,7 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 	hub->n_steps = 0;
 	hub_row_drain(hub, true);
 	hub_ignore_settle(hub);
-	if (!hub->blocked)
+	if (!hub->blocked && (hub->behind || !hub->roots_unknown))
 		return 0;
 	if (!hub->round)
 		hub->round = calloc(1, sizeof(*hub->round));
@@ -181,7 +213,7 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 		hub_row_pop(&hub->row);
 		hub_row_drain(hub, true);
 	}
-	if (!hub->blocked)
+	if (!hub->blocked && (hub->behind || !hub->roots_unknown || !round_fill_roots(hub)))
 		return 0;
 	hub->round->under_way = true;
 	hub->round->seq = hub->statistics.events;

@@ -231,6 +231,9 @@ static void tell_self(struct teller *teller)
 	struct hub_side nothing = {};
 	struct hub_watch *watch;
 
+	/* Nothing follows that it is gone, though the kernel says that its links changed. */
+	if (sighting->subject->dead && !(sighting->self & FSEVENTS_DELETE_SELF))
+		return;
 	path_begin(&teller->at, &nothing);
 	LIST_FOREACH(watch, &sighting->subject->watches, same) {
 		uint32_t mask = sighting->seq > watch->since ? sighting->self & watch->mask : 0;

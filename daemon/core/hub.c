@@ -156,6 +156,7 @@ int hub_watch_new(struct hub_watch **ret, struct hub *hub, const struct hub_watc
 	}
 
 	hub_heed(hub);
+	hub->roots_unknown |= hub->options.tree && watch->node->state == NODE_UNPLACED;
 	if (LIST_EMPTY(&watch->node->watches))
 		node_watched(&hub->tree, watch->node);
 	LIST_INSERT_HEAD(&watch->node->watches, watch, same);
@@ -174,6 +175,7 @@ static void forget_all(struct hub *hub)
 	hub_window_clear(&hub->window);
 	node_tree_forget(&hub->tree);
 	hub->blocked = hub->behind = false;
+	hub->roots_unknown = hub->options.tree && hub->n_watches > 0;
 	if (hub->round && hub->round->under_way)
 		hub->round->is_void = true;
 }
