@@ -5,6 +5,11 @@
 
 #include "daemon/core/feed.h"
 
+struct feed_record {
+	struct wire_taskstats record;
+	uint64_t before; /* the number of the event that comes next */
+};
+
 struct feed {
 	const struct feed_ops *ops;
 	void *userdata;
@@ -48,7 +53,8 @@ struct feed {
 	size_t n_overdue; /* likewise: no scan will be applied before them, since events were lost */
 	size_t n_certain; /* likewise: from before the first loss that no scan has repaired */
 	size_t n_foreseen, n_replay; /* likewise */
-	struct wire_taskstats *records;
+	uint64_t n_gone; /* that waited before the first of these: they are numbered on */
+	struct feed_record *records;
 	size_t n_records, n_records_allocated;
 	size_t n_records_taken; /* of these, from the first */
 };
@@ -71,7 +77,8 @@ bool feed_needs_table(const struct feed *feed);
 void feed_tell_lost(struct feed *feed);
 /** feed_apply() - an event, now */
 void feed_apply(struct feed *feed, const struct wire_proc_event *event);
-void feed_apply_record(struct feed *feed, const struct wire_taskstats *record);
+/** feed_apply_record() - @before: as of process_table_find_record() */
+void feed_apply_record(struct feed *feed, const struct wire_taskstats *record, uint64_t before);
 /** feed_release_overdue() - a slice of it, to the table as it is; Return: whether that was all */
 bool feed_release_overdue(struct feed *feed);
 /** feed_move_up() - in place of what was applied stands what was not */

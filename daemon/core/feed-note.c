@@ -235,9 +235,10 @@ void feed_apply(struct feed *feed, const struct wire_proc_event *event)
 	note(feed, event, &change);
 }
 
-void feed_apply_record(struct feed *feed, const struct wire_taskstats *record)
+void feed_apply_record(struct feed *feed, const struct wire_taskstats *record, uint64_t before)
 {
-	struct process *process = process_table_find_record(feed->table, record->tid, record->tgid);
+	struct process *process =
+		process_table_find_record(feed->table, record->tid, record->tgid, before);
 
 	if (!process)
 		return;

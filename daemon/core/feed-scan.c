@@ -124,11 +124,24 @@ void feed_move_up(struct feed *feed)
 
 	memmove(feed->events, feed->events + n, (feed->n_events - n) * sizeof(*feed->events));
 	feed->n_events -= n;
+	feed->n_gone += n;
 	feed->n_overdue = moved_up(feed->n_overdue, n);
 	feed->n_certain = moved_up(feed->n_certain, n);
 	feed->n_foreseen = moved_up(feed->n_foreseen, n);
 	feed->n_replay = moved_up(feed->n_replay, n);
 	feed->n_released = 0;
+}
+
+/* Records that came before it are those of whoever had the pid. */
+static void number_fork(struct feed *feed, const struct wire_proc_event *event)
+{
+	struct process *process;
+
+	if (event->kind != WIRE_PROC_FORK || event->tid != event->tgid)
+		return;
+	process = process_table_find(feed->table, event->tgid);
+	if (process)
+		process->fork_number = feed->n_gone + feed->n_released;
 }
 
 /* Of what waits, until @n are applied; Return: false where that takes another turn. */
@@ -142,6 +155,7 @@ static bool release_some(struct feed *feed, size_t n, struct slice *slice)
 		process_table_set_stale(feed->table,
 					feed->broken && feed->n_released > feed->n_certain);
 		feed_apply(feed, &event);
+		number_fork(feed, &event);
 		if (!slice_spend(slice, 1) && feed->n_released < n) {
 			/* Not each time: many may wait. */
 			if (feed->n_released >= feed->n_events / 2)

@@ -189,20 +189,25 @@ bool feed_wants_scan(const struct feed *feed)
 	       relays_want_scan(feed->relays);
 }
 
+/* It is of nobody who is followed. */
+static void drop_waiting(struct feed *feed)
+{
+	feed_drop_scan(feed);
+	feed->broken = false;
+	feed->lost = 0;
+	feed->lost_more = false;
+	process_table_set_stale(feed->table, false);
+	feed_forget(feed);
+}
+
 void feed_stopped(struct feed *feed)
 {
 	struct slice slice;
 
 	assert(feed && !feed_wants_events(feed));
 
-	feed_drop_scan(feed);
-	feed->broken = false;
-	feed->lost = 0;
-	feed->lost_more = false;
-	process_table_set_stale(feed->table, false);
+	drop_waiting(feed);
 	feed->purge_wanted = true;
-	/* of those whom nobody follows any more */
-	feed_forget(feed);
 	do
 		slice = feed_slice(feed);
 	while (!feed_purge(feed, &slice));
@@ -272,7 +277,7 @@ void feed_record(struct feed *feed, const struct wire_taskstats *record)
 	assert(feed && record);
 
 	if (!feed_is_holding(feed)) {
-		feed_apply_record(feed, record);
+		feed_apply_record(feed, record, UINT64_MAX);
 		return;
 	}
 
@@ -282,7 +287,10 @@ void feed_record(struct feed *feed, const struct wire_taskstats *record)
 		return;
 	}
 	feed->records = items;
-	feed->records[feed->n_records++] = *record;
+	feed->records[feed->n_records++] = (struct feed_record){
+		.record = *record,
+		.before = feed->n_gone + feed->n_events + 1,
+	};
 }
 
 bool feed_awaits_record(const struct feed *feed, const struct wire_taskstats *record)
@@ -295,7 +303,7 @@ bool feed_awaits_record(const struct feed *feed, const struct wire_taskstats *re
 	if (feed_is_holding(feed))
 		return false;
 
-	process = process_table_find_record(feed->table, record->tid, record->tgid);
+	process = process_table_find_record(feed->table, record->tid, record->tgid, UINT64_MAX);
 	return process && process->ended;
 }
 
@@ -310,6 +318,7 @@ void feed_forget(struct feed *feed)
 {
 	free(feed->events);
 	free(feed->records);
+	feed->n_gone += feed->n_events;
 	feed->events = NULL;
 	feed->records = NULL;
 	feed->n_events = feed->n_events_allocated = feed->n_released = feed->n_overdue = 0;
@@ -320,7 +329,9 @@ void feed_forget(struct feed *feed)
 bool feed_take_records(struct feed *feed, struct slice *slice)
 {
 	while (feed->n_records_taken < feed->n_records) {
-		feed_apply_record(feed, &feed->records[feed->n_records_taken++]);
+		const struct feed_record *item = &feed->records[feed->n_records_taken++];
+
+		feed_apply_record(feed, &item->record, item->before);
 		if (!slice_spend(slice, 1) && feed->n_records_taken < feed->n_records)
 			return false;
 	}
@@ -353,7 +364,8 @@ void feed_lost(struct feed *feed, uint64_t count)
 
 	feed->statistics.lost += count;
 	relays_note_lost(feed->relays, count);
-	if (!feed_needs_table(feed))
+	if (!feed_needs_table(feed) && !feed_is_holding(feed) &&
+	    process_table_size(feed->table) == 0)
 		return;
 
 	/* What waits is older: a scan that is still to come knows nothing of it. */
@@ -404,6 +416,8 @@ bool feed_round_end(struct feed *feed, bool empty)
 	feed->purge_wanted |= groups_take_freed(feed->groups) || feed->relays_changed;
 	feed->relays_changed = false;
 	feed_purge(feed, &slice);
+	if (!feed_needs_table(feed) && process_table_size(feed->table) == 0)
+		drop_waiting(feed);
 	if (feed->n_overdue > 0)
 		(void)feed_release_overdue(feed);
 	return feed->n_overdue > 0 || !TAILQ_EMPTY(&feed->ended) || feed_wants_round(feed);

@@ -104,35 +104,36 @@ struct process *process_table_find(const struct process_table *table, uint32_t p
 }
 
 /* Of several of one pid the first that ended: records come in that order. */
-static struct process *find_unsettled(const struct process_table *table, uint32_t pid)
+static struct process *find_unsettled(const struct process_table *table, uint32_t pid,
+				      uint64_t before)
 {
 	struct process *process, *first = NULL;
 
 	if (table->n_processes == 0)
 		return NULL;
 	LIST_FOREACH(process, bucket_of(table, pid), bucket)
-		if (process->pid == pid && process->ended && process->n_records < process->n_exits)
+		if (process->pid == pid && process->ended &&
+		    process->n_records < process->n_exits && process->fork_number < before)
 			first = process;
 
 	return first;
 }
 
 struct process *process_table_find_record(const struct process_table *table, uint32_t tid,
-					  uint32_t tgid)
+					  uint32_t tgid, uint64_t before)
 {
 	struct process *process;
 	struct process_thread *thread;
 
 	assert(table);
 
-	process = find_unsettled(table, tgid ? tgid : tid);
+	process = find_unsettled(table, tgid ? tgid : tid, before);
 	if (process)
 		return process;
-	if (tgid)
-		return find(table, tgid);
 
-	thread = thread_index_find(&table->threads, tid);
-	return thread ? thread->process : find(table, tid);
+	thread = tgid ? NULL : thread_index_find(&table->threads, tid);
+	process = thread ? thread->process : find(table, tgid ? tgid : tid);
+	return process && process->fork_number < before ? process : NULL;
 }
 
 struct process *process_table_next(const struct process_table *table, const struct process *process)

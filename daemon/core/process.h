@@ -99,7 +99,8 @@ struct process {
 	struct process_usage {
 		uint64_t user_us, system_us, read_bytes, write_bytes, peak_rss_kib;
 	} usage;
-	uint64_t round; /* feed.h: in which it ended */
+	uint64_t fork_number; /* feed.h: of its event, where that had waited; else 0 */
+	uint64_t round; /* likewise: in which it ended */
 	TAILQ_ENTRY(process) settling; /* likewise, until its records came */
 };
 
@@ -136,11 +137,12 @@ struct process *process_table_find(const struct process_table *table, uint32_t p
 /**
  * process_table_find_record() - whose thread an exit record is of
  * @tgid:	0 where the record does not say
+ * @before:	not whose fork has this number or a later one
  *
  * One that has ended and still lacks records goes before one that lives.
  */
 struct process *process_table_find_record(const struct process_table *table, uint32_t tid,
-					  uint32_t tgid);
+					  uint32_t tgid, uint64_t before);
 
 /** process_table_next() - all, those that have ended too; NULL at the start and at the end */
 struct process *process_table_next(const struct process_table *table,

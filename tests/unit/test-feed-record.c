@@ -9,6 +9,13 @@
 
 #include "tests/unit/feed-fixture.h"
 
+static const struct group_options accounted = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.owner = USER,
+	.accounting = true,
+};
+
 static struct wire_taskstats record_of(uint32_t pid)
 {
 	return (struct wire_taskstats){ .tid = pid, .tgid = pid, .user_us = 1000 };
@@ -17,16 +24,10 @@ static struct wire_taskstats record_of(uint32_t pid)
 /* Between the forks of a storm: none but of those whose end is known. */
 static void test_awaited_record(void **state)
 {
-	const struct group_options options = {
-		.leader = LEADER,
-		.start_ticks = LEADER_START,
-		.owner = USER,
-		.accounting = true,
-	};
 	const struct wire_taskstats record = record_of(20), later = record_of(21);
 	struct fixture f;
 
-	fixture_init(&f, &options);
+	fixture_init(&f, &accounted);
 	assert_false(feed_awaits_record(f.feed, &record));
 	hand_fork(&f, LEADER, 20, 20);
 	assert_false(feed_awaits_record(f.feed, &record));
@@ -49,18 +50,12 @@ static void test_awaited_record(void **state)
 /* Of two of one pid the record is the first one's, however many others came meanwhile. */
 static void test_record_of_the_first(void **state)
 {
-	const struct group_options options = {
-		.leader = LEADER,
-		.start_ticks = LEADER_START,
-		.owner = USER,
-		.accounting = true,
-	};
 	const struct wire_taskstats record = record_of(20);
 
 	for (uint32_t n_others = 0; n_others < 300; n_others++) {
 		struct fixture f;
 
-		fixture_init(&f, &options);
+		fixture_init(&f, &accounted);
 		for (unsigned int i = 0; i < 2; i++) {
 			hand_fork(&f, LEADER, 20, 20);
 			/* The later one is no owner's: its figures would be left out. */
@@ -77,11 +72,106 @@ static void test_record_of_the_first(void **state)
 	}
 }
 
+static struct process_scan_entry later_entry(const struct fixture *f, uint32_t parent)
+{
+	return (struct process_scan_entry){
+		.pid = 20,
+		.parent = parent,
+		.start_ticks = 200,
+		.read_ns = f->now_ns + 1,
+		.uid = USER,
+		.n_threads = 1,
+	};
+}
+
+/* While a scan reads, who is unknown ends, and his record comes; then somebody else has the pid. */
+static void begin_with_former(struct fixture *f, uint32_t parent)
+{
+	const struct wire_taskstats record = record_of(20);
+
+	fixture_init(f, &accounted);
+	assert_int_equal(feed_scan_begin(f->feed), 0);
+	hand_exit(f, 20, 20, 0);
+	feed_record(f->feed, &record);
+	f->now_ns = 2000000000;
+	hand_fork(f, parent, 20, 20);
+	assert_int_equal(feed_scan_add(f->feed, &leader_entry), 0);
+}
+
+static void hand_end(struct fixture *f, uint64_t user_us)
+{
+	struct wire_taskstats record = record_of(20);
+
+	record.user_us = user_us;
+	hand_exit(f, 20, 20, 0);
+	feed_record(f->feed, &record);
+}
+
+static void apply(struct fixture *f)
+{
+	feed_scan_end(f->feed, true);
+	turn(f);
+	assert_int_equal(feed_scan_apply(f->feed), 0);
+}
+
+/* Found by the scan too, or not; it ends before records are taken, or after. */
+static void test_record_of_a_former(void **state)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		const bool found = i % 2, lives = i / 2;
+		struct process_scan_entry entry;
+		struct fixture f;
+
+		begin_with_former(&f, LEADER);
+		entry = later_entry(&f, LEADER);
+		if (found)
+			assert_int_equal(feed_scan_add(f.feed, &entry), 0);
+		if (!lives)
+			hand_end(&f, 7);
+		apply(&f);
+		assert_int_equal(totals_of(&f).live, 1 + lives);
+		if (lives)
+			hand_end(&f, 7);
+		assert_int_equal(totals_of(&f).live, 1);
+		assert_int_equal(totals_of(&f).user_us, 7);
+		assert_false(totals_of(&f).incomplete);
+		fixture_deinit(&f);
+	}
+}
+
+/* The later one is a leader, whose parent nobody follows. */
+static void test_record_before_a_leader(void **state)
+{
+	struct group_options options = accounted;
+	struct process_scan_entry entry;
+	struct group_totals totals;
+	struct group *group;
+	struct fixture f;
+
+	begin_with_former(&f, 1);
+	entry = later_entry(&f, 1);
+	options.leader = entry.pid;
+	options.start_ticks = entry.start_ticks;
+	assert_int_equal(group_new(&group, feed_groups(f.feed), &options, &f), 0);
+	assert_int_equal(feed_scan_add(f.feed, &entry), 0);
+	apply(&f);
+	assert_true(group_is_ready(group));
+	hand_end(&f, 7);
+	assert_true(group_is_empty(group));
+	group_totals(group, &totals);
+	assert_int_equal(totals.user_us, 7);
+	assert_false(totals.incomplete);
+	group_free(group);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_awaited_record),
 		cmocka_unit_test(test_record_of_the_first),
+		cmocka_unit_test(test_record_of_a_former),
+		cmocka_unit_test(test_record_before_a_leader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
