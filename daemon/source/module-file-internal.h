@@ -28,7 +28,11 @@ struct module_file {
 	sd_event_source *end;
 };
 
-/** module_file_batch() - read and tell what is in the socket, until @max events or the barrier */
+#define MODULE_FILE_BUFFER (16 << 20)
+/* No more than the socket can have had: who is faster than they are read is not waited for. */
+#define MODULE_FILE_WAITING_MAX (MODULE_FILE_BUFFER / sizeof(struct fs_event_file))
+
+/** module_file_batch() - read and tell what is in the socket, or @max events of it */
 void module_file_batch(struct module_file *file, uint64_t max);
 /** module_file_find_marking() - whose request that was; NULL: nobody waits for its answer */
 struct marking *module_file_find_marking(const struct module_file *file, uint32_t seq);

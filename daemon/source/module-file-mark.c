@@ -71,7 +71,7 @@ static void on_sent(enum pool_result result, const void *reply, size_t n_reply, 
 		memcpy(&error, reply, sizeof(error));
 	/* Its answer is in the socket, behind what came before. */
 	if (error == 0 && !marking->answered)
-		module_file_batch(file, UINT64_MAX);
+		module_file_batch(file, MODULE_FILE_WAITING_MAX);
 	/* Who was told meanwhile may have freed it. */
 	marking = module_file_find_marking(file, seq);
 	if (!marking)

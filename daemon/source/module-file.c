@@ -14,8 +14,6 @@
 /* Below the bus, which stays responsive in a storm. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-#define BUFFER (16 << 20)
-
 /* Taken by one call, each of some fifty records. */
 #define DATAGRAMS 16
 
@@ -257,8 +255,7 @@ void module_file_read(struct module_file *file)
 	/* It has an answer only where it is refused. */
 	file->barrier = ++file->seq;
 	file->unsure = module_socket_sync(file->socket, file->barrier) < 0;
-	/* No more than the socket can have had: who is faster than this is not waited for. */
-	module_file_batch(file, BUFFER / sizeof(struct fs_event_file));
+	module_file_batch(file, MODULE_FILE_WAITING_MAX);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -331,7 +328,7 @@ static int file_new(struct module_file **ret, struct file_events *events)
 {
 	const struct module_socket_options options = {
 		.group = FS_EVENTS_GRP_INODE,
-		.n_buffer = BUFFER,
+		.n_buffer = MODULE_FILE_BUFFER,
 		.n_datagrams = DATAGRAMS,
 	};
 	_cleanup_(module_file_freep) struct module_file *file = calloc(1, sizeof(*file));
