@@ -57,7 +57,13 @@ static void test_statfs(void **state)
 	run_statfs(*state, &call, &mount, POOL_LANE_LOCAL, 1);
 	assert_true(call.statfs.usage.read_only);
 
+	/* It is looked for where it is by now; and it is nowhere. */
 	mount.where = (char *)"/mnt/no such";
+	run_statfs(*state, &call, &mount, POOL_LANE_LOCAL, 1);
+	assert_int_equal(call.result, POOL_DONE);
+	assert_int_equal(call.statfs.error, 0);
+	assert_int_equal(call.statfs.usage.files, sfs.f_files);
+	assert_return_code(umount("/mnt/plain"), errno);
 	run_statfs(*state, &call, &mount, POOL_LANE_LOCAL, 1);
 	assert_int_equal(call.result, POOL_DONE);
 	assert_int_equal(call.statfs.error, -ENOENT);
