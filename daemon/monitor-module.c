@@ -62,10 +62,31 @@ static void module_take_holds(struct monitor *monitor, uint64_t holds)
 	monitor_hint(monitor, &hint);
 }
 
+/* Return: whether there will be another answer. */
+static bool module_ask_root(struct monitor *monitor)
+{
+	const struct mount *mount = monitor_reachable_mount(monitor);
+	const struct superblock *sb = monitor->fs.sb;
+	struct module_root root = {
+		.lane = monitor_lane(monitor),
+		.lane_key = sb->generation,
+		.owner_uid = sb->owner_uid,
+	};
+
+	if (!mount)
+		return false;
+	root.where = mount->where;
+	root.mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	root.mount_id_is_unique = mount->unique_id != 0;
+	return module_member_ask_root(monitor->module, &root) == 0;
+}
+
 static void on_answered(int error, const struct wire_event_answer *answer, void *userdata)
 {
 	struct monitor *monitor = userdata;
 
+	if (error == -ENOENT && module_ask_root(monitor))
+		return;
 	monitor->module_again = error < 0 && error != -EOPNOTSUPP && error != -ENODEV;
 	/* What was granted before holds, whatever became of asking once more. */
 	if (monitor->module_again && monitor->module_codes)

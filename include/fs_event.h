@@ -98,7 +98,8 @@ enum fs_nl_command {
 	 * filesystem (O_PATH will do); FS_TYPE, DEV_MAJOR and DEV_MINOR, which
 	 * touch no mount (for ext2, ext3, ext4, xfs, btrfs, f2fs, tmpfs, vfat and
 	 * exfat); FS_ID. EBUSY: it, or another of its type, is just being mounted
-	 * or unmounted.
+	 * or unmounted. ENOENT: none is found so, which before Linux 6.8 is always
+	 * the answer for the type btrfs: it takes a descriptor.
 	 */
 
 	/* -> VERSION, EVENTS (all that exist), GROUP_STATS of each group */

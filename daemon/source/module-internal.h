@@ -21,6 +21,10 @@ struct module_member {
 	struct module_interest interest;
 	struct pool_ticket *ticket; /* a request is under way */
 	uint32_t seq; /* of it */
+	bool by_root; /* it names a descriptor */
+	bool has_answer; /* it was read with another's */
+	int error;
+	struct wire_event_answer answer;
 	bool again; /* ask once more after it */
 	bool turned; /* it was frozen or thawed since then: newer than the answer */
 	uint32_t fs_id; /* 0: not known */

@@ -43,7 +43,8 @@ int module_link_receive(struct module_link *link, enum module_socket_use socket,
 
 /* What is asked of a filesystem, by its type and device number: no mount is touched. */
 struct module_interest {
-	const char *type;
+	const char
+		*type; /* NULL: by a descriptor, the attribute FS_NL_A_FD, which is not in it yet */
 	uint32_t major, minor;
 	uint64_t events; /* bits FS_EVENT_BIT(id) */
 };

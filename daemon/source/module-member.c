@@ -30,32 +30,42 @@ static void member_set_id(struct module_member *member, uint32_t fs_id)
 	LIST_INSERT_HEAD(&module->buckets[fs_id & (MODULE_BUCKETS - 1)], member, chain);
 }
 
-/* The answer to @member's request, if it is this. Return: whether it was. */
-static bool answer_take(struct module_member *member, const struct wire_message *message,
-			int *ret_error, struct wire_event_answer *ret)
+static struct module_member *member_find_asking(struct module *module, uint32_t seq)
 {
-	if (message->seq != member->seq)
-		return false;
-	if (message->is_ack) {
-		*ret_error = message->error < 0 ? message->error : -EBADMSG;
-		return true;
-	}
-	if (message->command != FS_NL_C_FS_SET)
-		return false;
-	*ret_error = wire_event_answer_decode(message->attributes, message->n_attributes, ret) > 0
-			     ? 0
-			     : -EBADMSG;
-	return true;
+	struct module_member *member;
+
+	TAILQ_FOREACH(member, &module->members, link)
+		if (member->ticket && member->seq == seq)
+			return member;
+	return NULL;
 }
 
-/* All that waits: answers to those who did not wait for them are passed over. */
-static int answer_read(struct module_member *member, struct wire_event_answer *ret)
+static void answer_take(struct module *module, const struct wire_message *message)
 {
-	struct module *module = member->module;
+	struct module_member *member = member_find_asking(module, message->seq);
+
+	if (!member || (!message->is_ack && message->command != FS_NL_C_FS_SET))
+		return;
+	member->has_answer = true;
+	if (message->is_ack)
+		member->error = message->error < 0 ? message->error : -EBADMSG;
+	else if (wire_event_answer_decode(message->attributes, message->n_attributes,
+					  &member->answer) > 0)
+		member->error = 0;
+	else
+		member->error = -EBADMSG;
+}
+
+/*
+ * All that waits: one of another lane may be among it, whose worker has not said so yet.
+ * Answers to those who did not wait for them are passed over. Return: 0 or a negative errno.
+ */
+static int answers_read(struct module *module)
+{
 	struct wire_message message;
 	const void *data;
-	int error = -EIO, r;
 	size_t n, offset;
+	int r;
 
 	while ((r = module_link_receive(module->link, MODULE_SOCKET_REQUESTS, &data, &n)) !=
 	       NETLINK_EMPTY) {
@@ -67,17 +77,16 @@ static int answer_read(struct module_member *member, struct wire_event_answer *r
 			continue;
 		offset = 0;
 		while (wire_message_next(data, n, &offset, &message) > 0)
-			(void)answer_take(member, &message, &error, ret);
+			answer_take(module, &message);
 	}
 
-	return error;
+	return 0;
 }
 
-static void member_answer(struct module_member *member, int error,
-			  const struct wire_event_answer *answer)
+static void member_answer(struct module_member *member, int error)
 {
+	struct wire_event_answer told = member->answer;
 	bool again = member->again;
-	struct wire_event_answer told = *answer;
 
 	member->again = false;
 	if (error == 0) {
@@ -93,17 +102,24 @@ static void member_answer(struct module_member *member, int error,
 static void on_sent(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
 {
 	struct module_member *member = userdata;
-	struct wire_event_answer answer = {};
-	int error = -EIO;
+	int error = -EIO, r;
 
-	member->ticket = NULL;
-	if (result == POOL_FAILED && n_reply == sizeof(error))
+	if (result == POOL_FAILED && n_reply == sizeof(error)) {
 		memcpy(&error, reply, sizeof(error));
-	else if (result == POOL_DONE)
-		error = answer_read(member, &answer);
-	else
+	} else if (result == POOL_DONE) {
+		r = answers_read(member->module);
+		if (member->has_answer)
+			error = member->error;
+		else if (r < 0)
+			error = r;
+	} else {
 		error = -EBUSY;
-	member_answer(member, error < 0 ? error : 0, &answer);
+	}
+	member->ticket = NULL;
+	/* The mount was not found, and not the superblock. */
+	if (member->by_root && error == -ENOENT)
+		error = -ESTALE;
+	member_answer(member, error < 0 ? error : 0);
 }
 
 static int request_submit(struct module *module, const void *payload, size_t n_payload,
@@ -124,6 +140,15 @@ static int request_submit(struct module *module, const void *payload, size_t n_p
 	return pool_submit(module->pool, &submission, ret_ticket);
 }
 
+static void member_prepare(struct module_member *member, bool by_root)
+{
+	member->seq = ++member->module->seq;
+	member->by_root = by_root;
+	member->has_answer = false;
+	member->turned = false;
+	member->answer = (struct wire_event_answer){};
+}
+
 static int member_request(struct module_member *member)
 {
 	struct module *module = member->module;
@@ -131,11 +156,67 @@ static int member_request(struct module_member *member)
 	size_t n_payload;
 	int r;
 
-	member->seq = ++module->seq;
+	member_prepare(member, false);
 	r = module_link_compose(module->link, member->seq, &member->interest, &payload, &n_payload);
 	if (r < 0)
 		return r;
 	return request_submit(module, payload, n_payload, on_sent, member, &member->ticket);
+}
+
+/* In the lane of the filesystem: it is touched. */
+static int root_request_submit(struct module_member *member, const struct module_root *root,
+			       const void *datagram, size_t n_datagram)
+{
+	struct module *module = member->module;
+	const struct send_root_request request = {
+		.where = root->where,
+		.mount_id = root->mount_id,
+		.mount_id_is_unique = root->mount_id_is_unique,
+		.attribute = FS_NL_A_FD,
+		.datagram = datagram,
+		.n_datagram = n_datagram,
+	};
+	struct pool_submission submission = {
+		.lane = root->lane,
+		.lane_key = root->lane_key,
+		.owner_uid = root->owner_uid,
+		.job = JOB_SEND_ROOT,
+		.fd = module_link_fd(module->link, MODULE_SOCKET_REQUESTS),
+		.deadline_us = MODULE_DEADLINE_US,
+		.reply = on_sent,
+		.userdata = member,
+	};
+	_cleanup_free_ void *payload = NULL;
+	int r;
+
+	r = send_root_request_encode(&request, &payload, &submission.n_payload);
+	if (r < 0)
+		return r;
+	submission.payload = payload;
+	return pool_submit(module->pool, &submission, &member->ticket);
+}
+
+int module_member_ask_root(struct module_member *member, const struct module_root *root)
+{
+	struct module_interest interest;
+	_cleanup_free_ void *datagram = NULL;
+	size_t n_datagram;
+	int r;
+
+	assert(member);
+	assert(root && root->where);
+
+	if (!member->module->link)
+		return -ENODEV;
+	if (member->ticket)
+		return -EALREADY;
+
+	interest = member->interest;
+	interest.type = NULL;
+	member_prepare(member, true);
+	r = module_link_compose(member->module->link, member->seq, &interest, &datagram,
+				&n_datagram);
+	return r < 0 ? r : root_request_submit(member, root, datagram, n_datagram);
 }
 
 void module_member_ask(struct module_member *member)
@@ -150,7 +231,6 @@ void module_member_ask(struct module_member *member)
 		member->again = true;
 		return;
 	}
-	member->turned = false;
 	r = member_request(member);
 	if (r < 0)
 		member->ops->answered(r, NULL, member->userdata);

@@ -8,8 +8,10 @@
  * The module may be loaded later, go, and come again: generic netlink tells
  * that, and the members ask anew. Requests are sent by a worker, since the
  * module waits up to a second where another filesystem of the type is stuck;
- * they name it by type and device number and touch no mount. What they ask
- * for ends with the socket.
+ * they name it by type and device number and touch no mount. Where the module
+ * finds none of that name, which is so of btrfs before Linux 6.8, its owner may
+ * have it named by a descriptor, which the worker has for that moment. What they
+ * ask for ends with the socket.
  *
  * Numbers that are missing are told as a loss, an overrun of which nothing
  * shows yet as one of unknown size, and after either the members ask once more, because the
@@ -40,8 +42,9 @@ struct module_member_ops {
 	void (*event)(const struct wire_event *event, void *userdata);
 	/*
 	 * 0: from here on events come, and @answer says which and what holds. Or why
-	 * not: -EOPNOTSUPP (not of this type), -EBUSY and others (ask again later),
-	 * -ENODEV: the module is gone, and asked once more as soon as it comes.
+	 * not: -EOPNOTSUPP (not of this type), -ENOENT (not found by type and device:
+	 * module_member_ask_root() may), -EBUSY and others (ask again later), -ENODEV:
+	 * the module is gone, and asked once more as soon as it comes.
 	 */
 	void (*answered)(int error, const struct wire_event_answer *answer, void *userdata);
 };
@@ -69,6 +72,27 @@ int module_member_new(struct module_member **ret, struct module *module,
 
 /** module_member_ask() - once more, as after a refusal; nothing while the module is not there */
 void module_member_ask(struct module_member *member);
+
+/* How a worker reaches it. */
+struct module_root {
+	const char *where;
+	uint64_t mount_id;
+	bool mount_id_is_unique;
+	enum pool_lane lane;
+	uint64_t lane_key;
+	uid_t owner_uid;
+};
+
+/**
+ * module_member_ask_root() - the same by a descriptor, while nothing else is asked
+ * @root:	not kept
+ *
+ * Opens the root of the mount for a moment, in which it cannot be unmounted. The
+ * answer is told as always, and is never -ENOENT.
+ *
+ * Return: 0, or a negative errno: there will be no answer.
+ */
+int module_member_ask_root(struct module_member *member, const struct module_root *root);
 
 /** module_member_free() - also from within a callback of its own */
 struct module_member *module_member_free(struct module_member *member);

@@ -80,6 +80,7 @@ enum job_kind {
 	JOB_WATCH_FIND, /* job-watch.h */
 	JOB_WATCH_MARK, /* with the descriptor of a fanotify group */
 	JOB_SEND, /* the payload to the kernel, by the netlink socket passed along; no reply */
+	JOB_SEND_ROOT, /* likewise, with a descriptor of the root of a mount */
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */
@@ -112,6 +113,19 @@ struct mark_reply {
 	int error; /* 0; -ESTALE as above; -EOPNOTSUPP, -EXDEV, -ENODEV: no mark here */
 	uint64_t
 		fsid; /* the two words of f_fsid, the first one low: events carry it; 0 with an error */
+};
+
+/*
+ * JOB_SEND_ROOT: a request of netlink that gets one attribute more, the root's descriptor.
+ * The kernel looks that up while the request is sent, and it is closed then.
+ */
+struct send_root_request {
+	const char *where;
+	uint64_t mount_id;
+	bool mount_id_is_unique;
+	uint16_t attribute; /* its type */
+	const void *datagram; /* of @n_datagram bytes, a multiple of 4 */
+	size_t n_datagram;
 };
 
 /* JOB_DEVICES: device numbers of paths in /dev, and identities of block devices. */
@@ -216,3 +230,4 @@ int statfs_reply_decode(const void *reply, size_t n_reply,
 			struct statfs_reply *ret); /* 0 or -EBADMSG */
 int mark_request_encode(const struct mark_request *request, void **ret, size_t *ret_n);
 int mark_reply_decode(const void *reply, size_t n_reply, struct mark_reply *ret);
+int send_root_request_encode(const struct send_root_request *request, void **ret, size_t *ret_n);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 /* Mount points may be deeper than PATH_MAX, but then no path reaches them. */
 #define WHERE_MAX PATH_MAX
 #define UUID_MAX 64
+#define DATAGRAM_MAX 4096
 
 struct wire_statfs_request {
 	uint64_t mount_id;
@@ -43,6 +45,14 @@ struct wire_mark_reply {
 	uint64_t fsid;
 };
 
+struct wire_send_root_request {
+	uint64_t mount_id;
+	uint32_t mount_id_is_unique;
+	uint32_t attribute;
+	uint32_t n_where;
+	uint32_t n_datagram;
+};
+
 size_t job_reply_max(uint32_t kind)
 {
 	switch ((enum job_kind)kind) {
@@ -50,6 +60,7 @@ size_t job_reply_max(uint32_t kind)
 	case JOB_MARK:
 	case JOB_WATCH_MARK:
 	case JOB_SEND:
+	case JOB_SEND_ROOT:
 		return 256;
 	case JOB_WRITERS:
 		return 4096;
@@ -286,5 +297,67 @@ int mark_reply_decode(const void *reply, size_t n_reply, struct mark_reply *ret)
 		return -EBADMSG;
 
 	*ret = (struct mark_reply){ .error = wire.error, .fsid = wire.fsid };
+	return 0;
+}
+
+int send_root_request_encode(const struct send_root_request *request, void **ret, size_t *ret_n)
+{
+	struct wire_send_root_request wire = {
+		.mount_id = request->mount_id,
+		.mount_id_is_unique = request->mount_id_is_unique,
+		.attribute = request->attribute,
+		.n_datagram = (uint32_t)request->n_datagram,
+	};
+	size_t n_where = strlen(request->where) + 1;
+	uint8_t *buffer;
+
+	assert(ret);
+	assert(ret_n);
+
+	buffer = malloc(sizeof(wire) + n_where + request->n_datagram);
+	if (!buffer)
+		return -ENOMEM;
+
+	wire.n_where = (uint32_t)n_where;
+	memcpy(buffer, &wire, sizeof(wire));
+	memcpy(buffer + sizeof(wire), request->where, n_where);
+	memcpy(buffer + sizeof(wire) + n_where, request->datagram, request->n_datagram);
+
+	*ret = buffer;
+	*ret_n = sizeof(wire) + n_where + request->n_datagram;
+	return 0;
+}
+
+int send_root_request_decode(const void *payload, size_t n_payload, struct send_root_request *ret)
+{
+	struct wire_send_root_request wire;
+	const uint8_t *bytes = payload;
+	const char *where;
+
+	assert(ret);
+
+	if (n_payload < sizeof(wire))
+		return -EBADMSG;
+	memcpy(&wire, bytes, sizeof(wire));
+	bytes += sizeof(wire);
+
+	if (wire.n_where > WHERE_MAX || wire.attribute > UINT16_MAX ||
+	    wire.n_datagram > DATAGRAM_MAX || wire.n_datagram < NLMSG_HDRLEN ||
+	    wire.n_datagram % NLMSG_ALIGNTO != 0 ||
+	    n_payload - sizeof(wire) != (size_t)wire.n_where + wire.n_datagram)
+		return -EBADMSG;
+
+	where = wire_string(bytes, wire.n_where);
+	if (!where)
+		return -EBADMSG;
+
+	*ret = (struct send_root_request){
+		.where = where,
+		.mount_id = wire.mount_id,
+		.mount_id_is_unique = wire.mount_id_is_unique != 0,
+		.attribute = (uint16_t)wire.attribute,
+		.datagram = bytes + wire.n_where,
+		.n_datagram = wire.n_datagram,
+	};
 	return 0;
 }

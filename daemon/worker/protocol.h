@@ -56,13 +56,14 @@ struct spawn_reply {
 size_t job_reply_max(uint32_t kind);
 
 /**
- * statfs_request_decode(), mark_request_decode() - in the worker
- * @ret:	its strings lie in @payload and die with it
+ * statfs_request_decode(), mark_request_decode(), send_root_request_decode() - in the worker
+ * @ret:	its strings and bytes lie in @payload and die with it
  *
  * Return: 0 or -EBADMSG.
  */
 int statfs_request_decode(const void *payload, size_t n_payload, struct statfs_request *ret);
 int mark_request_decode(const void *payload, size_t n_payload, struct mark_request *ret);
+int send_root_request_decode(const void *payload, size_t n_payload, struct send_root_request *ret);
 
 int statfs_reply_encode(const struct statfs_reply *reply, void **ret, size_t *ret_n);
 int mark_reply_encode(const struct mark_reply *reply, void **ret, size_t *ret_n);

@@ -150,6 +150,8 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return watch_mark_job(payload, n, job->fd, ret_reply, ret_n);
 	case JOB_SEND:
 		return send_job(payload, n, job->fd, ret_reply, ret_n);
+	case JOB_SEND_ROOT:
+		return send_root_job(payload, n, job->fd, ret_reply, ret_n);
 	case JOB_USERS:
 		return users_job(payload, n, ret_reply, ret_n);
 	case JOB_STATE_LOAD:

@@ -21,4 +21,5 @@ _Noreturn void worker_run(int fd);
  */
 int statfs_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n);
 int send_job(const void *payload, size_t n, int netlink_fd, void **ret_reply, size_t *ret_n);
+int send_root_job(const void *payload, size_t n, int netlink_fd, void **ret_reply, size_t *ret_n);
 int mark_job(const void *payload, size_t n, int fanotify_fd, void **ret_reply, size_t *ret_n);

@@ -21,6 +21,7 @@
 #include "daemon/source/module-link.h"
 #include "daemon/source/module.h"
 #include "daemon/source/netlink.h"
+#include "daemon/worker/protocol.h"
 #include "tests/unit/event-fixture.h"
 
 struct queued {
@@ -44,7 +45,9 @@ struct module_link {
 
 struct pool_ticket {
 	struct pool_submission submission;
-	char payload[128];
+	char payload[128]; /* the request that is sent */
+	char where[32]; /* of JOB_SEND_ROOT */
+	uint64_t mount_id;
 	bool cancelled, answered;
 };
 
@@ -164,12 +167,18 @@ int module_link_receive(struct module_link *link, enum module_socket_use socket,
 int module_link_compose(const struct module_link *link, uint32_t seq,
 			const struct module_interest *interest, void **ret, size_t *ret_n)
 {
-	char text[128];
+	char text[128] = "";
 
-	snprintf(text, sizeof(text), "set %u %s %u:%u %llx", seq, interest->type, interest->major,
-		 interest->minor, (unsigned long long)interest->events);
-	*ret = strdup(text);
-	*ret_n = strlen(text) + 1;
+	if (interest->type)
+		snprintf(text, sizeof(text), "set %u %s %u:%u %llx", seq, interest->type,
+			 interest->major, interest->minor, (unsigned long long)interest->events);
+	else
+		snprintf(text, sizeof(text), "set %u %llx", seq,
+			 (unsigned long long)interest->events);
+	*ret = malloc(sizeof(text));
+	assert_non_null(*ret);
+	memcpy(*ret, text, sizeof(text));
+	*ret_n = sizeof(text);
 	return 0;
 }
 
@@ -184,19 +193,37 @@ int module_link_compose_end(const struct module_link *link, uint32_t seq, uint32
 	return 0;
 }
 
+static void ticket_take_root(struct pool_ticket *ticket)
+{
+	struct send_root_request request;
+
+	assert_return_code(send_root_request_decode(ticket->submission.payload,
+						    ticket->submission.n_payload, &request),
+			   0);
+	assert_int_equal(request.attribute, FS_NL_A_FD);
+	assert_int_equal(request.n_datagram, sizeof(ticket->payload));
+	memcpy(ticket->payload, request.datagram, request.n_datagram);
+	snprintf(ticket->where, sizeof(ticket->where), "%s", request.where);
+	ticket->mount_id = request.mount_id;
+}
+
 int pool_submit(struct pool *pool, const struct pool_submission *submission,
 		struct pool_ticket **ret_ticket)
 {
 	struct pool_ticket *ticket = &tickets[n_tickets];
 
 	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
-	assert_int_equal(submission->job, JOB_SEND);
 	assert_int_equal(submission->fd, current->sockets[MODULE_SOCKET_REQUESTS].fd);
 	assert_true(submission->deadline_us > 1000000);
-	assert_true(submission->n_payload <= sizeof(ticket->payload));
 	n_tickets++;
 	*ticket = (struct pool_ticket){ .submission = *submission };
-	memcpy(ticket->payload, submission->payload, submission->n_payload);
+	if (submission->job == JOB_SEND_ROOT) {
+		ticket_take_root(ticket);
+	} else {
+		assert_int_equal(submission->job, JOB_SEND);
+		assert_true(submission->n_payload <= sizeof(ticket->payload));
+		memcpy(ticket->payload, submission->payload, submission->n_payload);
+	}
 	if (ret_ticket)
 		*ret_ticket = ticket;
 	return 0;
@@ -208,12 +235,16 @@ void pool_cancel(struct pool_ticket *ticket)
 		ticket->cancelled = true;
 }
 
-static void pool_answer(enum pool_result result, int error)
+static void pool_answer_one(struct pool_ticket *ticket, enum pool_result result, int error)
 {
-	struct pool_ticket *ticket = &tickets[n_tickets - 1];
-
-	assert_true(n_tickets > 0 && !ticket->cancelled && !ticket->answered);
+	assert_true(!ticket->cancelled && !ticket->answered);
 	ticket->answered = true;
 	ticket->submission.reply(result, error < 0 ? &error : NULL, error < 0 ? sizeof(error) : 0,
 				 ticket->submission.userdata);
+}
+
+static void pool_answer(enum pool_result result, int error)
+{
+	assert_true(n_tickets > 0);
+	pool_answer_one(&tickets[n_tickets - 1], result, error);
 }

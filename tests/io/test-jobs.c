@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/netlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -336,6 +338,90 @@ static void test_btrfs_unsettled(void **state)
 	assert_int_equal(btrfs_members("..", members, 4), -EINVAL);
 }
 
+/* What the kernel refuses, it sends back as it was: with the descriptor of the root. */
+static void test_send_root(void **state)
+{
+	struct nlmsghdr header = { .nlmsg_len = sizeof(header),
+				   .nlmsg_type = 0x7fff,
+				   .nlmsg_flags = NLM_F_REQUEST,
+				   .nlmsg_seq = 5 };
+	struct mount mount;
+	struct send_root_request request = { .where = "/mnt/sent",
+					     .attribute = 18,
+					     .datagram = &header,
+					     .n_datagram = sizeof(header) };
+	struct {
+		struct nlmsghdr header;
+		int error;
+		struct nlmsghdr sent;
+		struct nlattr attribute;
+		uint32_t fd;
+	} answer = {};
+	_cleanup_close_ int netlink = -1, next = -1;
+	_cleanup_free_ void *payload = NULL;
+	size_t n_payload, n;
+	void *reply;
+
+	mount_tmpfs("/mnt/sent", "size=1M");
+	mount = mount_of("/mnt/sent");
+	request.mount_id = mount.id;
+	assert_return_code(send_root_request_encode(&request, &payload, &n_payload), 0);
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_GENERIC);
+	assert_return_code(netlink, errno);
+	assert_return_code(send_root_job(payload, n_payload, netlink, &reply, &n), 0);
+	assert_null(reply);
+
+	assert_int_equal(recv(netlink, &answer, sizeof(answer), 0), sizeof(answer));
+	assert_int_equal(answer.error, -ENOENT);
+	assert_int_equal(answer.sent.nlmsg_seq, 5);
+	assert_int_equal(answer.sent.nlmsg_len, sizeof(header) + 8);
+	assert_int_equal(answer.attribute.nla_type, 18);
+	assert_int_equal(answer.attribute.nla_len, 8);
+	/* It is closed. */
+	next = open("/mnt/sent", O_PATH | O_CLOEXEC);
+	assert_int_equal(next, answer.fd);
+	close(TAKE_FD(next));
+	assert_return_code(umount("/mnt/sent"), errno);
+
+	assert_int_equal(send_root_job(payload, n_payload, netlink, &reply, &n), -ESTALE);
+	assert_int_equal(recv(netlink, &answer, sizeof(answer), 0), -1);
+}
+
+static void test_protocol_send_root(void **state)
+{
+	const struct send_root_request request = { .where = "/a b",
+						   .mount_id = 1ULL << 63,
+						   .mount_id_is_unique = true,
+						   .attribute = 18,
+						   .datagram = "0123456789abcdef",
+						   .n_datagram = 16 };
+	struct send_root_request back;
+	void *payload;
+	size_t n;
+
+	assert_return_code(send_root_request_encode(&request, &payload, &n), 0);
+	assert_return_code(send_root_request_decode(payload, n, &back), 0);
+	assert_string_equal(back.where, "/a b");
+	assert_int_equal(back.mount_id, 1ULL << 63);
+	assert_true(back.mount_id_is_unique);
+	assert_int_equal(back.attribute, 18);
+	assert_int_equal(back.n_datagram, 16);
+	assert_memory_equal(back.datagram, "0123456789abcdef", 16);
+	for (size_t k = 0; k < n; k++) {
+		char *copy = malloc(k ? k : 1);
+
+		assert_non_null(copy);
+		memcpy(copy, payload, k);
+		assert_int_equal(send_root_request_decode(copy, k, &back), -EBADMSG);
+		free(copy);
+	}
+	/* Lengths that together are right. */
+	((uint32_t *)payload)[4]++;
+	((uint32_t *)payload)[5]--;
+	assert_int_equal(send_root_request_decode(payload, n, &back), -EBADMSG);
+	free(payload);
+}
+
 /* Requests that are cut or lie about their lengths. */
 static void test_protocol(void **state)
 {
@@ -391,6 +477,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_protocol),
+		cmocka_unit_test(test_protocol_send_root),
+		cmocka_unit_test(test_send_root),
 		cmocka_unit_test(test_btrfs_unsettled),
 		cmocka_unit_test_setup_teardown(test_statfs, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_overmounted, fixture_setup, fixture_teardown),

@@ -128,16 +128,38 @@ static void tell_recorded(struct world *world, enum module_socket_use socket, co
 	run(world);
 }
 
-/* The request under way is answered as the module did; with the number of this one. */
-static void answer(struct world *world, const char *hex)
+/* A request is answered as the module did; with the number of this one. */
+static void answer_queue(const struct pool_ticket *ticket, const char *hex)
 {
 	struct datagram *datagram = fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0);
 	uint32_t seq;
 
-	assert_int_equal(sscanf(tickets[n_tickets - 1].payload, "set %u ", &seq), 1);
+	assert_int_equal(sscanf(ticket->payload, "set %u ", &seq), 1);
 	datagram_recorded(datagram, hex);
 	memcpy(datagram->bytes + offsetof(struct nlmsghdr, nlmsg_seq), &seq, sizeof(seq));
+}
+
+static void answer(struct world *world, const char *hex)
+{
+	answer_queue(&tickets[n_tickets - 1], hex);
 	pool_answer(POOL_DONE, 0);
+}
+
+static void refuse(struct world *world, int error)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} refusal = {
+		.header = { .nlmsg_len = sizeof(refusal), .nlmsg_type = NLMSG_ERROR },
+		.error.error = error,
+	};
+	struct datagram *datagram = fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0);
+
+	assert_int_equal(
+		sscanf(tickets[n_tickets - 1].payload, "set %u ", &refusal.header.nlmsg_seq), 1);
+	memcpy(datagram->bytes, &refusal, sizeof(refusal));
+	datagram->n = sizeof(refusal);
 }
 
 static void tell_numbered(struct world *world, uint32_t id, uint32_t fs_id, uint64_t seq)
@@ -344,15 +366,7 @@ static void test_refused(void **state)
 		/* Nothing came. */
 		{ POOL_DONE, 0, -EIO },
 	};
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} refusal = {
-		.header = { .nlmsg_len = sizeof(refusal), .nlmsg_type = NLMSG_ERROR },
-		.error.error = -EOPNOTSUPP,
-	};
 	struct world *world = *state;
-	struct datagram *datagram;
 
 	present = true;
 	assert_return_code(module_start(world->module), 0);
@@ -365,15 +379,85 @@ static void test_refused(void **state)
 		assert_int_equal(n_tickets, i + 2);
 	}
 
-	refusal.header.nlmsg_seq = 6;
-	datagram = fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0);
-	memcpy(datagram->bytes, &refusal, sizeof(refusal));
-	datagram->n = sizeof(refusal);
+	refuse(world, -EOPNOTSUPP);
 	/* A late answer to an earlier request is passed over. */
 	datagram_recorded(fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0),
 			  recorded_answer);
 	pool_answer(POOL_DONE, 0);
 	assert_int_equal(world->error, -EOPNOTSUPP);
+}
+
+/* It is not found by its type; a worker opens it for the module. */
+static void test_by_root(void **state)
+{
+	static const struct module_root root = { .where = "/mnt/root",
+						 .mount_id = 77,
+						 .lane = POOL_LANE_FOREIGN,
+						 .lane_key = 5,
+						 .owner_uid = 6 };
+	struct world *world = *state;
+	const struct pool_ticket *ticket = &tickets[1];
+
+	assert_int_equal(module_member_ask_root(world->member, &root), -ENODEV);
+	present = true;
+	assert_return_code(module_start(world->module), 0);
+	assert_int_equal(module_member_ask_root(world->member, &root), -EALREADY);
+	refuse(world, -ENOENT);
+	pool_answer(POOL_DONE, 0);
+	assert_int_equal(world->error, -ENOENT);
+
+	assert_return_code(module_member_ask_root(world->member, &root), 0);
+	assert_int_equal(n_tickets, 2);
+	assert_int_equal(ticket->submission.job, JOB_SEND_ROOT);
+	assert_int_equal(ticket->submission.lane, POOL_LANE_FOREIGN);
+	assert_int_equal(ticket->submission.lane_key, 5);
+	assert_int_equal(ticket->submission.owner_uid, 6);
+	assert_string_equal(ticket->payload, "set 2 18000");
+	assert_string_equal(ticket->where, "/mnt/root");
+	assert_int_equal(ticket->mount_id, 77);
+	/* What comes meanwhile is its own. */
+	tell_recorded(world, MODULE_SOCKET_EVENTS, recorded_frozen);
+	assert_int_equal(world->n_events, 1);
+	answer(world, recorded_answer);
+	assert_int_equal(world->n_answers, 2);
+	assert_int_equal(world->error, 0);
+	assert_false(world->answer.has_holds);
+
+	/* Whoever asks again by root because of -ENOENT has an end. */
+	assert_return_code(module_member_ask_root(world->member, &root), 0);
+	pool_answer(POOL_FAILED, -ENOENT);
+	assert_int_equal(world->error, -ESTALE);
+	assert_int_equal(n_tickets, 3);
+}
+
+/* Of two lanes: the answer of the one is read with that of the other. */
+static void test_two_lanes(void **state)
+{
+	static const struct module_interest interest = { "btrfs", 0, 30, EVENTS };
+	static const struct module_root root = { .where = "/mnt/root", .mount_id = 77 };
+	_cleanup_(module_member_freep) struct module_member *another = NULL;
+	struct world *world = *state;
+
+	attach(world);
+	assert_return_code(
+		module_member_new(&another, world->module, &interest, &member_ops, world), 0);
+	refuse(world, -ENOENT);
+	pool_answer(POOL_DONE, 0);
+	assert_int_equal(world->error, -ENOENT);
+	assert_return_code(module_member_ask_root(another, &root), 0);
+	module_member_ask(world->member);
+	assert_int_equal(n_tickets, 4);
+
+	answer_queue(&tickets[3], recorded_answer_frozen);
+	answer_queue(&tickets[2], recorded_answer);
+	pool_answer_one(&tickets[2], POOL_DONE, 0);
+	assert_int_equal(world->n_answers, 3);
+	assert_int_equal(world->error, 0);
+	assert_int_equal(world->answer.holds, 0);
+	pool_answer_one(&tickets[3], POOL_DONE, 0);
+	assert_int_equal(world->n_answers, 4);
+	assert_int_equal(world->error, 0);
+	assert_int_equal(world->answer.holds, FS_EVENT_BIT(FS_EVENT_FROZEN));
 }
 
 static void test_freed(void **state)
@@ -412,6 +496,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overrun, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_by_root, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_lanes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_freed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unmounted, setup, teardown),
 	};

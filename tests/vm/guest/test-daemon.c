@@ -245,6 +245,7 @@ static void states_are_told_of_each_type(void)
 	states_are_told_of(disks[0].device, "ext4", true);
 	/* Its message in the kernel's log may be heard first, and names nobody. */
 	states_are_told_of(disks[1].device, "xfs", false);
+	states_are_told_of(disks[2].device, "btrfs", false);
 	daemon_end();
 }
 
