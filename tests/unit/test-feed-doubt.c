@@ -311,6 +311,56 @@ static void test_release_of_many(void **state)
 	fixture_deinit(&f);
 }
 
+/* What is lost while nobody is followed: who comes then does not go by a scan that began before. */
+static void test_loss_between_groups(void **state)
+{
+	const struct process_scan_entry entries[] = { leader_entry, entry_of(12, LEADER, 200) };
+	const struct relay_options all = { .pid = 20, .signal = 40, .all = true };
+	struct relay *relay;
+	struct fixture f;
+
+	begin_scan(&f);
+	assert_int_equal(relay_add(feed_relays(f.feed), &all, NULL, &relay), 0);
+	f.group = group_free(f.group);
+	/* the fork of 12 */
+	feed_lost(f.feed, 1);
+	assert_int_equal(group_new(&f.group, feed_groups(f.feed), &user_group, &f), 0);
+	feed_scan_end(f.feed, true);
+	turn(&f);
+	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
+	assert_false(group_is_ready(f.group));
+	scan(&f, entries, 2);
+	assert_true(group_is_ready(f.group));
+	assert_int_equal(totals_of(&f).live, 2);
+	relay_stop(relay);
+	fixture_deinit(&f);
+}
+
+/* Whom nobody follows any more nothing has to wait for, and no scan. */
+static void test_nobody_waits(void **state)
+{
+	const struct relay_options all = { .pid = 20, .signal = 40, .all = true };
+	struct feed_statistics statistics;
+	struct relay *relay;
+	struct fixture f;
+
+	begin_scan(&f);
+	assert_int_equal(relay_add(feed_relays(f.feed), &all, NULL, &relay), 0);
+	hand_fork(&f, LEADER, 12, 12);
+	f.group = group_free(f.group);
+	feed_lost(f.feed, 1);
+	purge(&f);
+	turn(&f);
+	assert_false(feed_wants_scan(f.feed));
+	assert_true(feed_wants_events(f.feed));
+	feed_scan_end(f.feed, true);
+	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
+	feed_statistics(f.feed, &statistics);
+	assert_int_equal(statistics.followed, 0);
+	relay_stop(relay);
+	fixture_deinit(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_loss_between_slices),
 		cmocka_unit_test(test_losses_between_slices),
 		cmocka_unit_test(test_release_of_many),
+		cmocka_unit_test(test_loss_between_groups),
+		cmocka_unit_test(test_nobody_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
