@@ -304,15 +304,15 @@ void hub_ignore_removed(struct hub *hub, struct node *node)
  */
 static bool holds_ignored(struct hub *hub, const struct node *node)
 {
-	struct hub_ignore *ignore = &hub->ignore;
+	const struct hub_ignore *ignore = &hub->ignore;
+	uint64_t search = ++hub->search;
 
-	ignore->search++;
 	for (size_t i = 0; i < ignore->n; i++)
-		for (struct node *above = ignore->nodes[i];
-		     above && above->search != ignore->search; above = hub_step_up(above)) {
+		for (struct node *above = ignore->nodes[i]; above && above->search != search;
+		     above = hub_step_up(above)) {
 			if (above == node)
 				return true;
-			above->search = ignore->search;
+			above->search = search;
 			hub->n_steps++;
 		}
 	return false;

@@ -125,7 +125,6 @@ struct hub_ignore {
 	bool under_way;
 	bool is_void; /* what is under way is not among them any more */
 	bool refused; /* the kernel cannot do it */
-	uint64_t search; /* through what is above them */
 };
 
 struct hub {
@@ -138,6 +137,7 @@ struct hub {
 	bool behind; /* it waits for another turn */
 	bool roots_unknown; /* of some watch it is not known where it is, nor is that asked */
 	uint64_t n_steps; /* since the questions were asked for */
+	uint64_t search; /* the last one that left its number at nodes */
 	struct hub_window window;
 	uint32_t
 		strayed; /* low bits of the last event that moved a directory from where is not known */

@@ -30,13 +30,14 @@ struct node *hub_step_up(const struct node *node)
  * @ret_wide: below that it may be anywhere; NULL: the way up from it is known.
  * Return: false: it may be anywhere at all.
  */
-static bool climb(const struct hub *hub, struct node *node, struct node **ret_wide)
+static bool climb(struct hub *hub, struct node *node, struct node **ret_wide)
 {
 	bool wide = false;
 	uint32_t since = 0;
 
 	*ret_wide = NULL;
 	for (size_t depth = 0; depth < HUB_DEPTH_MAX; depth++) {
+		hub->n_steps++;
 		if (wide && seq_is_before(node->left, since)) {
 			*ret_wide = node;
 			wide = false;
@@ -58,32 +59,60 @@ static bool climb(const struct hub *hub, struct node *node, struct node **ret_wi
 	return false;
 }
 
-static bool is_at_or_above(const struct node *node, const struct node *below)
+/* What @start has in common with others that were looked at is gone through once: they bear @yes or @no. */
+static bool may_be_below(struct hub *hub, struct node *start, const struct node *wide, uint64_t yes,
+			 uint64_t no)
 {
-	for (; below; below = below->parent)
-		if (below == node)
-			return true;
-	return false;
-}
+	struct node *node = start;
+	bool may;
 
-static bool is_placed(const struct node *node)
-{
-	while (node->parent)
+	while (node != wide && node->search != yes && node->search != no && node->parent) {
+		hub->n_steps++;
 		node = node->parent;
-	return node->state == NODE_PLACED;
+	}
+	may = node == wide || node->search == yes ||
+	      (node->search != no && node->state != NODE_PLACED);
+	for (; start != node; start = start->parent)
+		start->search = may ? yes : no;
+	if (node != wide)
+		node->search = may ? yes : no;
+	return may;
 }
 
-static bool may_hold(const struct hub_watch *watch, const struct node *dir, const struct node *wide)
+/*
+ * Those that may hold what is below @wide, or where that is NULL, @dir, whose place is known then.
+ * Return: whether there are any; @seq: of a loss that they are told, or 0.
+ */
+static bool find_watches(struct hub *hub, struct node *dir, const struct node *wide, uint64_t seq)
 {
-	if (is_at_or_above(watch->node, wide ?: dir))
-		return true;
-	return wide && (is_at_or_above(wide, watch->node) || !is_placed(watch->node));
+	uint64_t yes = ++hub->search, no = ++hub->search;
+	struct hub_watch *watch;
+	bool found = false;
+
+	for (const struct node *node = wide ?: dir; node; node = node->parent) {
+		hub->n_steps++;
+		LIST_FOREACH(watch, &node->watches, same) {
+			found = true;
+			if (seq > watch->since)
+				hub_tell_lost(hub, watch, NULL, 0);
+		}
+	}
+	if (!wide)
+		return found;
+	LIST_FOREACH(watch, &hub->watches, all) {
+		hub->n_steps++;
+		if (watch->node == wide || !may_be_below(hub, watch->node, wide, yes, no))
+			continue;
+		found = true;
+		if (seq > watch->since)
+			hub_tell_lost(hub, watch, NULL, 0);
+	}
+	return found;
 }
 
 bool hub_concerns_nobody(struct hub *hub, const struct handle_view *dir)
 {
 	struct node *node, *wide;
-	struct hub_watch *watch;
 
 	assert(hub);
 	assert(dir);
@@ -92,27 +121,17 @@ bool hub_concerns_nobody(struct hub *hub, const struct handle_view *dir)
 	if (!hub->options.tree || hub->n_watches > CONCERNS_MAX)
 		return false;
 	node = node_tree_find(&hub->tree, dir);
-	if (!node || !climb(hub, node, &wide))
-		return false;
-	hub->n_steps += hub->n_watches;
-	LIST_FOREACH(watch, &hub->watches, all)
-		if (may_hold(watch, node, wide))
-			return false;
-	return true;
+	return node && climb(hub, node, &wide) && !find_watches(hub, node, wide, 0);
 }
 
 /* Return: whether it is known which watches it may concern. */
 static bool lose_in(struct hub *hub, uint64_t seq, const struct handle_view *handle)
 {
 	struct node *node = node_tree_find(&hub->tree, handle), *wide;
-	struct hub_watch *watch;
 
 	if (!node || !climb(hub, node, &wide))
 		return false;
-	hub->n_steps += hub->n_watches;
-	LIST_FOREACH(watch, &hub->watches, all)
-		if (seq > watch->since && may_hold(watch, node, wide))
-			hub_tell_lost(hub, watch, NULL, 0);
+	find_watches(hub, node, wide, seq);
 	return true;
 }
 
@@ -134,7 +153,7 @@ void hub_lose_in(struct hub *hub, uint64_t seq, const struct handle_view *dirs, 
 			hub_tell_lost(hub, watch, NULL, 0);
 }
 
-static struct node *common(struct node *a, struct node *b)
+static struct node *common(struct hub *hub, struct node *a, struct node *b)
 {
 	size_t n_a = 0, n_b = 0;
 
@@ -144,6 +163,7 @@ static struct node *common(struct node *a, struct node *b)
 	for (struct node *node = b; node; node = hub_step_up(node))
 		if (++n_b > HUB_DEPTH_MAX)
 			return NULL;
+	hub->n_steps += n_a + n_b;
 	for (; n_a > n_b; n_a--)
 		a = hub_step_up(a);
 	for (; n_b > n_a; n_b--)
@@ -157,7 +177,7 @@ struct node *hub_left(struct hub *hub, const struct file_event *event, bool doub
 {
 	struct node *from = event->at.dir.n > 0 ? node_tree_find(&hub->tree, &event->at.dir) : NULL;
 	struct node *to = event->to.dir.n > 0 ? node_tree_find(&hub->tree, &event->to.dir) : NULL;
-	struct node *both = from && to ? common(from, to) : NULL, *wide;
+	struct node *both = from && to ? common(hub, from, to) : NULL, *wide;
 	uint32_t seq = (uint32_t)hub->statistics.events;
 
 	/* It may have left again later, in the same record. */

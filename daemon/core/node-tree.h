@@ -48,8 +48,8 @@ struct node {
 	struct node *near; /* NODE_UNPLACED and later: held; it was somewhere below that ... */
 	uint32_t near_seq; /* ... as of this event, by its low bits */
 	uint32_t left; /* likewise: a directory was moved out from below it */
-	uint64_t search; /* see hub-ignore.c: the last one that came by */
-	uint32_t second; /* likewise */
+	uint64_t search; /* the last one of the hub that came by */
+	uint32_t second; /* see hub-ignore.c */
 	uint16_t heat; /* likewise: events in that second */
 	int32_t type; /* of the handle */
 	uint16_t n_more;
