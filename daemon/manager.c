@@ -203,9 +203,18 @@ void manager_set_connected(struct manager *manager, bool connected)
 static void on_publisher_ready(void *userdata)
 {
 	struct manager *manager = userdata;
+	int r;
 
 	manager->publishing = true;
-	manager_check_ready(manager);
+	/*
+	 * Whoever is answered before the history is there would take it for lost, and
+	 * read all of it again.
+	 */
+	r = bus_start(manager->bus);
+	if (r < 0)
+		(void)sd_event_exit(manager->loop, r);
+	else
+		manager_check_ready(manager);
 }
 
 static void on_publisher_numbered(const struct event *event, void *userdata)
@@ -298,11 +307,7 @@ static int manager_begin(struct manager *manager)
 		return r;
 	manager->began_us = manager_clock();
 
-	r = health_start(manager->health);
-	if (r < 0)
-		return r;
-
-	return bus_start(manager->bus);
+	return health_start(manager->health);
 }
 
 /* Everything else begins once it is known what is wanted. */

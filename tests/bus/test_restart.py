@@ -11,8 +11,8 @@ import struct
 
 import pytest
 
-from client import variant
-from waiting import PATIENCE
+from client import BusError, variant
+from waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.buses("dbus-broker")
 
@@ -180,3 +180,25 @@ def test_a_second_signal_ends_it_at_once(place, client):
     for _ in range(2):
         running.signal(signal.SIGTERM)
     assert running.wait() == 0
+
+
+def ask(client, since):
+    """The history's info, as soon as somebody answers."""
+    try:
+        return client.history(since)[3]
+    except BusError:
+        return None
+
+
+def test_nobody_is_answered_before_the_history_is_there(place, client):
+    """Who asks at once, at each restart, is never told that what it had read is lost."""
+    disk, running = place
+    last = emit(client, client.wait_filesystem(disk.where), 3)
+    epoch = client.history()[3]["epoch"]
+    for _ in range(10):
+        running.wait_stored(last)
+        running.kill()
+        running.start(ready=False)
+        info = wait_for(lambda since=last: ask(client, since), what="an answer")
+        assert info["epoch"] == epoch and not info["reset"]
+        last = emit(client, client.wait_filesystem(disk.where))
