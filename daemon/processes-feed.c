@@ -329,6 +329,10 @@ static void on_started(int error, void *userdata)
 
 	processes->subscribed = false;
 	refusal = refuse_all(processes);
+	/* Those that run wait for another source. */
+	processes->busy++;
+	feed_broke(processes->feed);
+	processes->busy--;
 	journal_log_limited(LOG_WARNING, NULL, "proc-connector", "%s", refusal.text);
 	processes_arm(processes->retry, RETRY_US);
 }

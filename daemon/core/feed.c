@@ -385,6 +385,14 @@ void feed_lost(struct feed *feed, uint64_t count)
 		(void)feed_release_overdue(feed);
 }
 
+void feed_broke(struct feed *feed)
+{
+	assert(feed);
+
+	feed_lost(feed, 0);
+	feed_tell_lost(feed);
+}
+
 struct slice feed_slice(struct feed *feed)
 {
 	return slice_begin(feed->ops->relay.now_ns, feed->userdata, FEED_SLICE_NS);

@@ -116,6 +116,8 @@ void feed_round_begin(struct feed *feed, const struct feed_clock *clock);
 void feed_event(struct feed *feed, const struct wire_proc_event *event);
 /** feed_lost() - @count: events, 0: not known how many; also where the subscription broke and stands again */
 void feed_lost(struct feed *feed, uint64_t count);
+/** feed_broke() - events do not come any more, and nobody knows when: groups are told of the loss at once */
+void feed_broke(struct feed *feed);
 void feed_record(struct feed *feed, const struct wire_taskstats *record);
 /** feed_awaits_record() - of somebody who has ended: it may come before the socket of events is empty */
 bool feed_awaits_record(const struct feed *feed, const struct wire_taskstats *record);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
-/* Scans of /proc that do not begin. */
+/* What is wanted of the kernel and cannot be had for a while: scans of /proc, and events. */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -86,10 +86,43 @@ static void test_no_descriptor(void **state)
 	world_stop(&world);
 }
 
+static bool is_told_lost(void *ctx)
+{
+	return ((struct world *)ctx)->group.n_lost_unknown > 0;
+}
+
+/* What happens from then on nobody tells: who follows hears of that at once, and goes on after it. */
+static void test_no_source(void **state)
+{
+	uint64_t followed;
+	struct child child;
+
+	world_start(&world, 0, "");
+	child_start(&child, run_pause, NULL);
+	assert_true(world_track(&world, child.pid, &all_events, 0));
+	followed = world.group.id;
+	process_source_stop(world.processes->source);
+	processes_events_ops.started(-EIO, world.processes);
+	loop_until(world.loop, is_told_lost, &world);
+	assert_int_equal(world.group.n_lost_unknown, 1);
+
+	world.group.n_lost_unknown = 0;
+	assert_true(world_track(&world, child.pid, &all_events, 0));
+	world.group.id = followed;
+	assert_true(world_has_member(&world, child.pid, NULL));
+
+	kill(child.pid, SIGKILL);
+	close(child.orders);
+	assert_int_equal(child_wait(&child), SIGKILL);
+	world_wait_empty(&world);
+	world_stop(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_descriptor),
+		cmocka_unit_test(test_no_source),
 	};
 
 	process_fixture_enter();
