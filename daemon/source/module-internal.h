@@ -22,6 +22,7 @@ struct module_member {
 	struct pool_ticket *ticket; /* a request is under way */
 	uint32_t seq; /* of it */
 	bool by_root; /* it names a descriptor */
+	bool has_no_type; /* its type does not lead to it, a descriptor did */
 	bool has_answer; /* it was read with another's */
 	int error;
 	struct wire_event_answer answer;

@@ -79,22 +79,30 @@ int module_link_receive(struct module_link *link, enum module_socket_use socket,
 int module_link_compose(const struct module_link *link, uint32_t seq,
 			const struct module_interest *interest, void **ret, size_t *ret_n)
 {
-	const char *type = interest->type ?: "";
-	const struct module_attribute attributes[] = {
+	struct module_attribute attributes[4] = {
 		{ FS_NL_A_EVENTS, &interest->events, sizeof(interest->events) },
-		{ FS_NL_A_FS_TYPE, type, strlen(type) + 1 },
-		{ FS_NL_A_DEV_MAJOR, &interest->major, sizeof(interest->major) },
-		{ FS_NL_A_DEV_MINOR, &interest->minor, sizeof(interest->minor) },
 	};
-	const struct module_request request = {
+	size_t n = 1;
+	struct module_request request = {
 		.command = FS_NL_C_FS_SET,
 		.seq = seq,
 		.attributes = attributes,
-		.n_attributes = interest->type ? sizeof(attributes) / sizeof(attributes[0]) : 1,
 	};
 
 	assert(link);
 
+	if (interest->fs_id != 0) {
+		attributes[n++] = (struct module_attribute){ FS_NL_A_FS_ID, &interest->fs_id,
+							     sizeof(interest->fs_id) };
+	} else if (interest->type) {
+		attributes[n++] = (struct module_attribute){ FS_NL_A_FS_TYPE, interest->type,
+							     strlen(interest->type) + 1 };
+		attributes[n++] = (struct module_attribute){ FS_NL_A_DEV_MAJOR, &interest->major,
+							     sizeof(interest->major) };
+		attributes[n++] = (struct module_attribute){ FS_NL_A_DEV_MINOR, &interest->minor,
+							     sizeof(interest->minor) };
+	}
+	request.n_attributes = n;
 	return module_socket_compose(link->sockets[MODULE_SOCKET_REQUESTS], &request, ret, ret_n);
 }
 

@@ -47,6 +47,7 @@ struct module_interest {
 		*type; /* NULL: by a descriptor, the attribute FS_NL_A_FD, which is not in it yet */
 	uint32_t major, minor;
 	uint64_t events; /* bits FS_EVENT_BIT(id) */
+	uint32_t fs_id; /* not 0: by this, which an answer gave, and by nothing else */
 };
 
 /**

@@ -91,6 +91,7 @@ static void member_answer(struct module_member *member, int error)
 	member->again = false;
 	if (error == 0) {
 		member_set_id(member, told.fs_id);
+		member->has_no_type |= member->by_root;
 		told.has_holds = told.has_holds && !member->turned;
 	}
 	if (again)
@@ -152,12 +153,15 @@ static void member_prepare(struct module_member *member, bool by_root)
 static int member_request(struct module_member *member)
 {
 	struct module *module = member->module;
+	struct module_interest interest = member->interest;
 	_cleanup_free_ void *payload = NULL;
 	size_t n_payload;
 	int r;
 
+	/* Once more, and without another look at the mount. */
+	interest.fs_id = member->has_no_type ? member->fs_id : 0;
 	member_prepare(member, false);
-	r = module_link_compose(module->link, member->seq, &member->interest, &payload, &n_payload);
+	r = module_link_compose(module->link, member->seq, &interest, &payload, &n_payload);
 	if (r < 0)
 		return r;
 	return request_submit(module, payload, n_payload, on_sent, member, &member->ticket);

@@ -10,8 +10,8 @@
  * module waits up to a second where another filesystem of the type is stuck;
  * they name it by type and device number and touch no mount. Where the module
  * finds none of that name, which is so of btrfs before Linux 6.8, its owner may
- * have it named by a descriptor, which the worker has for that moment. What they
- * ask for ends with the socket.
+ * have it named by a descriptor, which the worker has for that moment; from then on
+ * by its identity. What they ask for ends with the socket.
  *
  * Numbers that are missing are told as a loss, an overrun of which nothing
  * shows yet as one of unknown size, and after either the members ask once more, because the

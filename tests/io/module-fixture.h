@@ -169,7 +169,10 @@ int module_link_compose(const struct module_link *link, uint32_t seq,
 {
 	char text[128] = "";
 
-	if (interest->type)
+	if (interest->fs_id != 0)
+		snprintf(text, sizeof(text), "set %u #%u %llx", seq, interest->fs_id,
+			 (unsigned long long)interest->events);
+	else if (interest->type)
 		snprintf(text, sizeof(text), "set %u %s %u:%u %llx", seq, interest->type,
 			 interest->major, interest->minor, (unsigned long long)interest->events);
 	else

@@ -423,11 +423,25 @@ static void test_by_root(void **state)
 	assert_int_equal(world->error, 0);
 	assert_false(world->answer.has_holds);
 
+	/* Its mount is not touched again. */
+	module_member_ask(world->member);
+	assert_string_equal(tickets[2].payload, "set 3 #1 18000");
+	assert_int_equal(tickets[2].submission.job, JOB_SEND);
+	refuse(world, -ENOENT);
+	pool_answer(POOL_DONE, 0);
+	assert_int_equal(world->error, -ENOENT);
+
 	/* Whoever asks again by root because of -ENOENT has an end. */
 	assert_return_code(module_member_ask_root(world->member, &root), 0);
+	assert_string_equal(tickets[3].payload, "set 4 18000");
 	pool_answer(POOL_FAILED, -ENOENT);
 	assert_int_equal(world->error, -ESTALE);
-	assert_int_equal(n_tickets, 3);
+	assert_int_equal(n_tickets, 4);
+
+	/* Another module gives other identities. */
+	go(world);
+	come(world);
+	assert_string_equal(tickets[4].payload, "set 5 ext4 254:0 18000");
 }
 
 /* Of two lanes: the answer of the one is read with that of the other. */

@@ -123,6 +123,15 @@ static struct nlmsghdr *by_device(const char *type, uint32_t major, uint32_t min
 	return message;
 }
 
+static struct nlmsghdr *by_identity(uint32_t id)
+{
+	struct nlmsghdr *message = client_begin(&client, FS_NL_C_FS_SET);
+
+	mnl_attr_put_u32(message, FS_NL_A_FS_ID, id);
+	mnl_attr_put_u64(message, FS_NL_A_EVENTS, FS_EVENT_BIT(FS_ERR_CORRUPTED));
+	return message;
+}
+
 static void filesystem_is_found_by_device(void)
 {
 	uint32_t id, major, minor;
@@ -140,6 +149,13 @@ static void filesystem_is_found_by_device(void)
 	CHECK_INT(client_send(&client, by_device("tmpfs", major, 1U << 31)), -ENOENT);
 	CHECK_INT(client_send(&client, by_device("cifs", major, minor)), -EOPNOTSUPP);
 	CHECK(client.text[0]);
+
+	/* By what an answer gave. */
+	client.dev_minor = 0;
+	CHECK_INT(client_send(&client, by_identity(id)), 0);
+	CHECK_INT(client.fs_id, id);
+	CHECK_INT(client.dev_minor, minor);
+	CHECK_INT(client_send(&client, by_identity(id + 1)), -ENOENT);
 }
 
 static void refuses(struct nlmsghdr *message, int error)
