@@ -164,6 +164,7 @@ static enum outcome sighting_init(struct hub *hub, const struct hub_pending *pen
 		.realtime_us = pending->realtime_us,
 		.cookie = pending->cookie,
 		.is_second = pending->is_second,
+		.is_old = event->mask & FAN_RENAME && pending->doubt && pending->doubt->by_answer,
 		.inode = handle_inode(event->target.n > 0 ? &event->target : &event->at.dir),
 		.subject = subject_of(hub, event),
 		.self = self_of(hub, event),
@@ -268,6 +269,18 @@ static bool doubt_is_ready(struct hub *hub, const struct hub_pending *pending, b
 	return ready;
 }
 
+static bool is_ready(struct hub *hub, const struct hub_pending *pending,
+		     const struct hub_sighting *sighting, bool ask)
+{
+	bool ready = true;
+
+	if (!pending->doubt || sighting->is_old)
+		ready = hub_match_is_ready(hub, sighting, ask);
+	if (pending->doubt && (ready || ask) && !doubt_is_ready(hub, pending, ask))
+		ready = false;
+	return ready;
+}
+
 static void dir_add(struct handle_view *dirs, size_t *n, const struct handle_view *dir)
 {
 	for (size_t i = 0; i < *n; i++)
@@ -296,6 +309,8 @@ static void name_tell(struct hub *hub, struct hub_pending *pending, struct hub_d
 
 	if (doubt_is_settled(pending))
 		name->error = -ENOENT;
+	else if (name->error != HUB_NOT_ASKED)
+		hub_ahead_add(hub, name);
 	if (name_find(hub, pending, name, &sighting, false) != OUTCOME_READY)
 		hub_lose_in(hub, pending->seq, &name->dir, 1);
 	else if (!sighting.at.dir)
@@ -353,6 +368,12 @@ static void event_tell(struct hub *hub, struct hub_pending *pending, struct hub_
 	if (!pending->doubt) {
 		hub_tell(hub, sighting);
 	} else {
+		if (sighting->is_old) {
+			struct hub_sighting move = *sighting;
+
+			move.subject = NULL;
+			hub_tell(hub, &move);
+		}
 		doubt_tell(hub, pending);
 		sighting->mask = sighting->mask & FSEVENTS_DIRECTORY;
 		if (sighting->subject) {
@@ -382,10 +403,13 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 		return true;
 	}
 
+	if (hub_ahead_check(hub, pending) < 0) {
+		hub_event_give_up(hub, pending);
+		return true;
+	}
 	outcome = sighting_init(hub, pending, &sighting, false);
 	if (outcome == OUTCOME_READY)
-		ready = pending->doubt ? doubt_is_ready(hub, pending, false)
-				       : hub_match_is_ready(hub, &sighting, false);
+		ready = is_ready(hub, pending, &sighting, false);
 	/* It was asked for and is gone: another one took its place, which no event says. */
 	if (hub->options.tree && sighting.subject && sighting.subject->state == NODE_GONE &&
 	    !sighting.subject->dead) {
@@ -413,12 +437,11 @@ void hub_event_ask(struct hub *hub, struct hub_pending *pending)
 	if (!is_wanted(hub, &pending->event) && !is_for_tree(hub, &pending->event) &&
 	    !pending->doubt)
 		return;
-	if (sighting_init(hub, pending, &sighting, true) == OUTCOME_READY) {
-		if (pending->doubt)
-			doubt_is_ready(hub, pending, true);
-		else
-			hub_match_is_ready(hub, &sighting, true);
-	}
+	/* Without memory it is told as a loss when it is its turn. */
+	if (hub_ahead_check(hub, pending) < 0)
+		return;
+	if (sighting_init(hub, pending, &sighting, true) == OUTCOME_READY)
+		is_ready(hub, pending, &sighting, true);
 	sighting_done(hub, &sighting);
 }
 

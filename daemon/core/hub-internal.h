@@ -52,6 +52,7 @@ struct hub_doubt_name {
 	int error; /* HUB_NOT_ASKED; 0: it is there; -ENOENT; else it could not be asked */
 	bool is_directory;
 	uint64_t inode;
+	uint64_t until; /* the answer is behind no event after that one */
 };
 
 struct hub_doubt {
@@ -59,6 +60,7 @@ struct hub_doubt {
 	size_t n_own; /* the first of them are those of the event itself */
 	bool by_death; /* the names are gone if the target is */
 	bool by_exchange; /* none, if the rename before was not told yet */
+	bool by_answer; /* where its directory went is certain: a name was told ahead of it */
 	struct hub_doubt_name names[]; /* their bytes behind them */
 };
 
@@ -88,6 +90,19 @@ struct hub_row {
 	size_t n_moves; /* of directories */
 	struct hub_pendings *buckets; /* by target, in order */
 	TAILQ_HEAD(hub_chunks, hub_chunk) chunks; /* the memory of them */
+};
+
+/* A name that was told as it was when somebody looked, which may be behind events that wait. */
+struct hub_ahead_name {
+	uint64_t hash; /* 0: none */
+	uint64_t until; /* events up to that one may be in what was told */
+};
+
+struct hub_ahead {
+	struct hub_ahead_name *slots;
+	size_t n, n_slots;
+	uint64_t all; /* up to that event any name may have been told so */
+	uint64_t last; /* the last one that matters */
 };
 
 struct hub_asked {
@@ -139,6 +154,7 @@ struct hub {
 	uint64_t n_steps; /* since the questions were asked for */
 	uint64_t search; /* the last one that left its number at nodes */
 	struct hub_window window;
+	struct hub_ahead ahead;
 	uint32_t
 		strayed; /* low bits of the last event that moved a directory from where is not known */
 	uint64_t blind; /* up to that event, of what is gone it is not known when it went */
@@ -270,6 +286,7 @@ struct hub_sighting { /* an event whose directories are known */
 	int32_t pid;
 	uint64_t seq, realtime_us, inode, cookie;
 	bool is_second; /* of an exchange: its old name is there, that was told with the first */
+	bool is_old; /* of a rename: who is told what is there was told what comes of it */
 	struct hub_side at; /* of a rename: where it was */
 	struct hub_side to; /* of a rename: where it is */
 	struct node *subject; /* of a directory with watches of its own, else NULL */
@@ -309,6 +326,19 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending);
 void hub_event_ask(struct hub *hub, struct hub_pending *pending);
 /** hub_event_give_up() - tell it as a loss */
 void hub_event_give_up(struct hub *hub, struct hub_pending *pending);
+
+/* hub-ahead.c: names that were told as they are, before the events by which they became so */
+void hub_ahead_deinit(struct hub_ahead *ahead);
+/** hub_ahead_clear() - nothing waits any more */
+void hub_ahead_clear(struct hub_ahead *ahead);
+/** hub_ahead_add() - @name, of the first event of the row, is told as it was answered */
+void hub_ahead_add(struct hub *hub, const struct hub_doubt_name *name);
+/**
+ * hub_ahead_check() - an event of the row that may be in what was told before is in doubt
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int hub_ahead_check(struct hub *hub, struct hub_pending *pending);
 
 /* hub-question.c */
 void hub_ask_chain(struct hub *hub, const struct handle_view *handle);

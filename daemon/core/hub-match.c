@@ -73,6 +73,10 @@ uint32_t hub_match_mask(const struct hub_watch *watch, const struct hub_sighting
 
 	if (sighting->seq <= watch->since)
 		return 0;
+	if (mask & FSEVENTS_MOVE && sighting->is_old)
+		return watch->mask & (FSEVENTS_CREATE | FSEVENTS_DELETE)
+			       ? 0
+			       : watch->mask & FSEVENTS_MOVE;
 	if (mask & FSEVENTS_MOVE)
 		return watch->mask & (FSEVENTS_CREATE | FSEVENTS_DELETE | FSEVENTS_MOVE);
 	/* Who may not slow all down is told of writing when the file is closed. */

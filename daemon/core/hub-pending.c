@@ -278,4 +278,6 @@ void hub_row_drain(struct hub *hub, bool all)
 		}
 		hub_row_pop(&hub->row);
 	}
+	if (!first)
+		hub_ahead_clear(&hub->ahead);
 }

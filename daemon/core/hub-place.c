@@ -346,11 +346,12 @@ static void apply_removal(struct hub *hub, const struct handle_view *target)
 static void apply_rename(struct hub *hub, const struct hub_pending *pending, struct node *node)
 {
 	bool may_hold = hub_ignore_may_move(hub, node);
-	struct node *near = hub_left(hub, &pending->event, pending->doubt);
+	bool doubted = pending->doubt && !pending->doubt->by_answer;
+	struct node *near = hub_left(hub, &pending->event, doubted);
 
 	if (node)
 		node_hold(&hub->tree, node);
-	if (!pending->doubt)
+	if (!doubted)
 		apply_place(hub, &pending->event.target, &pending->event.to, pending->seq);
 	else if (node)
 		node_tree_unplace_near(&hub->tree, node, near, hub->statistics.events);

@@ -222,8 +222,10 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 	return hub->round->n;
 }
 
-static void entry_answer(struct hub_doubt_name *name, const struct hub_answer *answer)
+static void entry_answer(const struct hub *hub, struct hub_doubt_name *name,
+			 const struct hub_answer *answer)
 {
+	name->until = hub->statistics.events;
 	name->error = answer->error > 0 ? -EBADMSG : answer->error;
 	name->is_directory = answer->is_directory;
 	name->inode = answer->inode;
@@ -252,7 +254,7 @@ void hub_answer(struct hub *hub, size_t i, const struct hub_answer *answer)
 			hub_verdict_answer(hub, node, asked->serial, answer);
 		break;
 	case HUB_ASK_ENTRY:
-		entry_answer(asked->doubt, answer);
+		entry_answer(hub, asked->doubt, answer);
 		break;
 	}
 }

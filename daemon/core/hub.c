@@ -30,6 +30,8 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 		hub->options.n_slice = HUB_SLICE;
 	if (hub->options.n_pending_max == 0)
 		hub->options.n_pending_max = HUB_PENDING_MAX;
+	if (hub->options.n_ahead_max == 0)
+		hub->options.n_ahead_max = HUB_AHEAD_MAX;
 	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
 	node_tree_init(&hub->tree, n_nodes > HUB_NODES_MIN ? n_nodes : HUB_NODES_MIN);
 	hub_row_init(&hub->row);
@@ -51,6 +53,7 @@ struct hub *hub_free(struct hub *hub)
 		hub_round_clear(hub->round);
 	free(hub->round);
 	hub_window_deinit(&hub->window);
+	hub_ahead_deinit(&hub->ahead);
 	node_tree_deinit(&hub->tree);
 	free(hub);
 	return NULL;
@@ -173,6 +176,7 @@ static void forget_all(struct hub *hub)
 	hub_heed_lost(hub);
 	hub_row_clear(&hub->row);
 	hub_window_clear(&hub->window);
+	hub_ahead_clear(&hub->ahead);
 	node_tree_forget(&hub->tree);
 	hub->blocked = hub->behind = false;
 	hub->roots_unknown = hub->options.tree && hub->n_watches > 0;

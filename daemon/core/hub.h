@@ -40,7 +40,9 @@
  * an inode may have come back to a name that it left, the hub asks whether the names
  * are there now, and tells that, marked FSEVENTS_MERGED (see hub-window.h). It
  * needs fewer answers if the mark has FAN_DELETE_SELF, which the kernel merges into
- * the ATTRIB of an unlink: what is gone need not be asked for.
+ * the ATTRIB of an unlink: what is gone need not be asked for. What is told so may be ahead of
+ * records that waited behind it until the answer: of the same names those are told in the
+ * same way. Renames are told as they are to a watch that wants no FSEVENTS_CREATE or _DELETE.
  *
  * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *
@@ -67,6 +69,7 @@
 #define HUB_PENDING_MAX 65536
 #define HUB_PENDING_BYTES_MAX (16U << 20)
 #define HUB_QUESTIONS_MAX 256 /* at once */
+#define HUB_AHEAD_MAX 16384 /* half as many names told ahead; past that, any name may be */
 #define HUB_QUESTION_USERS_MAX 64 /* different ones among them */
 #define HUB_IGNORE_HEAT 256 /* records of one directory in a second */
 #define HUB_SLICE (1U << 20) /* steps at once: some milliseconds */
@@ -88,6 +91,7 @@ struct hub_ops {
 struct hub_options {
 	bool tree; /* else spots */
 	size_t n_nodes_max, n_pending_max, n_slice; /* 0: as above; tests take less */
+	size_t n_ahead_max; /* likewise, a power of two from 8 */
 	unsigned int n_ignore_heat; /* likewise */
 };
 

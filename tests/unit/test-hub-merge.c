@@ -254,6 +254,32 @@ static void test_hidden_link(void **state)
 	unwatch(&told);
 }
 
+/* A name that is asked for is told as it is then: an exchange that was read later, told after it, would swap it back. */
+static void test_exchange_behind_an_answer(void **state)
+{
+	uint32_t a = make(SIM_ROOT, "a"), b = make(SIM_ROOT, "b");
+	struct told told, moves;
+
+	touch(a, "in-a");
+	touch(b, "in-b");
+	forget();
+	watch(&told, SIM_ROOT, 0, ALL);
+	watch(&moves, SIM_ROOT, 0, FSEVENTS_MOVE);
+	/* Twice in what waits in the kernel: there the second one is in doubt. */
+	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	sim_feed(&sim, hub, UINT32_MAX);
+	/* Read later, but done before anybody looked. */
+	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	check(&told, "a>b/ b>a/ +a/! +b/! +b/! +a/! +a/! +b/! +b/! +a/!");
+	check(&moves, "a>b/ b>a/ a>b/ b>a/");
+	/* What was done after it is news. */
+	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	check(&told, "a>b/ b>a/");
+	unwatch(&told);
+	unwatch(&moves);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,7 +288,7 @@ int main(void)
 		HUB_TEST(test_brought_back),	 HUB_TEST(test_replaced),
 		HUB_TEST(test_written_and_gone), HUB_TEST(test_written_and_forgotten),
 		HUB_TEST(test_closed_later),	 HUB_TEST(test_doubted_in_removed),
-		HUB_TEST(test_hidden_link),
+		HUB_TEST(test_hidden_link),	 HUB_TEST(test_exchange_behind_an_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

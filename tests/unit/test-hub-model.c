@@ -39,6 +39,7 @@ struct receiver {
 	uint32_t root;
 	int user; /* -1: root */
 	struct names known;
+	struct names ahead; /* told as they are, with the inode: "path/#inode" */
 	struct names again; /* to be looked through when nothing waits */
 	bool all_again;
 	uint64_t n_told, n_lost;
@@ -282,6 +283,29 @@ static void exchange(struct receiver *receiver, const char *former, const char *
 	names_add(&receiver->known, former);
 }
 
+/* What was told to be at a name, though it came there later, is not moved by what was there before. */
+static void note_ahead(struct receiver *receiver, const struct change *change, const char *former,
+		       const char *path)
+{
+	char at[PATH_BYTES * 2];
+	int n = snprintf(at, sizeof(at), "%s/#", former);
+
+	for (size_t i = 0; change->mask & FSEVENTS_MOVE && i < receiver->ahead.n; i++)
+		if (strncmp(receiver->ahead.paths[i], at, (size_t)n) == 0 &&
+		    strtoull(receiver->ahead.paths[i] + n, NULL, 10) != change->inode)
+			fail_msg("'%s' moved to '%s' is inode %lu, but was told to be '%s'", former,
+				 path, (unsigned long)change->inode, receiver->ahead.paths[i]);
+
+	if (change->mask & FSEVENTS_MOVE)
+		names_drop(&receiver->ahead, former);
+	/* Of an exchange the other one is told next. */
+	if (change->mask & (FSEVENTS_CREATE | FSEVENTS_DELETE | FSEVENTS_MOVE) && !change->cookie)
+		names_drop(&receiver->ahead, path);
+	snprintf(at, sizeof(at), "%s/#%lu", path, (unsigned long)change->inode);
+	if (change->mask & FSEVENTS_CREATE && change->mask & FSEVENTS_MERGED && change->inode)
+		names_add(&receiver->ahead, at);
+}
+
 static void on_changed(const struct change *change, void *userdata)
 {
 	struct receiver *receiver = userdata;
@@ -303,6 +327,7 @@ static void on_changed(const struct change *change, void *userdata)
 			 (unsigned long)change->inode);
 
 	assert_true(__builtin_popcount(change->mask & 0x00010300) <= 1);
+	note_ahead(receiver, change, former, path);
 	if (change->mask & FSEVENTS_CREATE)
 		came(receiver, change, path);
 	else if (change->mask & FSEVENTS_DELETE)
@@ -326,6 +351,7 @@ static void on_lost(uint64_t count, const char *under, size_t n_under, void *use
 			      (int)n_under, under ?: "");
 	receiver->n_lost++;
 	receiver->all_again = true;
+	receiver->ahead.n = 0;
 }
 
 static bool on_owner(int32_t pid, uid_t *ret, void *userdata)
@@ -495,7 +521,7 @@ static void check(struct model *model, struct receiver *receiver, unsigned int s
 		known->n = 0;
 		list(now, receiver->root, receiver->user, "", known);
 	}
-	receiver->again.n = 0;
+	receiver->again.n = receiver->ahead.n = 0;
 	receiver->all_again = false;
 
 	list(now, receiver->root, receiver->user, "", &found);
@@ -520,7 +546,7 @@ static void watch_begin(struct model *model, struct receiver *receiver)
 	};
 
 	assert_int_equal(hub_watch_new(&receiver->watch, model->hub, &options), 0);
-	receiver->known.n = 0;
+	receiver->known.n = receiver->ahead.n = 0;
 	memset(receiver->seen, 0, sizeof(receiver->seen));
 	list(present(model), receiver->root, receiver->user, "", &receiver->known);
 	see(present(model), receiver->root, receiver);
@@ -621,6 +647,7 @@ static void run(struct model *model, struct credentials *credentials, unsigned i
 	const struct hub_options options = { .tree = true,
 					     .n_nodes_max = seed % 3 ? 0 : 64,
 					     .n_slice = seed % 5 ? 0 : 200,
+					     .n_ahead_max = seed % 7 ? 0 : 8,
 					     .n_ignore_heat = 2 };
 	struct snapshot *past = model->past;
 	struct hub_statistics statistics;

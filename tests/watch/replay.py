@@ -21,8 +21,6 @@ class Node:
         self.unknown = unknown
         # Never told itself, only what happened below it.
         self.implied = False
-        # Told as it was when somebody looked, which may be as records behind that one leave it.
-        self.ahead = False
         # What is told of it may be of these, which were there before.
         self.others = set()
         self.children = {}
@@ -63,7 +61,7 @@ class Node:
 
     def settle(self):
         """What is told from now on is of what is there."""
-        self.others, self.ahead = set(), False
+        self.others = set()
         for child in self.children.values():
             child.settle()
 
@@ -173,19 +171,11 @@ class Replay:
         assert (one.name, one.former) == (other.former, other.name), f"{one} and {other}"
         (a, a_name), (b, b_name) = self.split(one.former), self.split(one.name)
         self.told += [Told(one, b, b_name, a, a_name), Told(other, a, a_name, b, b_name)]
+        self._check_known(a, a_name, one)
+        self._check_known(b, b_name, other)
         first, second = a.children.pop(a_name, None), b.children.pop(b_name, None)
-        b.children[b_name] = self._moved(first, one)
-        a.children[a_name] = self._moved(second, other)
-
-    def _moved(self, node, record):
-        if node and not node.ahead:
-            return node
-        found = self._new(record)
-        if node:
-            # Perhaps it was told where it is now.
-            found.inode, found.ahead = 0, True
-            found.follow(node)
-        return found
+        b.children[b_name] = first or self._new(one)
+        a.children[a_name] = second or self._new(other)
 
     def _new(self, record):
         """What was not seen to be made is not known within."""
@@ -198,7 +188,7 @@ class Replay:
         if record.mask & MOVE:
             former_parent, former = self.split(record.former)
             self._check_known(former_parent, former, record)
-            node = self._moved(former_parent.children.pop(former, None), record)
+            node = former_parent.children.pop(former, None) or self._new(record)
             node.learn(record.inode)
             parent.put(name, node)
         elif record.mask & CREATE:
@@ -223,7 +213,7 @@ class Replay:
     def _create(self, parent, name, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
         there = parent.children.get(name)
-        if there and not (merged or there.ahead or there.implied or parent.others):
+        if there and not (merged or there.implied or parent.others):
             assert there.may_be(record.inode), f"{record}: that {there.inodes()} is gone was not told"
             if directory and there.inode == record.inode:
                 return
@@ -235,7 +225,6 @@ class Replay:
         else:
             node = Node(record.inode, directory, record.inode in self.moved_in)
             parent.put(name, node)
-        node.ahead = merged
 
     def _delete(self, parent, name, record):
         if not record.mask & MERGED:
