@@ -190,7 +190,9 @@ static int control_take(struct module *module, const void *data, size_t n)
 		    strcmp(family.name, FS_EVENTS_FAMILY_NAME) != 0)
 			continue;
 		if (message.command == CTRL_CMD_DELFAMILY) {
-			module_leave(module);
+			/* The module may try several numbers; what was found is the last. */
+			if (module->link && module_link_family(module->link) == family.id)
+				module_leave(module);
 		} else if (message.command == CTRL_CMD_NEWFAMILY) {
 			/* It may have been found while this was on its way. */
 			if (module->link && module_link_family(module->link) == family.id)

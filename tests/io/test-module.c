@@ -231,6 +231,10 @@ static void test_comes_and_goes(void **state)
 	come(world);
 	assert_int_equal(world->n_came, 2);
 	assert_string_equal(tickets[n_tickets - 1].payload, "set 2 ext4 254:0 18000");
+	/* The end of a number that it did not keep, told late. */
+	tell_family(world, CTRL_CMD_DELFAMILY, "fs_event", 0x30);
+	assert_true(module_is_present(world->module));
+	assert_int_equal(world->n_went, 1);
 	go(world);
 	assert_true(tickets[n_tickets - 1].cancelled);
 	assert_int_equal(world->n_went, 2);
