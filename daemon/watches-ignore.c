@@ -28,6 +28,8 @@ void side_on_ignored(int error, void *userdata)
 	struct side *side = userdata;
 
 	hub_ignored(side->hub, outcome_of(error));
+	/* Who may know what is lost by that is asked for at once. */
+	side_ask(side);
 	side_ignore(side);
 }
 

@@ -388,6 +388,16 @@ static void event_tell(struct hub *hub, struct hub_pending *pending, struct hub_
 		tell_replaced(hub, pending, sighting);
 }
 
+/* Told; what it does to the tree. Return: false: the loss of what it brought in waits. */
+static bool event_finish(struct hub *hub, struct hub_pending *pending)
+{
+	hub_place_apply(hub, pending);
+	if (!pending->loses)
+		return true;
+	pending->n_rounds = 0;
+	return hub_ignore_lose(hub, pending);
+}
+
 bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 {
 	const struct file_event *event = &pending->event;
@@ -398,15 +408,13 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 	assert(hub);
 	assert(pending);
 
-	if (!is_wanted(hub, event) && !is_for_tree(hub, event) && !pending->doubt) {
-		hub_place_apply(hub, pending);
-		return true;
-	}
+	if (pending->loses)
+		return hub_ignore_lose(hub, pending);
+	if (!is_wanted(hub, event) && !is_for_tree(hub, event) && !pending->doubt)
+		return event_finish(hub, pending);
+	if (hub_ahead_check(hub, pending) < 0)
+		return hub_event_give_up(hub, pending);
 
-	if (hub_ahead_check(hub, pending) < 0) {
-		hub_event_give_up(hub, pending);
-		return true;
-	}
 	outcome = sighting_init(hub, pending, &sighting, false);
 	if (outcome == OUTCOME_READY)
 		ready = is_ready(hub, pending, &sighting, false);
@@ -423,8 +431,7 @@ bool hub_event_run(struct hub *hub, struct hub_pending *pending)
 		return false;
 	if (outcome == OUTCOME_LOST && (is_wanted(hub, event) || pending->doubt))
 		lose(hub, pending);
-	hub_place_apply(hub, pending);
-	return true;
+	return event_finish(hub, pending);
 }
 
 void hub_event_ask(struct hub *hub, struct hub_pending *pending)
@@ -434,6 +441,10 @@ void hub_event_ask(struct hub *hub, struct hub_pending *pending)
 	assert(hub);
 	assert(pending);
 
+	if (pending->loses) {
+		hub_ignore_lose_ask(hub, pending);
+		return;
+	}
 	if (!is_wanted(hub, &pending->event) && !is_for_tree(hub, &pending->event) &&
 	    !pending->doubt)
 		return;
@@ -445,11 +456,15 @@ void hub_event_ask(struct hub *hub, struct hub_pending *pending)
 	sighting_done(hub, &sighting);
 }
 
-void hub_event_give_up(struct hub *hub, struct hub_pending *pending)
+bool hub_event_give_up(struct hub *hub, struct hub_pending *pending)
 {
 	assert(hub);
 	assert(pending);
 
+	if (pending->loses) {
+		hub_ignore_lose_now(hub, pending);
+		return true;
+	}
 	lose(hub, pending);
-	hub_place_apply(hub, pending);
+	return event_finish(hub, pending);
 }

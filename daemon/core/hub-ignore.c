@@ -216,19 +216,145 @@ static void lose_everywhere(struct hub *hub)
 		hub_tell_lost(hub, watch, NULL, 0);
 }
 
-/* What happened in it, or below it, until now. */
-static void node_lose(struct hub *hub, struct node *node, uint64_t seq)
+/* @node, if that is below @top or it; @top, if it may be somewhere below that; NULL: it is not. */
+static struct node *place_below(struct hub *hub, struct node *node, struct node *top)
 {
-	const struct handle_view handle = node_handle(node);
-	const struct node *top = node;
+	struct node *place = node;
 
-	while (top->parent)
-		top = top->parent;
-	/* Who came after that event may miss something as well: it was heeded only now. */
-	if (top->state == NODE_PLACED)
-		hub_tell_lost_below(hub, node, seq);
+	for (size_t depth = 0; node && depth < HUB_DEPTH_MAX; depth++) {
+		hub->n_steps++;
+		if (node == top)
+			return place;
+		if (!node->parent)
+			place = top;
+		node = hub_step_up(node);
+	}
+	return NULL;
+}
+
+/* What happened below a directory until it was heeded: in these. */
+struct ignored_loss {
+	struct node *top;
+	struct node *dirs[HUB_IGNORED_MAX];
+	size_t n;
+	uint64_t seq;
+};
+
+/* Return: false: where it is is not known, or no longer. */
+static bool loss_find(struct hub *hub, const struct hub_pending *pending, struct ignored_loss *ret)
+{
+	const struct node *root;
+	struct node *dir;
+
+	ret->seq = pending->seq;
+	ret->n = 0;
+	ret->top = node_tree_find(&hub->tree, &pending->event.target);
+	if (!ret->top)
+		return false;
+	for (root = ret->top; root->parent; root = root->parent)
+		hub->n_steps++;
+	if (root->state != NODE_PLACED)
+		return false;
+	for (size_t i = 0; i < hub->ignore.n; i++) {
+		dir = place_below(hub, hub->ignore.nodes[i], ret->top);
+		if (dir)
+			ret->dirs[ret->n++] = dir;
+	}
+	if (ret->n == 0)
+		ret->dirs[ret->n++] = ret->top;
+	return true;
+}
+
+/* Who may list none of them is not told that anything happened there. */
+static enum hub_verdict loss_verdict(struct hub *hub, const struct ignored_loss *loss,
+				     const struct hub_watch *watch, bool ask)
+{
+	enum hub_verdict verdict = HUB_VERDICT_DENIED, one;
+
+	for (size_t i = 0; i < loss->n; i++) {
+		one = hub_verdict(hub, watch, loss->dirs[i], loss->seq, ask);
+		if (one == HUB_VERDICT_ALLOWED)
+			return one;
+		if (one == HUB_VERDICT_MISSING || verdict == HUB_VERDICT_DENIED)
+			verdict = one;
+	}
+	return verdict;
+}
+
+static bool loss_is_ready(struct hub *hub, const struct ignored_loss *loss, bool ask)
+{
+	struct hub_watch *watch;
+	bool ready = true;
+
+	for (struct node *node = loss->top; node; node = node->parent)
+		LIST_FOREACH(watch, &node->watches, same)
+			if (loss_verdict(hub, loss, watch, ask) == HUB_VERDICT_MISSING)
+				ready = false;
+	return ready;
+}
+
+static void loss_tell(struct hub *hub, const struct ignored_loss *loss)
+{
+	struct hub_watch *watch;
+
+	hub->statistics.lost++;
+	for (struct node *node = loss->top; node; node = node->parent)
+		LIST_FOREACH(watch, &node->watches, same)
+			if (loss_verdict(hub, loss, watch, false) != HUB_VERDICT_DENIED)
+				hub_tell_lost_near(watch, loss->top, loss->seq);
+}
+
+void hub_ignore_lose_now(struct hub *hub, const struct hub_pending *pending)
+{
+	struct ignored_loss loss;
+
+	assert(hub);
+	assert(pending && pending->loses);
+
+	/* Who came after that event may miss something as well: it was heeded only after it. */
+	if (loss_find(hub, pending, &loss))
+		loss_tell(hub, &loss);
 	else
-		hub_lose_in(hub, UINT64_MAX, &handle, 1);
+		hub_lose_in(hub, UINT64_MAX, &pending->event.target, 1);
+}
+
+bool hub_ignore_lose(struct hub *hub, const struct hub_pending *pending)
+{
+	struct ignored_loss loss;
+
+	assert(hub);
+	assert(pending && pending->loses);
+
+	if (loss_find(hub, pending, &loss) && !loss_is_ready(hub, &loss, false))
+		return false;
+	hub_ignore_lose_now(hub, pending);
+	return true;
+}
+
+void hub_ignore_lose_ask(struct hub *hub, const struct hub_pending *pending)
+{
+	struct ignored_loss loss;
+
+	assert(hub);
+	assert(pending && pending->loses);
+
+	if (loss_find(hub, pending, &loss))
+		loss_is_ready(hub, &loss, true);
+}
+
+/* What happened in it until now; behind all that waits. */
+static void node_lose(struct hub *hub, const struct node *node)
+{
+	struct hub_pending pending = {
+		.event = { .target = node_handle(node) },
+		.seq = hub->statistics.events,
+		.loses = true,
+	};
+
+	if (hub_row_push(hub, &pending) < 0)
+		hub_lose(hub);
+	else if (!hub->blocked)
+		hub_row_drain(hub, false);
 }
 
 static void ignored_too_late(struct hub *hub, bool maybe)
@@ -245,7 +371,7 @@ static void ignored_too_late(struct hub *hub, bool maybe)
 	if (is_void)
 		lose_everywhere(hub);
 	else if (!hub_is_outside(hub, ignore->nodes[ignore->n_done]))
-		node_lose(hub, ignore->nodes[ignore->n_done], hub->statistics.events);
+		node_lose(hub, ignore->nodes[ignore->n_done]);
 }
 
 void hub_ignored(struct hub *hub, enum hub_ignored outcome)
@@ -325,14 +451,14 @@ bool hub_ignore_may_move(struct hub *hub, const struct node *node)
 	return node && hub->ignore.n > 0 && (hub->ignore.past || hub_is_outside(hub, node));
 }
 
-void hub_ignore_moved(struct hub *hub, struct node *node, uint64_t seq)
+bool hub_ignore_moved(struct hub *hub, struct node *node)
 {
 	assert(hub);
 	assert(node);
 
 	if (node->n_held == 0 || hub_is_outside(hub, node) || !holds_ignored(hub, node))
-		return;
+		return false;
 
 	hub_heed(hub);
-	node_lose(hub, node, seq);
+	return true;
 }

@@ -74,6 +74,7 @@ struct hub_pending {
 	bool dead; /* its target is no more, nor any name of it */
 	bool indexed;
 	bool is_second; /* of an exchange */
+	bool loses; /* it was told; a loss below its target waits, see hub-ignore.c */
 	unsigned int n_rounds;
 	uint64_t hash; /* of the target */
 	STAILQ_ENTRY(hub_pending) link;
@@ -210,8 +211,8 @@ enum hub_place hub_place_parent(struct hub *hub, const struct handle_view *handl
 /** hub_place_chain() - an answer */
 void hub_place_chain(struct hub *hub, const struct handle_view *handle,
 		     const struct hub_answer *answer);
-/** hub_place_apply() - what an event of a directory does to the tree */
-void hub_place_apply(struct hub *hub, const struct hub_pending *pending);
+/** hub_place_apply() - what an event of a directory does to the tree; it ->loses: it is not over yet */
+void hub_place_apply(struct hub *hub, struct hub_pending *pending);
 
 /* hub-lose.c: which watches something that is not known may concern */
 /** hub_step_up() - to its parent, or where its place is not known, to what it was somewhere below; NULL: there is none */
@@ -248,8 +249,14 @@ void hub_ignore_settle(struct hub *hub);
 void hub_ignore_removed(struct hub *hub, struct node *node);
 /** hub_ignore_may_move() - if @node (or NULL) is moved, hub_ignore_moved() is to know it */
 bool hub_ignore_may_move(struct hub *hub, const struct node *node);
-/** hub_ignore_moved() - @node was moved by event @seq */
-void hub_ignore_moved(struct hub *hub, struct node *node, uint64_t seq);
+/** hub_ignore_moved() - @node was moved; Return: a loss is to be told below it */
+bool hub_ignore_moved(struct hub *hub, struct node *node);
+/** hub_ignore_lose() - of one that ->loses; Return: false: who may know it is not known, nothing was told */
+bool hub_ignore_lose(struct hub *hub, const struct hub_pending *pending);
+/** hub_ignore_lose_ask() - put what is missing for that among the questions */
+void hub_ignore_lose_ask(struct hub *hub, const struct hub_pending *pending);
+/** hub_ignore_lose_now() - though something is missing */
+void hub_ignore_lose_now(struct hub *hub, const struct hub_pending *pending);
 
 /* hub-verdict.c */
 enum hub_verdict {
@@ -316,16 +323,16 @@ bool hub_match_is_wanted(struct hub *hub, const struct hub_sighting *sighting);
 /* hub-tell.c */
 /** hub_tell() - to all watches that it matches and that may know it */
 void hub_tell(struct hub *hub, const struct hub_sighting *sighting);
-/** hub_tell_lost_below() - something in @dir or below, to the watches above it */
-void hub_tell_lost_below(struct hub *hub, struct node *dir, uint64_t seq);
+/** hub_tell_lost_near() - something in @dir or below, or in the nearest one above that its receiver may list */
+void hub_tell_lost_near(struct hub_watch *watch, struct node *dir, uint64_t seq);
 
 /* hub-event.c: one event, from its record to what is told */
 /** hub_event_run() - Return: false: something is missing, nothing was told */
 bool hub_event_run(struct hub *hub, struct hub_pending *pending);
 /** hub_event_ask() - put what is missing for it among the questions */
 void hub_event_ask(struct hub *hub, struct hub_pending *pending);
-/** hub_event_give_up() - tell it as a loss */
-void hub_event_give_up(struct hub *hub, struct hub_pending *pending);
+/** hub_event_give_up() - tell it as a loss; Return: false: it is to be run once more */
+bool hub_event_give_up(struct hub *hub, struct hub_pending *pending);
 
 /* hub-ahead.c: names that were told as they are, before the events by which they became so */
 void hub_ahead_deinit(struct hub_ahead *ahead);

@@ -154,7 +154,7 @@ static void exchange_mark(struct hub *hub, struct hub_pending *second)
 	struct hub_pending *first = hub->row.last;
 
 	if (!second->doubt || !second->doubt->by_exchange || !first || first->doubt ||
-	    !name_equal(&first->event.at, &second->event.to) ||
+	    first->loses || !name_equal(&first->event.at, &second->event.to) ||
 	    !name_equal(&first->event.to, &second->event.at))
 		return;
 	free(second->doubt);
@@ -233,7 +233,7 @@ struct hub_pending *hub_row_first(const struct hub_row *row, const struct handle
 		return NULL;
 	hash = handle_hash(target);
 	STAILQ_FOREACH(pending, bucket_of(row, hash), same)
-		if (pending->hash == hash && pending->event.mask & FAN_ONDIR &&
+		if (pending->hash == hash && pending->event.mask & FAN_ONDIR && !pending->loses &&
 		    handle_equal(&pending->event.target, target))
 			return pending;
 	return NULL;
@@ -264,7 +264,7 @@ void hub_row_drain(struct hub *hub, bool all)
 
 	hub->blocked = hub->behind = false;
 	while ((first = STAILQ_FIRST(&hub->row.events))) {
-		if (first->event.mask & FAN_RENAME) {
+		if (first->event.mask & FAN_RENAME && !first->loses) {
 			if (!all && !STAILQ_NEXT(first, link))
 				break;
 		}

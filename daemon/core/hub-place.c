@@ -343,7 +343,7 @@ static void apply_removal(struct hub *hub, const struct handle_view *target)
 		node_tree_remove(&hub->tree, node);
 }
 
-static void apply_rename(struct hub *hub, const struct hub_pending *pending, struct node *node)
+static void apply_rename(struct hub *hub, struct hub_pending *pending, struct node *node)
 {
 	bool may_hold = hub_ignore_may_move(hub, node);
 	bool doubted = pending->doubt && !pending->doubt->by_answer;
@@ -358,10 +358,10 @@ static void apply_rename(struct hub *hub, const struct hub_pending *pending, str
 	if (node)
 		node_release(&hub->tree, node);
 	if (may_hold)
-		hub_ignore_moved(hub, node, pending->seq);
+		pending->loses = hub_ignore_moved(hub, node);
 }
 
-void hub_place_apply(struct hub *hub, const struct hub_pending *pending)
+void hub_place_apply(struct hub *hub, struct hub_pending *pending)
 {
 	const struct file_event *event = &pending->event;
 	struct node *node;

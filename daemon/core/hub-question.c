@@ -209,8 +209,8 @@ size_t hub_questions(struct hub *hub, const struct hub_question **ret)
 		first = STAILQ_FIRST(&hub->row.events);
 		if (first->n_rounds++ < HUB_ROUNDS_MAX && round_fill(hub))
 			break;
-		hub_event_give_up(hub, first);
-		hub_row_pop(&hub->row);
+		if (hub_event_give_up(hub, first))
+			hub_row_pop(&hub->row);
 		hub_row_drain(hub, true);
 	}
 	if (!hub->blocked && (hub->behind || !hub->roots_unknown || !round_fill_roots(hub)))

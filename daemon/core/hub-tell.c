@@ -129,11 +129,13 @@ static void tell(struct teller *teller, struct hub_watch *watch, uint32_t mask,
 	watch->hub->ops->changed(&change, watch->userdata);
 }
 
-/* The receiver may know that @dir is there, or the nearest one above that it may. */
-static void tell_lost_near(struct hub_watch *watch, struct node *dir, uint64_t seq)
+void hub_tell_lost_near(struct hub_watch *watch, struct node *dir, uint64_t seq)
 {
 	struct node *node = dir;
 	struct path path;
+
+	assert(watch);
+	assert(dir);
 
 	while (node != watch->node &&
 	       hub_verdict(watch->hub, watch, node, seq, false) != HUB_VERDICT_ALLOWED)
@@ -144,20 +146,6 @@ static void tell_lost_near(struct hub_watch *watch, struct node *dir, uint64_t s
 			      sizeof(path.bytes) - path.start);
 	else
 		hub_tell_lost(watch->hub, watch, NULL, 0);
-}
-
-void hub_tell_lost_below(struct hub *hub, struct node *dir, uint64_t seq)
-{
-	struct hub_watch *watch;
-
-	assert(hub);
-	assert(dir);
-
-	hub->statistics.lost++;
-	for (struct node *node = dir; node; node = node->parent)
-		LIST_FOREACH(watch, &node->watches, same)
-			if (hub_verdict(hub, watch, dir, seq, false) != HUB_VERDICT_DENIED)
-				tell_lost_near(watch, dir, seq);
 }
 
 /* Whether what @watch would be told of that side is to be told. */
@@ -174,7 +162,7 @@ static bool side_is_told(struct teller *teller, struct hub_watch *watch, struct 
 	case HUB_VERDICT_MISSING:
 	case HUB_VERDICT_LOST:
 		*ret_lost = true;
-		tell_lost_near(watch, dir, seq);
+		hub_tell_lost_near(watch, dir, seq);
 		return false;
 	}
 	return false;

@@ -49,7 +49,8 @@
  * Who works where nobody watches pays for what nobody is told. Of a directory that is outside of
  * every watch and from which much comes the kernel is asked to tell nothing but what happens to
  * directories, and renames (hub_ignorable()). As soon as it may be inside, or a watch is added,
- * that ends (->heed()); where it was brought inside, a loss is told for what happened there until then.
+ * that ends (->heed()); where it was brought inside, a loss is told for what happened there until then,
+ * to who may list it: the loss waits in the row until that is known.
  *
  * Pids are told to root and to the user whose process it was.
  */

@@ -151,8 +151,79 @@ static void test_moved_and_brought_in(void **state)
 	unwatch(&told);
 }
 
-/* Who may not list where it came to hears nothing of it. */
+/* One that is busy and one that is idle come in: who may not list them is told the same of both. */
 static void test_brought_in_hidden(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), busy = make(SIM_ROOT, "busy");
+	uint32_t idle = make(SIM_ROOT, "idle");
+	struct told root, open;
+
+	sim.inodes[busy].mode[1] = sim.inodes[idle].mode[1] = 0;
+	forget();
+	watch(&told, in, 1001, ALL);
+	watch(&root, in, 0, ALL);
+	watch(&open, in, 1002, ALL);
+	ignore(busy);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "idle", in, "d"));
+	check(&told, "+d/");
+	check(&root, "+d/");
+	check(&open, "+d/");
+	assert_true(sim_rename(&sim, 9, in, "d", SIM_ROOT, "idle"));
+	check(&told, "-d/");
+	check(&root, "-d/");
+	check(&open, "-d/");
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "busy", in, "d"));
+	touch(busy, "missed");
+	touch(in, "f");
+	check(&told, "+d/ +f");
+	check(&root, "+d/ lost 'd' +f");
+	check(&open, "+d/ lost 'd' +f");
+	assert_int_equal(sim.n_heeded, 1);
+	touch(busy, "seen");
+	check(&told, "");
+	check(&root, "+d/seen");
+	unwatch(&told);
+	unwatch(&root);
+	unwatch(&open);
+}
+
+/* The one above it may be listed; that it was busy is not to be known from that either. */
+static void test_brought_in_with_hidden(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), out = make(SIM_ROOT, "out"), d = make(out, "d");
+	struct told root;
+
+	sim.inodes[d].mode[1] = 0;
+	forget();
+	watch(&told, in, 1001, ALL);
+	watch(&root, in, 0, ALL);
+	ignore(d);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "out", in, "here"));
+	touch(d, "missed");
+	check(&told, "+here/");
+	check(&root, "+here/ lost 'here'");
+	unwatch(&told);
+	unwatch(&root);
+}
+
+/* Removed before anybody could ask who might list it: as one of those above it. */
+static void test_brought_in_and_removed(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), d = make(SIM_ROOT, "d");
+
+	forget();
+	watch(&told, in, 1001, ALL);
+	touch(in, "f");
+	check(&told, "+f");
+	ignore(d);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "d", in, "d"));
+	sim.inodes[d].exists = false;
+	check(&told, "+d/ lost 'd'");
+	unwatch(&told);
+}
+
+/* Who may not list where it came to hears nothing of it. */
+static void test_brought_in_below_hidden(void **state)
 {
 	uint32_t in = make(SIM_ROOT, "in"), closed = make(in, "closed"), d = make(SIM_ROOT, "d");
 	struct told root;
@@ -192,6 +263,33 @@ static void test_marked_late(void **state)
 	touch(d, "seen");
 	check(&told, "+d/seen");
 	unwatch(&told);
+}
+
+/* Likewise, and who may not list it hears nothing of that. */
+static void test_marked_late_hidden(void **state)
+{
+	uint32_t in = make(SIM_ROOT, "in"), d = make(SIM_ROOT, "d");
+	struct told root;
+
+	sim.inodes[d].mode[1] = 0;
+	forget();
+	watch(&told, in, 1001, ALL);
+	watch(&root, in, 0, ALL);
+	heat(d, HEAT + 1);
+	sim_ignore(&sim, hub);
+	assert_int_equal(sim.marking, d);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "d", in, "d"));
+	check(&told, "+d/");
+	sim_ignore(&sim, hub);
+	assert_true(sim_chmod(&sim, 9, d, 0, 4));
+	check(&told, "~d/");
+	check(&root, "+d/ lost 'd' ~d/");
+	sim_ignore(&sim, hub);
+	assert_false(sim.inodes[d].ignored);
+	check(&told, "");
+	check(&root, "lost 'd'");
+	unwatch(&told);
+	unwatch(&root);
 }
 
 static void test_watch_comes(void **state)
@@ -332,7 +430,11 @@ int main(void)
 		TEST(test_moved_outside),
 		TEST(test_moved_and_brought_in),
 		TEST(test_brought_in_hidden),
+		TEST(test_brought_in_with_hidden),
+		TEST(test_brought_in_and_removed),
+		TEST(test_brought_in_below_hidden),
 		TEST(test_marked_late),
+		TEST(test_marked_late_hidden),
 		TEST(test_watch_comes),
 		TEST(test_brought_in_unread),
 		TEST(test_overflow),
