@@ -38,6 +38,7 @@ struct module {
 	void *userdata;
 	struct netlink *control; /* tells of families that come and go */
 	sd_event_source *control_io;
+	sd_event_source *settle; /* on while it came a moment ago and may go at once */
 	struct module_link *link; /* NULL: the module is not there */
 	sd_event_source *events_io;
 	struct wire_event_sequence sequence;

@@ -18,6 +18,9 @@
 #define CONTROL_BUFFER (64 << 10)
 #define CONTROL_MESSAGE 4096
 
+/* The module gives a number up at once when somebody is in its groups already, and takes another. */
+#define MODULE_SETTLE_US (50 * 1000)
+
 /* By its identity; and one that is being asked for, by its device number. */
 static struct module_member *member_find(struct module *module, const struct wire_event *event)
 {
@@ -124,17 +127,22 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+static int source_prepare(sd_event_source *source, const char *description)
+{
+	int r;
+
+	(void)sd_event_source_set_description(source, description);
+	r = sd_event_source_set_priority(source, MODULE_PRIORITY);
+	return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
+}
+
 static int io_add(struct module *module, sd_event_source **ret, int fd, const char *description,
 		  sd_event_io_handler_t handler)
 {
 	int r;
 
 	r = sd_event_add_io(module->loop, ret, fd, EPOLLIN, handler, module);
-	if (r < 0)
-		return r;
-	(void)sd_event_source_set_description(*ret, description);
-	r = sd_event_source_set_priority(*ret, MODULE_PRIORITY);
-	return r < 0 ? r : sd_event_source_set_exit_on_failure(*ret, true);
+	return r < 0 ? r : source_prepare(*ret, description);
 }
 
 static void module_leave(struct module *module)
@@ -177,6 +185,20 @@ static int module_join(struct module *module)
 	return 0;
 }
 
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct module *module = userdata;
+
+	return module->link ? 0 : module_join(module);
+}
+
+static int settle_begin(struct module *module)
+{
+	int r = sd_event_source_set_time_relative(module->settle, MODULE_SETTLE_US);
+
+	return r < 0 ? r : sd_event_source_set_enabled(module->settle, SD_EVENT_ONESHOT);
+}
+
 static int control_take(struct module *module, const void *data, size_t n)
 {
 	struct wire_message message;
@@ -198,7 +220,7 @@ static int control_take(struct module *module, const void *data, size_t n)
 			if (module->link && module_link_family(module->link) == family.id)
 				continue;
 			module_leave(module);
-			r = module_join(module);
+			r = settle_begin(module);
 		}
 	}
 
@@ -273,6 +295,12 @@ int module_start(struct module *module)
 		return r;
 	r = io_add(module, &module->control_io, netlink_fd(module->control), "module-control",
 		   on_control);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(module->loop, &module->settle, CLOCK_MONOTONIC, UINT64_MAX, 1,
+			      on_settled, module);
+	if (r >= 0)
+		r = source_prepare(module->settle, "module-settle");
 	return r < 0 ? r : module_join(module);
 }
 
@@ -285,6 +313,7 @@ struct module *module_free(struct module *module)
 
 	sd_event_source_disable_unref(module->events_io);
 	sd_event_source_disable_unref(module->control_io);
+	sd_event_source_disable_unref(module->settle);
 	module_link_free(module->link);
 	netlink_free(module->control);
 	sd_event_unref(module->loop);

@@ -114,6 +114,11 @@ static void come(struct world *world)
 {
 	present = true;
 	tell_family(world, CTRL_CMD_NEWFAMILY, "fs_event", family);
+	/* It may go again at once. */
+	assert_false(module_is_present(world->module));
+	while (!module_is_present(world->module))
+		assert_return_code(sd_event_run(world->loop, UINT64_MAX), errno);
+	run(world);
 }
 
 static void go(struct world *world)
