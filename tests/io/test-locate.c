@@ -149,7 +149,11 @@ static void check_refused(const struct mount *mount)
 	assert_true(run(&other, &reply) < 0);
 	other = request;
 	other.where = "/mnt/no such";
+	other.mount_id++;
 	expect_error(&other, -ENOENT);
+	/* Moved away from there, and still mounted. */
+	other.mount_id--;
+	expect(&other, "present");
 	request_init(&other, mount, ".");
 	expect_error(&other, -ENOENT);
 }
