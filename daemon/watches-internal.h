@@ -98,6 +98,7 @@ struct anchor {
 	bool doubted; /* likewise: whether they still do is to be found out; nothing is told */
 	bool in_doubt; /* in the list of those */
 	struct quota_charge charge; /* likewise */
+	uint64_t walked; /* number of the last walk that came to it, or was begun before it stood */
 	uint64_t mask; /* FAN_...: marked for it */
 	uint64_t asked; /* FAN_...: and being marked; 0: nothing is under way */
 	uint64_t turn; /* likewise: the number of the request */
@@ -430,6 +431,9 @@ void watch_tree_joined(struct watched *watched); /* a recursive watch stands */
 void watch_tree_heard(struct watch_tree *tree, const struct side *side,
 		      const struct file_event *event);
 void watch_tree_settle(struct watch_tree *tree); /* what was doubted */
+uint64_t watch_tree_last_walk(const struct watch_tree *tree); /* its number; 0: none so far */
+/** watch_tree_forget() - @anchor goes, and is in its lists yet */
+void watch_tree_forget(struct watch_tree *tree, const struct anchor *anchor);
 /** cross_unguard() - @anchor goes */
 void cross_unguard(struct anchor *anchor);
 /* A mount inside a tree is marked for a watch across mounts. */

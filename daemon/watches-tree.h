@@ -22,10 +22,8 @@
 #include "daemon/watches-internal.h"
 
 /* That wait; past that all is to be looked through. */
-#define WALKS_MAX 256
+#define WALKS_MAX 1024
 #define WALK_DEPTH_MAX 60
-/* Receivers of different credentials. */
-#define WALK_CREDENTIALS_MAX 256
 /* While others change the way. */
 #define WALK_TRIES_MAX 16
 
@@ -51,6 +49,7 @@ enum walk_kind {
 };
 
 struct walk {
+	uint64_t number; /* higher than that of those before it */
 	enum walk_kind kind;
 	bool silent; /* it was there before: not told */
 	uint64_t generation; /* of the superblock that it is in */
@@ -58,11 +57,11 @@ struct walk {
 	uint64_t watched; /* id of who wants it; 0: all */
 	char *path; /* from the root of the superblock, without '/' at the ends */
 	size_t n_names;
-	struct handle *handles; /* the root, and one for each name walked so far */
+	struct handle *handles; /* the root, and one for each name walked so far; NULL: it waits */
 	size_t n_handles;
 	bool changed; /* one of these did meanwhile: from the beginning */
 	unsigned int n_tries;
-	const struct credential *credential; /* being asked for; borrowed */
+	struct credential *credential; /* being asked for */
 	STAILQ_ENTRY(walk) next;
 };
 
@@ -83,8 +82,8 @@ struct watch_tree {
 	LIST_HEAD(, guard) guards[GUARD_BUCKETS];
 	LIST_HEAD(, anchor) doubted; /* another walk is to be made */
 	struct pool_ticket *ticket;
-	struct credential *done[WALK_CREDENTIALS_MAX]; /* of the first: who was asked for */
-	size_t n_done;
+	uint64_t last_number;
+	struct anchor *next; /* to be told of the first */
 	bool put_off;
 	bool busy; /* somebody is being told: walks go on after that */
 };

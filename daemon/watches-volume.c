@@ -421,6 +421,7 @@ struct anchor *anchor_free(struct anchor *anchor)
 		return NULL;
 
 	side = anchor->side;
+	watch_tree_forget(side->volume->watches->tree, anchor);
 	hub_watch_free(anchor->hub_watch);
 	LIST_REMOVE(anchor, in_side);
 	LIST_REMOVE(anchor, in_bucket);
@@ -463,5 +464,6 @@ int anchor_stand(struct anchor *anchor)
 
 	assert(!anchor->hub_watch);
 
+	anchor->walked = watch_tree_last_walk(anchor->side->volume->watches->tree);
 	return hub_watch_new(&anchor->hub_watch, anchor->side->hub, &options);
 }

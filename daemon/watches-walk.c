@@ -14,6 +14,7 @@ struct walk *walk_free(struct walk *walk)
 	if (!walk)
 		return NULL;
 
+	credential_unref(walk->credential);
 	free(walk->path);
 	free(walk->handles);
 	free(walk);
@@ -64,9 +65,6 @@ int walk_new(struct walk **ret, enum walk_kind kind, const char *root, const cha
 	walk->n_names = count_names(walk->path);
 	if (walk->n_names == 0 || walk->n_names > WALK_DEPTH_MAX)
 		return -EINVAL;
-	walk->handles = calloc(walk->n_names + 1, sizeof(*walk->handles));
-	if (!walk->handles)
-		return -ENOMEM;
 
 	*ret = TAKE_PTR(walk);
 	return 0;
@@ -110,7 +108,7 @@ static bool wants(const struct walk *walk, const struct anchor *anchor)
 	const struct watched *watched = anchor->watched;
 
 	if (!anchor->hub_watch || anchor->doubted || watched->removed ||
-	    (walk->watched && walk->watched != watched->id))
+	    anchor->walked >= walk->number || (walk->watched && walk->watched != watched->id))
 		return false;
 	if (watched->cross_mounts)
 		return true;
@@ -136,39 +134,61 @@ static size_t find_root(const struct walk *walk, const struct anchor *anchor)
 static void reach(struct watch_tree *tree, const struct walk *walk, struct side *side,
 		  const struct credential *credential, size_t first)
 {
-	struct anchor *anchor, *next;
+	struct anchor *anchor;
 
-	for (anchor = LIST_FIRST(&side->anchors); anchor; anchor = next) {
+	for (anchor = LIST_FIRST(&side->anchors); anchor; anchor = tree->next) {
 		size_t i;
 
-		next = LIST_NEXT(anchor, in_side);
+		tree->next = LIST_NEXT(anchor, in_side);
 		if (anchor->watched->credential != credential || !wants(walk, anchor))
 			continue;
+		anchor->walked = walk->number;
 		i = find_root(walk, anchor);
 		if (i < walk->n_handles && i >= first)
 			watch_tree_reached(tree, walk, anchor, i, walk_rest(walk, i));
 	}
 }
 
-static bool is_done(const struct watch_tree *tree, const struct credential *credential)
+uint64_t watch_tree_last_walk(const struct watch_tree *tree)
 {
-	for (size_t i = 0; i < tree->n_done; i++)
-		if (tree->done[i] == credential)
-			return true;
-	return false;
+	return tree->last_number;
+}
+
+void watch_tree_forget(struct watch_tree *tree, const struct anchor *anchor)
+{
+	if (tree->next == anchor)
+		tree->next = LIST_NEXT(anchor, in_side);
 }
 
 /* Return: somebody who was not asked for yet; NULL: nobody. */
-static struct credential *next_credential(const struct watch_tree *tree, const struct walk *walk,
-					  const struct side *side)
+static struct credential *next_credential(const struct walk *walk, const struct side *side)
 {
 	struct anchor *anchor;
 
 	LIST_FOREACH(anchor, &side->anchors, in_side)
-		if (wants(walk, anchor) && !is_done(tree, anchor->watched->credential) &&
-		    find_root(walk, anchor) < walk->n_handles)
+		if (wants(walk, anchor) && find_root(walk, anchor) < walk->n_handles)
 			return anchor->watched->credential;
 	return NULL;
+}
+
+/* It did not come to whoever wants it still: what came or went is not known to them. */
+static void tell_lost(struct watch_tree *tree, const struct walk *walk)
+{
+	struct watched *watched = watches_find(tree->watches, walk->watched);
+	struct side *side = walk_side(tree, walk);
+	struct anchor *anchor;
+
+	if (walk->kind == WALK_ROOT) {
+		anchor = watched ? cross_find(watched, walk->mount) : NULL;
+		if (anchor)
+			watched_tell_lost(watched, 0, anchor->prefix, strlen(anchor->prefix));
+		return;
+	}
+	if (!side)
+		return;
+	LIST_FOREACH(anchor, &side->anchors, in_side)
+		if (wants(walk, anchor))
+			watched_tell_lost(anchor->watched, 0, NULL, 0);
 }
 
 /*
@@ -182,8 +202,12 @@ static void walk_end(struct watch_tree *tree)
 	STAILQ_REMOVE_HEAD(&tree->walks, next);
 	tree->n_walks--;
 	walk_free(walk);
-	while (tree->n_done > 0)
-		credential_unref(tree->done[--tree->n_done]);
+}
+
+static void walk_fail(struct watch_tree *tree)
+{
+	tell_lost(tree, STAILQ_FIRST(&tree->walks));
+	walk_end(tree);
 }
 
 /* Who was told already is not told again. */
@@ -193,14 +217,17 @@ static void walk_restart(struct watch_tree *tree)
 
 	/* Who changes the way all the time keeps nobody else from theirs. */
 	if (++walk->n_tries == WALK_TRIES_MAX) {
-		walk_end(tree);
+		walk_fail(tree);
 		return;
 	}
-	if (tree->n_done > 0 && tree->done[tree->n_done - 1] == walk->credential)
-		credential_unref(tree->done[--tree->n_done]);
-	walk->credential = NULL;
 	walk->changed = false;
 	walk->n_handles = 0;
+}
+
+/* What is mounted there now, if anything, is on another way. */
+static bool is_nowhere(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -EXDEV;
 }
 
 static void take_entry(struct watch_tree *tree, struct walk *walk,
@@ -208,8 +235,12 @@ static void take_entry(struct watch_tree *tree, struct walk *walk,
 {
 	struct handle *handle = &walk->handles[walk->n_handles];
 
-	if (answer->error < 0 || answer->target.n == 0 || answer->target.n > HANDLE_MAX) {
+	if (is_nowhere(answer->error)) {
 		walk_end(tree);
+		return;
+	}
+	if (answer->error < 0 || answer->target.n == 0 || answer->target.n > HANDLE_MAX) {
+		walk_fail(tree);
 		return;
 	}
 	*handle = (struct handle){ .type = answer->target.type, .n = answer->target.n };
@@ -249,9 +280,10 @@ static void on_answer(enum pool_result result, const void *bytes, size_t n, void
 		r = reply.error;
 
 	tree->busy = true;
-	if (r < 0)
-		walk_end(tree);
-	else if (walk->changed)
+	/* -ESTALE: another mount was there at that moment. */
+	if (r < 0 && r != -ESTALE)
+		walk_fail(tree);
+	else if (walk->changed || r < 0)
 		walk_restart(tree);
 	else if (entry)
 		take_entry(tree, walk, &reply.answers[0]);
@@ -304,11 +336,15 @@ static int ask_access(struct watch_tree *tree, struct walk *walk, const struct s
 	return ask(tree, side, &request);
 }
 
-/* Return: 0: asked, 1: go on, or a negative errno. */
+/* Return: 0: asked, 1: go on, -ESRCH: that was all, or another negative errno. */
 static int walk_ask(struct watch_tree *tree, struct walk *walk, struct side *side)
 {
 	struct credential *credential;
 
+	if (!walk->handles)
+		walk->handles = calloc(walk->n_names + 1, sizeof(*walk->handles));
+	if (!walk->handles)
+		return -ENOMEM;
 	if (walk->n_handles == 0)
 		walk->handles[walk->n_handles++] = side->root;
 	if (walk->n_handles < walk_n_wanted(walk))
@@ -318,15 +354,16 @@ static int walk_ask(struct watch_tree *tree, struct walk *walk, struct side *sid
 		return -ESRCH;
 	}
 
-	credential = next_credential(tree, walk, side);
-	if (!credential || tree->n_done == WALK_CREDENTIALS_MAX)
+	credential = next_credential(walk, side);
+	if (!credential)
 		return -ESRCH;
-	tree->done[tree->n_done++] = credential_ref(credential);
-	walk->credential = credential;
-	if (!credential_is_root(credential))
-		return ask_access(tree, walk, side);
-	reach(tree, walk, side, credential, 0);
-	return 1;
+	if (credential_is_root(credential)) {
+		reach(tree, walk, side, credential, 0);
+		return 1;
+	}
+	credential_unref(walk->credential);
+	walk->credential = credential_ref(credential);
+	return ask_access(tree, walk, side);
 }
 
 void watch_tree_go_on(struct watch_tree *tree)
@@ -342,12 +379,11 @@ void watch_tree_go_on(struct watch_tree *tree)
 
 		if (r == -ENOBUFS) {
 			tree->put_off = true;
-			/* It is asked for anew. */
-			if (tree->n_done > 0 && walk->n_handles == walk_n_wanted(walk))
-				credential_unref(tree->done[--tree->n_done]);
 			watches_retry_later(tree->watches);
-		} else if (r < 0) {
+		} else if (r == -ESRCH) {
 			walk_end(tree);
+		} else if (r < 0) {
+			walk_fail(tree);
 		}
 	}
 	tree->busy = false;
@@ -369,31 +405,36 @@ void watch_tree_stop(struct watch_tree *tree)
 	tree->put_off = false;
 }
 
-/* Two mounts of one superblock have the same place. */
-static bool is_known(const struct watch_tree *tree, const struct walk *walk)
+/*
+ * Two mounts of one superblock have the same place, and one may come where another one went: the last
+ * counts. One under way may be of before.
+ */
+static void drop_known(struct watch_tree *tree, const struct walk *walk)
 {
-	const struct walk *other;
+	struct walk *other;
 
 	STAILQ_FOREACH(other, &tree->walks, next)
-		if (other->kind == walk->kind && other->generation == walk->generation &&
-		    other->watched == walk->watched && strcmp(other->path, walk->path) == 0)
-			return true;
-	return false;
+		if (!other->handles && other->kind == walk->kind &&
+		    other->generation == walk->generation && other->watched == walk->watched &&
+		    strcmp(other->path, walk->path) == 0)
+			break;
+	if (!other)
+		return;
+	STAILQ_REMOVE(&tree->walks, other, walk, next);
+	tree->n_walks--;
+	walk_free(other);
 }
 
 void watch_tree_push(struct watch_tree *tree, struct walk *walk)
 {
-	struct side *side = walk_side(tree, walk);
-	struct anchor *anchor;
-
-	if (!side || is_known(tree, walk)) {
+	if (!walk_side(tree, walk)) {
 		walk_free(walk);
 		return;
 	}
+	drop_known(tree, walk);
+	walk->number = ++tree->last_number;
 	if (tree->n_walks == WALKS_MAX) {
-		LIST_FOREACH(anchor, &side->anchors, in_side)
-			if (wants(walk, anchor))
-				watched_tell_lost(anchor->watched, 0, NULL, 0);
+		tell_lost(tree, walk);
 		walk_free(walk);
 		return;
 	}

@@ -59,22 +59,30 @@ def message(serial, member, path="/org/fsevents1", interface=None, destination="
     return _align(head + array, 8) + body
 
 
-def connect_as(sock, path, uid):
+def connect_as(sock, path, uid, groups=None):
     """Connect as another user: who it is counts at that moment, of this thread alone."""
     libc = ctypes.CDLL(None, use_errno=True)
-    setresuid = {"x86_64": 117, "aarch64": 147}[os.uname().machine]
+    setgroups, setresuid = {"x86_64": (116, 117), "aarch64": (159, 147)}[os.uname().machine]
     keep = ctypes.c_long(-1)
-    assert libc.syscall(ctypes.c_long(setresuid), keep, ctypes.c_long(uid), keep) == 0
+
+    def become(uid, groups):
+        assert libc.syscall(ctypes.c_long(setgroups), ctypes.c_long(len(groups)),
+                            (ctypes.c_uint32 * len(groups))(*groups)) == 0
+        assert libc.syscall(ctypes.c_long(setresuid), keep, ctypes.c_long(uid), keep) == 0
+
+    own = os.getgroups()
+    become(uid, own if groups is None else groups)
     try:
         sock.connect(path)
     finally:
         assert libc.syscall(ctypes.c_long(setresuid), keep, ctypes.c_long(0), keep) == 0
+        become(0, own)
 
 
 class RawClient:
     """Connected, authenticated and with a `name`. Reads only when told to."""
 
-    def __init__(self, address, unix_fds=True, receive_buffer=None, uid=None):
+    def __init__(self, address, unix_fds=True, receive_buffer=None, uid=None, groups=None):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -82,7 +90,7 @@ class RawClient:
         if uid is None:
             self.socket.connect(path)
         else:
-            connect_as(self.socket, path, uid)
+            connect_as(self.socket, path, uid, groups)
         self.socket.settimeout(PATIENCE)
         self.serial = 0
         self.buffer = b""
