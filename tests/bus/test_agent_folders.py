@@ -9,34 +9,12 @@ import os
 
 import pytest
 
-from desktop import Agent, Session, View
+from desktop import Agent, View
 from waiting import wait_for
 
 pytestmark = pytest.mark.buses("dbus-broker")
 
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
-
-
-@pytest.fixture
-def session(scratch):
-    one = Session(scratch)
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def agent(request, session, bus, scratch):
-    """agent() -> Agent, started; stopped at the end of the test."""
-    one = Agent(session, bus.address, scratch)
-    yield one.start
-    report = request.node.report_call
-    try:
-        if not (report and report.failed):
-            one.stop()
-    finally:
-        one.close()
-        if os.path.exists(one.stderr_path):
-            print(f"--- the agent's stderr ---\n{one.stderr()[-20000:]}")
 
 
 @pytest.fixture
@@ -51,20 +29,6 @@ def view(session):
     yield make
     for one in made:
         one.close()
-
-
-@pytest.fixture
-def folder(loopfs, session):
-    """folder(name) -> a directory of the user's on a disk of its own"""
-    disk = loopfs("ext4", 64)
-
-    def make(name):
-        path = disk.path(name)
-        os.mkdir(path)
-        os.chown(path, session.uid, session.uid)
-        return path
-
-    return make
 
 
 def watches(client):

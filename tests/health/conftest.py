@@ -5,36 +5,17 @@ Fixtures of the health tests: those of the bus tests, and what breaks disks.
 Run by `./dev test health` inside tests/private-namespace.
 """
 
-import importlib.util
 import os
 import sys
 
 import pytest
 
-BUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus")
-sys.path.insert(0, os.path.abspath(BUS))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus"))
 
 from faults import Backed  # noqa: E402
 from rows import Rows  # noqa: E402
 
-
-
-def _load_bus_fixtures():
-    """Two files called conftest cannot import each other; as a plugin its fixtures are tests/bus' alone."""
-    spec = importlib.util.spec_from_file_location("bus_fixtures", os.path.join(BUS, "conftest.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
-
-
-globals().update(_load_bus_fixtures())
-
-
-def pytest_generate_tests(metafunc):
-    """What a bus does with messages is shown by the bus tests: here one is enough."""
-    if "bus_kind" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("buses")
-        metafunc.parametrize("bus_kind", marker.args if marker else ("dbus-daemon",))
+pytest_plugins = "bus_fixtures"
 
 
 @pytest.fixture

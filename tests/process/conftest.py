@@ -5,7 +5,6 @@ Fixtures of the process tests: those of the bus tests, and trees of processes.
 Run by `./dev test process` inside tests/private-namespace --initial-pids.
 """
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -13,37 +12,20 @@ import sys
 
 import pytest
 
-BUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus")
-sys.path.insert(0, os.path.abspath(BUS))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus"))
 
 import service  # noqa: E402
 from followed import Group  # noqa: E402
 from programs import Program, Tree, Witness  # noqa: E402
 from waiting import PATIENCE  # noqa: E402
 
+pytest_plugins = "bus_fixtures"
+
 # PROC_PID_INIT_INO of linux/proc_ns.h, which no other namespace can have.
 INITIAL_NAMESPACE = "pid:[4026531836]"
 
 # The daemon looks at the machine's own filesystems here: they are none of these tests' business.
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
-
-
-def _load_bus_fixtures():
-    """Two files called conftest cannot import each other; as a plugin its fixtures are tests/bus' alone."""
-    spec = importlib.util.spec_from_file_location("bus_fixtures", os.path.join(BUS, "conftest.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
-
-
-globals().update(_load_bus_fixtures())
-
-
-def pytest_generate_tests(metafunc):
-    """What a bus does with messages is shown by the bus tests: here one is enough."""
-    if "bus_kind" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("buses")
-        metafunc.parametrize("bus_kind", marker.args if marker else ("dbus-daemon",))
 
 
 def pytest_collection_modifyitems(items):

@@ -5,39 +5,21 @@ Fixtures of the watch tests: those of the bus tests, and processes that change f
 Run by `./dev test watch` inside tests/private-namespace.
 """
 
-import importlib.util
 import itertools
 import os
 import sys
 
 import pytest
 
-BUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus")
-sys.path.insert(0, os.path.abspath(BUS))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus"))
 
 from actors import Actors  # noqa: E402
 from receivers import Receiver  # noqa: E402
 
+pytest_plugins = "bus_fixtures"
+
 # What space is left is none of these tests' business.
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
-
-
-def _load_bus_fixtures():
-    """Two files called conftest cannot import each other; as a plugin its fixtures are tests/bus' alone."""
-    spec = importlib.util.spec_from_file_location("bus_fixtures", os.path.join(BUS, "conftest.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
-
-
-globals().update(_load_bus_fixtures())
-
-
-def pytest_generate_tests(metafunc):
-    """What a bus does with messages is shown by the bus tests: here one is enough."""
-    if "bus_kind" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("buses")
-        metafunc.parametrize("bus_kind", marker.args if marker else ("dbus-daemon",))
 
 
 @pytest.fixture
