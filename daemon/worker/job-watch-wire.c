@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -254,5 +255,146 @@ int watch_mark_reply_decode(const void *bytes, size_t n_bytes, struct watch_mark
 		return -EBADMSG;
 
 	*ret = reply;
+	return 0;
+}
+
+int watch_list_request_encode(const struct watch_list_request *request, void **ret, size_t *ret_n)
+{
+	_cleanup_(flat_writer_deinit) struct flat_writer writer = {};
+	const struct lookup_credential *credential = &request->credential;
+
+	assert(request->where && request->root && request->below);
+
+	if (strlen(request->where) >= WATCH_PATH_MAX || strlen(request->root) >= WATCH_PATH_MAX ||
+	    strlen(request->below) >= WATCH_PATH_MAX ||
+	    (request->name && strlen(request->name) >= WATCH_PATH_MAX) ||
+	    credential->n_groups > LOOKUP_GROUPS_MAX)
+		return -E2BIG;
+
+	flat_put_string(&writer, request->where);
+	flat_put_u64(&writer, request->mount_id);
+	flat_put_u32(&writer, request->mount_id_is_unique);
+	flat_put_string(&writer, request->root);
+	flat_put_u64(&writer, request->root_inode);
+	flat_put_u32(&writer, credential->uid);
+	flat_put_bytes(&writer, credential->groups,
+		       credential->n_groups * sizeof(*credential->groups));
+	flat_put_string(&writer, request->below);
+	flat_put_u64(&writer, request->inode);
+	flat_put_string(&writer, request->name);
+	return flat_writer_finish(&writer, ret, ret_n);
+}
+
+void watch_list_request_deinit(struct watch_list_request *request)
+{
+	free((char *)request->where);
+	free((char *)request->root);
+	free((char *)request->below);
+	free((char *)request->name);
+	free((gid_t *)request->credential.groups);
+	*request = (struct watch_list_request){};
+}
+
+int watch_list_request_decode(const void *payload, size_t n_payload, struct watch_list_request *ret)
+{
+	_cleanup_(watch_list_request_deinit) struct watch_list_request request = {};
+	struct flat_reader reader = { .p = payload, .n = n_payload };
+	int r;
+
+	assert(ret);
+
+	r = path_get(&reader, &request.where);
+	if (r < 0)
+		return r;
+	request.mount_id = flat_get_u64(&reader);
+	request.mount_id_is_unique = flat_get_u32(&reader) != 0;
+	r = path_get(&reader, &request.root);
+	if (r < 0)
+		return r;
+	request.root_inode = flat_get_u64(&reader);
+	request.credential.uid = flat_get_u32(&reader);
+	r = groups_get(&reader, &request.credential);
+	if (r == 0)
+		r = path_get(&reader, &request.below);
+	if (r < 0)
+		return r;
+	request.inode = flat_get_u64(&reader);
+	r = path_get(&reader, &request.name);
+	if (r < 0)
+		return r;
+	if (!flat_reader_done(&reader) || !request.where || !request.root || !request.below)
+		return -EBADMSG;
+
+	*ret = request;
+	request = (struct watch_list_request){};
+	return 0;
+}
+
+int watch_list_reply_encode(const struct watch_list_reply *reply, void **ret, size_t *ret_n)
+{
+	_cleanup_(flat_writer_deinit) struct flat_writer writer = {};
+
+	flat_put_u32(&writer, (uint32_t)reply->error);
+	flat_put_u32(&writer, reply->is_empty);
+	flat_put_u32(&writer, reply->is_cut);
+	flat_put_u64(&writer, reply->n_left);
+	flat_put_u32(&writer, (uint32_t)reply->n_entries);
+	for (size_t i = 0; i < reply->n_entries; i++) {
+		const struct watch_list_entry *entry = &reply->entries[i];
+
+		flat_put_u64(&writer, entry->inode);
+		/* With its NUL, so that it can be used where it lies. */
+		flat_put_bytes(&writer, entry->name, strlen(entry->name) + 1);
+	}
+	return flat_writer_finish(&writer, ret, ret_n);
+}
+
+void watch_list_reply_deinit(struct watch_list_reply *reply)
+{
+	free(reply->entries);
+	*reply = (struct watch_list_reply){};
+}
+
+/* Return: 0 or -EBADMSG. */
+static int list_entry_get(struct flat_reader *reader, struct watch_list_entry *ret)
+{
+	const uint8_t *name;
+	size_t n;
+
+	ret->inode = flat_get_u64(reader);
+	name = flat_get_bytes(reader, &n);
+	if (reader->failed || !name || n < 2 || n > NAME_MAX + 1 ||
+	    memchr(name, '\0', n) != name + n - 1 || memchr(name, '/', n))
+		return -EBADMSG;
+	ret->name = (const char *)name;
+	return 0;
+}
+
+int watch_list_reply_decode(const void *bytes, size_t n_bytes, struct watch_list_reply *ret)
+{
+	_cleanup_(watch_list_reply_deinit) struct watch_list_reply reply = {};
+	struct flat_reader reader = { .p = bytes, .n = bytes ? n_bytes : 0 };
+	size_t n;
+
+	assert(ret);
+
+	reply.error = (int32_t)flat_get_u32(&reader);
+	reply.is_empty = flat_get_u32(&reader) != 0;
+	reply.is_cut = flat_get_u32(&reader) != 0;
+	reply.n_left = flat_get_u64(&reader);
+	n = flat_get_count(&reader, sizeof(uint64_t) + sizeof(uint32_t));
+	if (reader.failed || n > WATCH_LIST_MAX || reply.error > 0)
+		return -EBADMSG;
+	reply.entries = calloc(n + 1, sizeof(*reply.entries));
+	if (!reply.entries)
+		return -ENOMEM;
+	for (; reply.n_entries < n; reply.n_entries++)
+		if (list_entry_get(&reader, &reply.entries[reply.n_entries]) < 0)
+			return -EBADMSG;
+	if (!flat_reader_done(&reader))
+		return -EBADMSG;
+
+	*ret = reply;
+	reply = (struct watch_list_reply){};
 	return 0;
 }

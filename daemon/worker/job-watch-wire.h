@@ -18,3 +18,8 @@ int watch_mark_request_decode(const void *payload, size_t n_payload,
 			      struct watch_mark_request *ret); /* 0, -EBADMSG, -ENOMEM */
 void watch_mark_request_deinit(struct watch_mark_request *request);
 int watch_mark_reply_encode(const struct watch_mark_reply *reply, void **ret, size_t *ret_n);
+
+int watch_list_request_decode(const void *payload, size_t n_payload,
+			      struct watch_list_request *ret); /* 0, -EBADMSG, -ENOMEM */
+void watch_list_request_deinit(struct watch_list_request *request);
+int watch_list_reply_encode(const struct watch_list_reply *reply, void **ret, size_t *ret_n);

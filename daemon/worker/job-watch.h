@@ -10,6 +10,7 @@
  * ext4, xfs, btrfs and what has handles like ext4, but not tmpfs).
  * JOB_WATCH_MARK: marks of a fanotify group that is passed along, or watches of an
  * inotify instance.
+ * JOB_WATCH_LIST: the directories in a directory, as far as a caller may list them.
  */
 
 #include <stdbool.h>
@@ -98,3 +99,46 @@ int watch_mark_request_encode(const struct watch_mark_request *request, void **r
 /** watch_mark_reply_decode() - Return: 0 or -EBADMSG */
 int watch_mark_reply_decode(const void *reply, size_t n_reply, struct watch_mark_reply *ret);
 int watch_mark_job(const void *payload, size_t n, int group_fd, void **ret_reply, size_t *ret_n);
+
+#define WATCH_LIST_MAX 1024 /* directories that are told */
+#define WATCH_LIST_ENTRIES_MAX 65536 /* that are looked at */
+
+struct watch_list_request {
+	const char *where;
+	uint64_t mount_id;
+	bool mount_id_is_unique;
+	/* What is watched, as reach_path() has it: from there on, all is done as this user. */
+	const char *root;
+	uint64_t root_inode;
+	struct lookup_credential credential;
+	/* Which directory, from there, without '/' at the ends; "": that itself. */
+	const char *below;
+	uint64_t inode;
+	const char *name; /* of what is in there this one alone; NULL: all */
+};
+
+struct watch_list_entry {
+	const char *name; /* in the reply's bytes, NUL-terminated */
+	uint64_t inode;
+};
+
+struct watch_list_reply {
+	/*
+	 * 0; -ENOENT: the caller may not list it, or it is not that inode any more; -EXDEV: what is
+	 * watched is not at its path any more; or another negative errno.
+	 */
+	int error;
+	bool is_empty; /* there is nothing in it, file or directory; not known of one ->name */
+	bool is_cut; /* it has more than WATCH_LIST_ENTRIES_MAX */
+	uint64_t n_left; /* directories that are not told, being more than WATCH_LIST_MAX */
+	/* Into which the caller may go and list them, on the same mount. */
+	struct watch_list_entry *entries;
+	size_t n_entries;
+};
+
+/** watch_list_request_encode() - Return: 0, -E2BIG (a path or groups) or -ENOMEM */
+int watch_list_request_encode(const struct watch_list_request *request, void **ret, size_t *ret_n);
+/** watch_list_reply_decode() - @ret: owns its list; names lie in @reply; Return: 0, -EBADMSG or -ENOMEM */
+int watch_list_reply_decode(const void *reply, size_t n_reply, struct watch_list_reply *ret);
+void watch_list_reply_deinit(struct watch_list_reply *reply);
+int watch_list_job(const void *payload, size_t n, void **ret_reply, size_t *ret_n);

@@ -79,6 +79,7 @@ enum job_kind {
 	JOB_LOOKUP, /* job-lookup.h */
 	JOB_WATCH_FIND, /* job-watch.h */
 	JOB_WATCH_MARK, /* with the descriptor of a fanotify group */
+	JOB_WATCH_LIST,
 	JOB_SEND, /* the payload to the kernel, by the netlink socket passed along; no reply */
 	JOB_SEND_ROOT, /* likewise, with a descriptor of the root of a mount */
 };

@@ -71,6 +71,8 @@ size_t job_reply_max(uint32_t kind)
 	case JOB_STATE_APPEND:
 	case JOB_STATE_RESERVE:
 		return 64U << 10;
+	case JOB_WATCH_LIST:
+		return 512U << 10; /* WATCH_LIST_MAX of the longest names */
 	case JOB_DEVICES:
 		return 4U << 20;
 	case JOB_LOOKUP:

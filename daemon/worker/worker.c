@@ -148,6 +148,8 @@ static int worker_dispatch(const struct worker_job *job, void **ret_reply, size_
 		return watch_find_job(payload, n, ret_reply, ret_n);
 	case JOB_WATCH_MARK:
 		return watch_mark_job(payload, n, job->fd, ret_reply, ret_n);
+	case JOB_WATCH_LIST:
+		return watch_list_job(payload, n, ret_reply, ret_n);
 	case JOB_SEND:
 		return send_job(payload, n, job->fd, ret_reply, ret_n);
 	case JOB_SEND_ROOT:
