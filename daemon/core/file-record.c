@@ -27,8 +27,33 @@ static struct file_name name_of(const struct handle_view *dir, const struct wire
 	return (struct file_name){ .dir = *dir, .name = text, .n_name = name->n };
 }
 
-bool file_record_event(const struct wire_record_file *record, struct file_record_names *names,
-		       struct file_event *ret)
+static bool is_of(const struct handle_view *handle, const struct handle_view *watched)
+{
+	return handle->n > 0 && handle_equal(handle, watched);
+}
+
+/* Leaves what the watch of @watched tells. Return: false: it is not in the record. */
+static bool event_confine(struct file_event *event, const struct wire_record_file *record,
+			  const struct handle_view *watched)
+{
+	const struct file_name none = { .name = "" };
+	bool is_at = is_of(&record->dir_handle, watched);
+	bool is_to = is_of(&record->new_dir_handle, watched);
+
+	if (!(event->mask & NAMES) && is_of(&record->handle, watched)) {
+		event->of = FILE_EVENT_OF_TARGET;
+		return true;
+	}
+	event->of = FILE_EVENT_OF_NAMES;
+	if (event->mask & FAN_RENAME && !is_at)
+		event->at = none;
+	if (event->mask & FAN_RENAME && !is_to)
+		event->to = none;
+	return is_at || is_to;
+}
+
+bool file_record_event(const struct wire_record_file *record, const struct handle_view *watched,
+		       struct file_record_names *names, struct file_event *ret)
 {
 	struct file_event event = { .at.name = "", .to.name = "" };
 
@@ -49,6 +74,8 @@ bool file_record_event(const struct wire_record_file *record, struct file_record
 					   names->new_name);
 	}
 	if (event.at.dir.n == 0 && event.to.dir.n == 0 && event.target.n == 0)
+		return false;
+	if (watched && !event_confine(&event, record, watched))
 		return false;
 	*ret = event;
 	return true;

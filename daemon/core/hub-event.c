@@ -143,6 +143,8 @@ static struct node *subject_of(struct hub *hub, const struct file_event *event)
 {
 	struct node *node = NULL;
 
+	if (event->of == FILE_EVENT_OF_NAMES)
+		return NULL;
 	if (event->at.dir.n > 0 && event->at.n_name == 0)
 		node = node_tree_find(&hub->tree, &event->at.dir);
 	else if (event->target.n > 0 && (event->mask & FAN_ONDIR || !hub->options.tree))
@@ -157,6 +159,8 @@ static enum outcome sighting_init(struct hub *hub, const struct hub_pending *pen
 	const struct file_event *event = &pending->event;
 	enum outcome at, to;
 
+	assert(event->of == FILE_EVENT_OF_ALL || !hub->options.tree);
+
 	*ret = (struct hub_sighting){
 		.mask = mask_of(event),
 		.pid = event->pid,
@@ -169,6 +173,8 @@ static enum outcome sighting_init(struct hub *hub, const struct hub_pending *pen
 		.subject = subject_of(hub, event),
 		.self = self_of(hub, event),
 	};
+	if (event->of == FILE_EVENT_OF_TARGET)
+		return OUTCOME_READY;
 	at = side_find(hub, &event->at, event->mask, pending->seq, &ret->at, ask);
 	if (ret->at.dir)
 		node_hold(&hub->tree, ret->at.dir);

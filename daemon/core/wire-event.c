@@ -175,6 +175,28 @@ int wire_event_answer_decode(const void *attributes, size_t n_attributes,
 	return 1;
 }
 
+int wire_watch_answer_decode(const void *attributes, size_t n_attributes, uint32_t *ret)
+{
+	struct wire_attribute attribute;
+	size_t offset = 0;
+	uint32_t id = 0;
+	int r;
+
+	assert(attributes || n_attributes == 0);
+	assert(ret);
+
+	while ((r = wire_attribute_next(attributes, n_attributes, &offset, &attribute)) > 0)
+		if (attribute.type == FS_NL_A_WATCH_ID && !wire_attribute_u32(&attribute, &id))
+			return -EBADMSG;
+	if (r < 0)
+		return r;
+	if (id == 0)
+		return 0;
+
+	*ret = id;
+	return 1;
+}
+
 int wire_family_decode(const void *attributes, size_t n_attributes, struct wire_family *ret)
 {
 	struct wire_family family = {};

@@ -76,6 +76,9 @@ struct wire_event_answer {
 int wire_event_answer_decode(const void *attributes, size_t n_attributes,
 			     struct wire_event_answer *ret);
 
+/** wire_watch_answer_decode() - the answer to FS_NL_C_WATCH_ADD: its number; Return: as wire_event_decode() */
+int wire_watch_answer_decode(const void *attributes, size_t n_attributes, uint32_t *ret);
+
 /* What generic netlink says of a family that came or went (CTRL_CMD_*). */
 struct wire_family {
 	uint16_t id;

@@ -72,10 +72,21 @@ struct file_name {
 	size_t n_name;
 };
 
+/*
+ * Whose mark tells it. A group of fanotify tells one event for all its marks; the module's marks of inodes
+ * tell each by itself, so that who watches a directory and a file in it has two.
+ */
+enum file_event_of {
+	FILE_EVENT_OF_ALL,
+	FILE_EVENT_OF_NAMES, /* that of the directory in which it has its name: nobody else is told */
+	FILE_EVENT_OF_TARGET, /* that of what it happened to: likewise */
+};
+
 struct file_event {
 	bool overflow; /* the queue was full: some are missing, no other member is set */
 	uint32_t mask; /* FAN_..., as the kernel gave it */
 	int32_t pid; /* thread group of whoever did it; 0: not in our namespace */
+	enum file_event_of of;
 	struct file_name at; /* where; of a rename the old place */
 	struct file_name to; /* of a rename the new place, else none */
 	struct handle_view target; /* the inode itself; n 0: not reported */

@@ -129,7 +129,7 @@ static void record_take(struct module_file *file, const struct wire_record *reco
 	file->events->statistics.events++;
 	if (file_events_is_own(file->events, (int32_t)told->pid))
 		return;
-	if (file_record_event(told, &names, &event)) {
+	if (file_record_event(told, NULL, &names, &event)) {
 		tell(file, told->fs_id, &event);
 	} else {
 		file->events->statistics.malformed++;

@@ -39,7 +39,10 @@ static void decode_others(const struct wire_message *message)
 {
 	struct wire_event_answer answer;
 	struct wire_family family;
+	uint32_t id;
 
+	if (wire_watch_answer_decode(message->attributes, message->n_attributes, &id) == 1)
+		assert(id != 0);
 	if (wire_event_answer_decode(message->attributes, message->n_attributes, &answer) == 1)
 		assert(answer.fs_id != 0);
 	if (wire_family_decode(message->attributes, message->n_attributes, &family) == 1)

@@ -73,13 +73,15 @@ static int decode(const struct batch *batch, struct wire_record *ret)
 	return wire_record_next(&records, ret);
 }
 
-static bool convert(const struct batch *batch, struct file_record_names *names,
-		    struct file_event *ret)
+/* @watched: by a watch of that; NULL: by the filesystem's request */
+static bool convert(const struct batch *batch, const uint32_t watched[2],
+		    struct file_record_names *names, struct file_event *ret)
 {
+	const struct handle_view handle = { 1, 8, (const uint8_t *)watched };
 	struct wire_record record;
 
 	assert_int_equal(decode(batch, &record), 1);
-	return file_record_event(&record.file, names, ret);
+	return file_record_event(&record.file, watched ? &handle : NULL, names, ret);
 }
 
 static void check_handle(const struct handle_view *handle, const uint32_t expected[2])
@@ -107,7 +109,7 @@ static void test_names(void **state)
 	struct batch batch;
 
 	put(&batch, FS_FILE_CREATE | FS_FILE_DIRECTORY, "made", "", INODE | DIR);
-	assert_true(convert(&batch, &names, &event));
+	assert_true(convert(&batch, NULL, &names, &event));
 	assert_int_equal(event.mask, FAN_CREATE | FAN_ONDIR);
 	assert_int_equal(event.pid, 44);
 	check_name(&event.at, dir, "made");
@@ -115,7 +117,7 @@ static void test_names(void **state)
 	assert_int_equal(event.to.dir.n, 0);
 
 	put(&batch, FS_FILE_RENAME, "old", "new", INODE | DIR | NEW_DIR);
-	assert_true(convert(&batch, &names, &event));
+	assert_true(convert(&batch, NULL, &names, &event));
 	assert_int_equal(event.mask, FAN_RENAME);
 	check_name(&event.at, dir, "old");
 	check_name(&event.to, other, "new");
@@ -130,17 +132,61 @@ static void test_selves(void **state)
 	struct batch batch;
 
 	put(&batch, FS_FILE_ATTRIB | FS_FILE_DIRECTORY, "child", "", INODE | DIR);
-	assert_true(convert(&batch, &names, &event));
+	assert_true(convert(&batch, NULL, &names, &event));
 	check_name(&event.at, inode, "");
 	assert_int_equal(event.target.n, 0);
 
 	put(&batch, FS_FILE_ATTRIB, "", "", INODE);
-	assert_true(convert(&batch, &names, &event));
+	assert_true(convert(&batch, NULL, &names, &event));
 	assert_int_equal(event.at.dir.n, 0);
 	check_handle(&event.target, inode);
 
 	put(&batch, FS_FILE_CREATE, "file", "", 0);
-	assert_false(convert(&batch, &names, &event));
+	assert_false(convert(&batch, NULL, &names, &event));
+}
+
+/* Each watch tells its own: the names in its directory, or what it is on. */
+static void test_watches(void **state)
+{
+	static const uint32_t nobody[] = { 99, 0 };
+	struct file_record_names names;
+	struct file_event event;
+	struct batch batch;
+
+	put(&batch, FS_FILE_MODIFY, "file", "", INODE | DIR);
+	assert_true(convert(&batch, dir, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_NAMES);
+	check_name(&event.at, dir, "file");
+	check_handle(&event.target, inode);
+	assert_true(convert(&batch, inode, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_TARGET);
+	check_handle(&event.target, inode);
+	assert_false(convert(&batch, nobody, &names, &event));
+
+	put(&batch, FS_FILE_RENAME, "old", "new", INODE | DIR | NEW_DIR);
+	assert_true(convert(&batch, dir, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_NAMES);
+	check_name(&event.at, dir, "old");
+	assert_int_equal(event.to.dir.n, 0);
+	assert_true(convert(&batch, other, &names, &event));
+	assert_int_equal(event.at.dir.n, 0);
+	check_name(&event.to, other, "new");
+	check_handle(&event.target, inode);
+
+	/* Of a directory in it, by its own handle, too. */
+	put(&batch, FS_FILE_ATTRIB | FS_FILE_DIRECTORY, "child", "", INODE | DIR);
+	assert_true(convert(&batch, inode, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_TARGET);
+	check_name(&event.at, inode, "");
+	assert_true(convert(&batch, dir, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_NAMES);
+	check_name(&event.at, inode, "");
+	assert_false(convert(&batch, nobody, &names, &event));
+
+	put(&batch, FS_FILE_DELETE_SELF, "", "", INODE);
+	assert_true(convert(&batch, inode, &names, &event));
+	assert_int_equal(event.of, FILE_EVENT_OF_TARGET);
+	assert_int_equal(event.at.dir.n, 0);
 }
 
 static void test_malformed(void **state)
@@ -177,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_selves),
+		cmocka_unit_test(test_watches),
 		cmocka_unit_test(test_malformed),
 	};
 

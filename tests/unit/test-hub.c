@@ -277,6 +277,51 @@ static void test_spots(void **state)
 	unwatch(&file);
 }
 
+/* Two marks that tell of one change, each to who has it. */
+static void feed_of(enum file_event_of of, uint32_t mask, uint32_t dir, uint32_t target)
+{
+	const struct handle at = sim_handle(dir), inode = sim_handle(target);
+	struct file_event event = {
+		.mask = mask, .pid = 9, .of = of, .at = { .name = "" }, .to = { .name = "" }
+	};
+
+	if (mask & FAN_ONDIR)
+		event.at.dir = handle_view(&inode);
+	else
+		event.at = (struct file_name){ handle_view(&at), "f", 1 };
+	if (!(mask & FAN_ONDIR))
+		event.target = handle_view(&inode);
+	hub_feed(hub, &event, 5);
+	sim_settle(&sim, hub);
+}
+
+static void test_spots_apart(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d"), e = make(d, "e");
+	uint32_t f = sim_make(&sim, 9, d, "f", false);
+	struct told dir, inner, file;
+
+	forget();
+	watch(&dir, d, 1000, ALL);
+	watch(&inner, e, 1000, ALL);
+	watch(&file, f, 1000, ALL);
+	feed_of(FILE_EVENT_OF_NAMES, FAN_MODIFY, d, f);
+	check(&dir, "~f");
+	check(&file, "");
+	feed_of(FILE_EVENT_OF_TARGET, FAN_MODIFY, d, f);
+	check(&dir, "");
+	check(&file, "~");
+	feed_of(FILE_EVENT_OF_NAMES, FAN_ATTRIB | FAN_ONDIR, d, e);
+	check(&dir, "~e/");
+	check(&inner, "");
+	feed_of(FILE_EVENT_OF_TARGET, FAN_ATTRIB | FAN_ONDIR, d, e);
+	check(&dir, "");
+	check(&inner, "~/");
+	unwatch(&dir);
+	unwatch(&inner);
+	unwatch(&file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +336,7 @@ int main(void)
 		HUB_TEST(test_nameless),
 		HUB_TEST(test_watch_comes_and_goes),
 		cmocka_unit_test_setup_teardown(test_spots, setup_spots, teardown),
+		cmocka_unit_test_setup_teardown(test_spots_apart, setup_spots, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,28 @@ static void test_answer(void **state)
 			 -EBADMSG);
 }
 
+static void test_watch_answer(void **state)
+{
+	struct wire_message message;
+	struct datagram datagram;
+	uint32_t id = 0;
+
+	datagram_begin(&datagram, FIXTURE_FAMILY, 7, FS_NL_C_WATCH_ADD);
+	message = message_of(&datagram);
+	assert_int_equal(wire_watch_answer_decode(message.attributes, message.n_attributes, &id),
+			 0);
+	datagram_add_u32(&datagram, FS_NL_A_WATCH_ID, 77);
+	message = message_of(&datagram);
+	assert_int_equal(message.command, FS_NL_C_WATCH_ADD);
+	assert_int_equal(wire_watch_answer_decode(message.attributes, message.n_attributes, &id),
+			 1);
+	assert_int_equal(id, 77);
+	datagram_add(&datagram, FS_NL_A_WATCH_ID, "too long", 8);
+	message = message_of(&datagram);
+	assert_int_equal(wire_watch_answer_decode(message.attributes, message.n_attributes, &id),
+			 -EBADMSG);
+}
+
 static void test_refusal(void **state)
 {
 	struct wire_message message;
@@ -270,10 +292,10 @@ static void test_sequence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_recorded),  cmocka_unit_test(test_composed),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_answer),
-		cmocka_unit_test(test_refusal),	  cmocka_unit_test(test_family),
-		cmocka_unit_test(test_sequence),
+		cmocka_unit_test(test_recorded),     cmocka_unit_test(test_composed),
+		cmocka_unit_test(test_malformed),    cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_watch_answer), cmocka_unit_test(test_refusal),
+		cmocka_unit_test(test_family),	     cmocka_unit_test(test_sequence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
