@@ -9,6 +9,7 @@
 #include "daemon/core/cleanup.h"
 #include "daemon/worker/mountpoint.h"
 #include "daemon/worker/protocol.h"
+#include "daemon/worker/reach.h"
 #include "daemon/worker/worker.h"
 
 /* The kernel carries out what a request asks while it is sent; it answers to the socket's reader. */
@@ -54,6 +55,19 @@ static int datagram_extend(const struct send_root_request *request, uint32_t val
 	return 0;
 }
 
+/* Return: an O_PATH descriptor, or a negative errno. */
+static int inode_open(const struct send_root_request *request)
+{
+	_cleanup_(reach_deinit) struct reach reach = REACH_NONE;
+	int r;
+
+	if (request->handle.n == 0)
+		return mountpoint_open(request->where, request->mount_id,
+				       request->mount_id_is_unique);
+	r = reach_open(&reach, request->where, request->mount_id, request->mount_id_is_unique);
+	return r < 0 ? r : reach_handle(&reach, &request->handle);
+}
+
 /* The kernel looks a descriptor up among those of the process that sends. */
 int send_root_job(const void *payload, size_t n, int netlink_fd, void **ret_reply, size_t *ret_n)
 {
@@ -66,7 +80,7 @@ int send_root_job(const void *payload, size_t n, int netlink_fd, void **ret_repl
 	r = send_root_request_decode(payload, n, &request);
 	if (r < 0)
 		return r;
-	fd = mountpoint_open(request.where, request.mount_id, request.mount_id_is_unique);
+	fd = inode_open(&request);
 	if (fd < 0)
 		return fd;
 	r = datagram_extend(&request, (uint32_t)fd, &datagram, &n_datagram);

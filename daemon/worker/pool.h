@@ -32,6 +32,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/core/cleanup.h"
+#include "daemon/core/handle.h"
 #include "daemon/core/usage.h"
 
 struct pool;
@@ -81,7 +82,7 @@ enum job_kind {
 	JOB_WATCH_MARK, /* with the descriptor of a fanotify group */
 	JOB_WATCH_LIST,
 	JOB_SEND, /* the payload to the kernel, by the netlink socket passed along; no reply */
-	JOB_SEND_ROOT, /* likewise, with a descriptor of the root of a mount */
+	JOB_SEND_ROOT, /* likewise, with a descriptor of the root of a mount, or of an inode by it */
 };
 
 /* JOB_STATFS: figures of the filesystem mounted at a path. */
@@ -117,13 +118,15 @@ struct mark_reply {
 };
 
 /*
- * JOB_SEND_ROOT: a request of netlink that gets one attribute more, the root's descriptor.
+ * JOB_SEND_ROOT: a request of netlink that gets one attribute more, the descriptor of the root
+ * of a mount, or of the inode with that handle (-ESTALE: there is none).
  * The kernel looks that up while the request is sent, and it is closed then.
  */
 struct send_root_request {
 	const char *where;
 	uint64_t mount_id;
 	bool mount_id_is_unique;
+	struct handle_view handle; /* n 0: the root */
 	uint16_t attribute; /* its type */
 	const void *datagram; /* of @n_datagram bytes, a multiple of 4 */
 	size_t n_datagram;

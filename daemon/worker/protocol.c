@@ -51,6 +51,8 @@ struct wire_send_root_request {
 	uint32_t attribute;
 	uint32_t n_where;
 	uint32_t n_datagram;
+	int32_t handle_type;
+	uint32_t n_handle;
 };
 
 size_t job_reply_max(uint32_t kind)
@@ -309,24 +311,29 @@ int send_root_request_encode(const struct send_root_request *request, void **ret
 		.mount_id_is_unique = request->mount_id_is_unique,
 		.attribute = request->attribute,
 		.n_datagram = (uint32_t)request->n_datagram,
+		.handle_type = request->handle.type,
+		.n_handle = request->handle.n,
 	};
 	size_t n_where = strlen(request->where) + 1;
-	uint8_t *buffer;
+	size_t n = sizeof(wire) + n_where + request->n_datagram + request->handle.n;
+	uint8_t *buffer, *p;
 
 	assert(ret);
 	assert(ret_n);
 
-	buffer = malloc(sizeof(wire) + n_where + request->n_datagram);
+	buffer = malloc(n);
 	if (!buffer)
 		return -ENOMEM;
 
 	wire.n_where = (uint32_t)n_where;
-	memcpy(buffer, &wire, sizeof(wire));
-	memcpy(buffer + sizeof(wire), request->where, n_where);
-	memcpy(buffer + sizeof(wire) + n_where, request->datagram, request->n_datagram);
+	p = mempcpy(buffer, &wire, sizeof(wire));
+	p = mempcpy(p, request->where, n_where);
+	p = mempcpy(p, request->datagram, request->n_datagram);
+	if (request->handle.n > 0)
+		memcpy(p, request->handle.bytes, request->handle.n);
 
 	*ret = buffer;
-	*ret_n = sizeof(wire) + n_where + request->n_datagram;
+	*ret_n = n;
 	return 0;
 }
 
@@ -345,8 +352,9 @@ int send_root_request_decode(const void *payload, size_t n_payload, struct send_
 
 	if (wire.n_where > WHERE_MAX || wire.attribute > UINT16_MAX ||
 	    wire.n_datagram > DATAGRAM_MAX || wire.n_datagram < NLMSG_HDRLEN ||
-	    wire.n_datagram % NLMSG_ALIGNTO != 0 ||
-	    n_payload - sizeof(wire) != (size_t)wire.n_where + wire.n_datagram)
+	    wire.n_datagram % NLMSG_ALIGNTO != 0 || wire.n_handle > HANDLE_MAX ||
+	    n_payload - sizeof(wire) !=
+		    (size_t)wire.n_where + wire.n_datagram + (size_t)wire.n_handle)
 		return -EBADMSG;
 
 	where = wire_string(bytes, wire.n_where);
@@ -360,6 +368,8 @@ int send_root_request_decode(const void *payload, size_t n_payload, struct send_
 		.attribute = (uint16_t)wire.attribute,
 		.datagram = bytes + wire.n_where,
 		.n_datagram = wire.n_datagram,
+		.handle = { wire.handle_type, wire.n_handle,
+			    bytes + wire.n_where + wire.n_datagram },
 	};
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "daemon/source/btrfs.h"
 #include "daemon/worker/job-writers.h"
 #include "daemon/worker/protocol.h"
+#include "daemon/worker/reach.h"
 #include "daemon/worker/state.h"
 #include "daemon/worker/worker.h"
 #include "tests/io/fixture.h"
@@ -387,9 +388,45 @@ static void test_send_root(void **state)
 	assert_int_equal(recv(netlink, &answer, sizeof(answer), 0), -1);
 }
 
+/* An inode by its handle: as long as it is there. */
+static void test_send_inode(void **state)
+{
+	struct nlmsghdr header = { .nlmsg_len = sizeof(header), .nlmsg_flags = NLM_F_REQUEST };
+	struct send_root_request request = { .where = "/mnt/sent",
+					     .attribute = 18,
+					     .datagram = &header,
+					     .n_datagram = sizeof(header) };
+	_cleanup_close_ int netlink = -1, file = -1;
+	_cleanup_free_ void *payload = NULL;
+	struct handle handle;
+	size_t n_payload, n;
+	char answer[256];
+	void *reply;
+
+	header.nlmsg_type = 0x7fff;
+	mount_tmpfs("/mnt/sent", "size=1M");
+	request.mount_id = mount_of("/mnt/sent").id;
+	file = open("/mnt/sent/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_return_code(file, errno);
+	assert_return_code(handle_of(file, &handle), 0);
+	close(TAKE_FD(file));
+	request.handle = handle_view(&handle);
+	assert_return_code(send_root_request_encode(&request, &payload, &n_payload), 0);
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_GENERIC);
+	assert_return_code(netlink, errno);
+	assert_return_code(send_root_job(payload, n_payload, netlink, &reply, &n), 0);
+	assert_in_range(recv(netlink, answer, sizeof(answer), 0), sizeof(header), sizeof(answer));
+
+	assert_return_code(unlink("/mnt/sent/file"), errno);
+	assert_int_equal(send_root_job(payload, n_payload, netlink, &reply, &n), -ESTALE);
+	assert_int_equal(recv(netlink, answer, sizeof(answer), 0), -1);
+	assert_return_code(umount("/mnt/sent"), errno);
+}
+
 static void test_protocol_send_root(void **state)
 {
 	const struct send_root_request request = { .where = "/a b",
+						   .handle = { 77, 3, (const uint8_t *)"abc" },
 						   .mount_id = 1ULL << 63,
 						   .mount_id_is_unique = true,
 						   .attribute = 18,
@@ -407,6 +444,9 @@ static void test_protocol_send_root(void **state)
 	assert_int_equal(back.attribute, 18);
 	assert_int_equal(back.n_datagram, 16);
 	assert_memory_equal(back.datagram, "0123456789abcdef", 16);
+	assert_int_equal(back.handle.type, 77);
+	assert_int_equal(back.handle.n, 3);
+	assert_memory_equal(back.handle.bytes, "abc", 3);
 	for (size_t k = 0; k < n; k++) {
 		char *copy = malloc(k ? k : 1);
 
@@ -479,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_protocol),
 		cmocka_unit_test(test_protocol_send_root),
 		cmocka_unit_test(test_send_root),
+		cmocka_unit_test(test_send_inode),
 		cmocka_unit_test(test_btrfs_unsettled),
 		cmocka_unit_test_setup_teardown(test_statfs, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_overmounted, fixture_setup, fixture_teardown),
