@@ -210,6 +210,7 @@ static void test_watch_answer(void **state)
 	uint32_t id = 0;
 
 	datagram_begin(&datagram, FIXTURE_FAMILY, 7, FS_NL_C_WATCH_ADD);
+	datagram_add_u32(&datagram, FS_NL_A_FS_ID, 5);
 	message = message_of(&datagram);
 	assert_int_equal(wire_watch_answer_decode(message.attributes, message.n_attributes, &id),
 			 0);
