@@ -78,6 +78,12 @@ void watched_give_up_errno(struct watched *watched, int error)
 		watched_give_up(watched, SD_BUS_ERROR_ACCESS_DENIED,
 				"Only what you may read can be watched");
 		return;
+	case -EDQUOT:
+		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
+				"You watch files of too many filesystems: %d are allowed, and one "
+				"in which trees and single files are watched counts for two",
+				WATCHES_SHARE);
+		return;
 	case -EUSERS:
 		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
 				"Files of too many filesystems are watched already");

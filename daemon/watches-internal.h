@@ -5,7 +5,7 @@
  * The inside of "watches"
  *
  * watches.c builds it and follows the mount table; watches-volume.c has what one superblock needs: hubs and
- * the groups of fanotify that feed them, and watches-source.c which source that is; watches-mark.c what those are marked
+ * the groups of fanotify that feed them, watches-share.c who may have how many of these, and watches-source.c which source that is; watches-mark.c what those are marked
  * with, and watches-ignore.c what of that they need not hear; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
  * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
@@ -68,6 +68,7 @@
 
 struct watched;
 struct volume;
+struct share;
 struct walk;
 struct section;
 
@@ -98,6 +99,7 @@ struct anchor {
 	bool doubted; /* likewise: whether they still do is to be found out; nothing is told */
 	bool in_doubt; /* in the list of those */
 	struct quota_charge charge; /* likewise */
+	struct share *share; /* NULL: root's */
 	uint64_t walked; /* number of the last walk that came to it, or was begun before it stood */
 	uint64_t mask; /* FAN_...: marked for it */
 	uint64_t asked; /* FAN_...: and being marked; 0: nothing is under way */
@@ -132,6 +134,7 @@ struct side {
 	uint64_t pause_us; /* the shortest that one of them wants */
 	bool left; /* some anchor has: what the others need is to be found at the settling */
 	uint64_t late_us; /* from the first sign of the last batch until it was read */
+	LIST_HEAD(, share) shares; /* of those who have anchors in it */
 	LIST_HEAD(, anchor) anchors;
 	LIST_HEAD(, anchor) buckets[SIDE_BUCKETS]; /* by ->root, of spots */
 	TAILQ_HEAD(, anchor) marking;
@@ -324,7 +327,7 @@ int volume_look_up(struct watches *watches, const struct superblock *sb,
 int side_open(struct side *side);
 void side_close(struct side *side);
 void side_settle(struct side *side); /* what those need that are left */
-/** anchor_new() - not told of anything yet; Return: 0 or a negative errno */
+/** anchor_new() - not told of anything yet; Return: 0, as share_join(), or another negative errno */
 int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	       const struct handle *root);
 /** anchor_leave() - of a filesystem inside a watched tree; what is known of and was not told yet is lost */
@@ -333,6 +336,17 @@ struct anchor *anchor_free(struct anchor *anchor);
 DEFINE_FREEP(anchor, anchor_free)
 /** anchor_stand() - from now on it is told; its side was read to the end; Return: 0 or a negative errno */
 int anchor_stand(struct anchor *anchor);
+
+/* watches-share.c */
+/**
+ * share_join() - for one more anchor
+ * @ret:	NULL: root's, which needs none
+ *
+ * Return: 0, -EDQUOT: that user has WATCHES_SHARE already, -EUSERS: all together have too many, or -ENOMEM.
+ */
+int share_join(struct share **ret, struct side *side, uid_t uid);
+struct share *share_leave(struct share *share); /* NULL is fine; gives NULL */
+DEFINE_FREEP(share, share_leave)
 
 /* watches-source.c */
 /** side_start() - what tells it; Return: 0 or a negative errno */

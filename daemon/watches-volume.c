@@ -391,9 +391,13 @@ int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	       const struct handle *root)
 {
 	const struct handle_view view = handle_view(root);
+	_cleanup_(share_leavep) struct share *share = NULL;
 	struct anchor *anchor;
 	int r;
 
+	r = share_join(&share, side, watched->uid);
+	if (r < 0)
+		return r;
 	r = side_open(side);
 	if (r < 0)
 		return r;
@@ -404,6 +408,7 @@ int anchor_new(struct anchor **ret, struct watched *watched, struct side *side,
 	anchor->watched = watched;
 	anchor->side = side;
 	anchor->root = *root;
+	anchor->share = TAKE_PTR(share);
 	LIST_INSERT_HEAD(&side->anchors, anchor, in_side);
 	LIST_INSERT_HEAD(&side->buckets[handle_hash(&view) % SIDE_BUCKETS], anchor, in_bucket);
 	LIST_INSERT_HEAD(&watched->anchors, anchor, in_watched);
@@ -431,6 +436,7 @@ struct anchor *anchor_free(struct anchor *anchor)
 	anchor_unmark(anchor);
 	side->left = true;
 	cross_unguard(anchor);
+	share_leave(anchor->share);
 	quota_release(&anchor->charge);
 	free(anchor->prefix);
 	free(anchor->path);

@@ -339,6 +339,9 @@ int watches_configure(struct watches *watches, const struct config *config)
 			(struct quota_limit){ .per_uid = limits->watches,
 					      .total = WATCHES_TOTAL,
 					      .reserved = WATCHES_TOTAL / 4 });
+	/* Of what several share, each has its own part: all together are bounded otherwise. */
+	quota_set_limit(watches->quota, QUOTA_WATCH_GROUPS,
+			(struct quota_limit){ .per_uid = WATCHES_SHARE, .total = UINT64_MAX });
 	return sections_configure(watches, config);
 }
 

@@ -28,10 +28,17 @@
 #include "daemon/core/superblock.h"
 #include "daemon/worker/pool.h"
 
+/*
+ * Groups of one user: filesystems in which something is watched, each way of watching by itself. Root has
+ * what there is.
+ */
+#define WATCHES_SHARE 16
+
 struct watches;
 
 struct watches_options {
-	struct quota *quota; /* QUOTA_WATCHES, QUOTA_STREAMS, QUOTA_QUEUE_BYTES; borrowed */
+	struct quota *
+		quota; /* QUOTA_WATCHES, QUOTA_WATCH_GROUPS, QUOTA_STREAMS, QUOTA_QUEUE_BYTES; borrowed */
 	struct pool *pool;
 	struct superblock_table *superblocks;
 	const char *state_directory; /* nothing in it is told to the journal; borrowed */

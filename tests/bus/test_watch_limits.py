@@ -9,13 +9,15 @@ import pytest
 from disks import MS_BIND, mount_raw, umount_raw
 from rawbus import METHOD_RETURN, SIGNAL, RawClient
 from waiting import PATIENCE, wait_for
-from watching import CREATE, Watch
+from watching import CREATE, EXCEEDED, UNMOUNT, Watch, refusal
 
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 CROSS = {"recursive": ("b", True), "cross-mounts": ("b", True)}
 MANY = 300
 USERS = (1, 2, 3)
 FIRST_GROUP = 20000
+SHARE = 16
+GROUPS = 64
 
 
 @pytest.fixture
@@ -97,3 +99,81 @@ def test_many_mounts_are_followed_from_the_beginning(watching, client, disk, loo
     finally:
         for i in range(MANY):
             umount_raw(disk.path(f"m{i}"))
+
+
+@pytest.fixture
+def disks():
+    """As many small filesystems as one asks for: paths."""
+    made = []
+
+    def make(n):
+        for _ in range(n):
+            where = f"/mnt/of-many-{len(made)}"
+            os.mkdir(where)
+            mount_raw("none", where, "tmpfs")
+            os.chmod(where, 0o755)
+            made.append(where)
+        return made[-n:]
+
+    yield make
+    for where in made:
+        umount_raw(where)
+        os.rmdir(where)
+
+
+@pytest.mark.buses("dbus-daemon")
+def test_a_user_has_a_share_of_the_filesystems(watching, client, as_user, disks):
+    """Who watches in as many as are allowed is refused one more, and nobody else is."""
+    watching()
+    assert client.get("Limits")["watched-filesystems-per-user"] == SHARE
+    user, other = as_user(USERS[0]), as_user(USERS[1])
+    own, more = disks(SHARE), disks(1)[0]
+    watches = [Watch(user, where, ["create"], recursive=("b", True)) for where in own]
+    name, message = refusal(lambda: Watch(user, more, ["create"]))
+    assert name == EXCEEDED and str(SHARE) in message
+    # One more there takes no more of it, unless it is told in another way.
+    again = Watch(user, own[0], ["delete"], recursive=("b", True))
+    assert refusal(lambda: Watch(user, own[0], ["create"]))[0] == EXCEEDED
+    for one in (other, client):
+        told = Watch(one, more, ["create"])
+        os.mkdir(f"{more}/made-{told.path.rpartition('/')[2]}")
+        told.wait(f"made-{told.path.rpartition('/')[2]}", CREATE)
+
+    watches[0].call("Remove")
+    assert refusal(lambda: Watch(user, more, ["create"]))[0] == EXCEEDED
+    again.call("Remove")
+    Watch(user, more, ["create"])
+    assert refusal(lambda: Watch(user, own[0], ["create"], recursive=("b", True)))[0] == EXCEEDED
+
+
+@pytest.mark.buses("dbus-daemon")
+def test_a_share_follows_mounts_that_go(watching, as_user, disks):
+    """What is unmounted takes nothing, and what is back is watched again."""
+    watching()
+    user = as_user(USERS[0])
+    own, more = disks(SHARE), disks(1)[0]
+    watches = [Watch(user, where, ["create", "unmount"]) for where in own]
+    umount_raw(own[0])
+    watches[0].wait_count(UNMOUNT, 1)
+    Watch(user, more, ["create"])
+    mount_raw("none", own[0], "tmpfs")
+
+
+@pytest.mark.buses("dbus-daemon")
+def test_users_together_leave_filesystems_to_root(watching, client, as_user, disks):
+    watching("[limits]\nwatches = 64\n")
+    users = [as_user(uid) for uid in (*USERS, 4)]
+    first = disks(SHARE)
+    for user in users[:3]:
+        mine = first if user is users[0] else disks(SHARE)
+        for where in mine:
+            Watch(user, where, ["create"], recursive=("b", True))
+    left = disks(1)[0]
+    assert refusal(lambda: Watch(users[3], left, ["create"]))[0] == EXCEEDED
+    # Where it costs nothing it is refused to nobody.
+    Watch(users[3], first[0], ["create"], recursive=("b", True))
+    told = Watch(client, left, ["create"])
+    os.mkdir(f"{left}/made")
+    told.wait("made", CREATE)
+    Watch(users[3], left, ["create"])
+    assert client.get("Statistics")["watch-groups"] == SHARE * 3 + 1 < GROUPS
