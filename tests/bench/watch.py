@@ -7,10 +7,12 @@ on a loop device, rounds interleaved: alone, watched by the daemon, beside
 inotifywait, fsnotifywait, gio monitor and watchman as far as installed. Then
 start-up, memory and loss on a large tree, what somebody pays who works elsewhere
 on that filesystem while an ordinary user watches, and what ten thousand watches of a hundred
-clients cost that do not match. Ends with 1 when the daemon lost something; the
+clients cost that do not match. A part takes some two minutes: on a slow machine it has
+fewer rounds, which it says. Ends with 1 when the daemon lost something; the
 other aims are printed with what was found, last of all, and not judged.
 """
 
+import math
 import os
 import pwd
 import resource
@@ -19,13 +21,15 @@ import sys
 import time
 
 import harness
-from watchers import Nobody, Ours, connect, peers, settled, used_us
+from watchers import READY_S, Nobody, NotReady, Ours, connect, peers, settled, used_us
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bus"))
 
 CONFIG = "[filesystem *]\nignore = yes\nthreshold = none\n[limits]\nwatches = 65536\n"
 INOTIFY_WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 OURS = "fseventsd"
+PART_S = 120
+NOT_READY = f"not ready in {READY_S} s"
 PARTS = ("storm", "elsewhere", "many", "tree")
 
 
@@ -40,6 +44,7 @@ class Aims:
 
     def ahead(self, what, ours, others):
         """@others: {peer: value}; less is better."""
+        others = {name: value for name, value in others.items() if not math.isnan(value)}
         if others:
             best = min(others, key=others.get)
             self.rows.append([what, f"less than {others[best]:.3g} of {best}", f"{ours:.3g}",
@@ -57,6 +62,20 @@ def churn(programs, *arguments):
     out = subprocess.run([programs / "churn", *map(str, arguments)], check=True, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return int(out.stdout), (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6
+
+
+def rounds_of(n):
+    """The numbers of the rounds, as many as fit into the time of a part, at least one."""
+    began = time.monotonic()
+    for number in range(n):
+        if number > 0 and (time.monotonic() - began) * (number + 1) / number > PART_S:
+            break
+        yield number
+
+
+def say(what, began=None):
+    """Progress."""
+    print(what if began is None else f"{what}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
 
 
 def ratio(values, base):
@@ -102,7 +121,11 @@ def pss_kb(watcher):
 
 def one_round(programs, watcher, where, directories, n_files, row):
     began = time.monotonic()
-    watcher.begin(where, directories)
+    try:
+        watcher.begin(where, directories)
+    except NotReady:
+        row.lost.append(NOT_READY)
+        return
     row.start.append((time.monotonic() - began) * 1000)
     before = used_us(watcher.pids())
     took, writer = churn(programs, "files", where, n_files, len(directories))
@@ -122,16 +145,20 @@ def bench_storm(args, aims, programs, watchers, where):
     for directory in directories:
         directory.mkdir()
     rows = {watcher.name: Row() for watcher in watchers}
-    for number in range(rounds):
+    for number in rounds_of(rounds):
         turn = number % len(watchers)
         for watcher in watchers[turn:] + watchers[:turn]:
-            print(f"round {number + 1}/{rounds}: {watcher.name}", file=sys.stderr)
+            if NOT_READY in rows[watcher.name].lost:
+                continue
+            began = time.monotonic()
             one_round(programs, watcher, where, directories, n_files, rows[watcher.name])
+            say(f"storm {number + 1}/{rounds}: {watcher.name}", began)
     for directory in directories:
         directory.rmdir()
 
     base = rows["nobody"]
-    print(f"\n{n_files} files created, written, renamed and deleted in {len(directories)} directories\n")
+    print(f"\n{n_files} files created, written, renamed and deleted in {len(directories)} directories, "
+          f"rounds: {number + 1} of {rounds}\n")
     harness.table(["watcher", "us/file", "ratio", "by rounds", "writer's CPU", "its CPU ms", "start ms", "Pss KiB",
                    "names/file", "lost"], [
         [name, harness.median(row.took) / n_files, f"x{ratio(row.took, base.took):.2f}",
@@ -162,52 +189,73 @@ def touch_files(where, n_directories):
         os.unlink(path)
 
 
-def measure_tree(watcher, where, n):
-    """One on a tree of @n directories: (start ms, Pss KiB, kernel KiB, CPU ms, names told or None, lost)."""
+class TreeRow:
+    def __init__(self):
+        self.start, self.used, self.pss, self.kernel, self.names, self.lost = [], [], [], [], [], []
+
+    def figures(self):
+        """start ms, CPU ms, Pss KiB, KiB of the kernel"""
+        return [harness.median(column) for column in (self.start, self.used, self.pss, self.kernel)]
+
+
+def one_tree(watcher, where, n, row):
+    """With @n directories."""
     before = slab_kb()
     began = time.monotonic()
-    watcher.begin(where, [])
-    start = (time.monotonic() - began) * 1000
-    kernel = max(slab_kb() - before, 0)
+    try:
+        watcher.begin(where, [])
+    except NotReady:
+        row.lost.append(NOT_READY)
+        return
+    row.start.append((time.monotonic() - began) * 1000)
+    row.kernel.append(max(slab_kb() - before, 0))
     used = used_us(watcher.pids())
     touch_files(where, n)
     settled(watcher)
-    used = (used_us(watcher.pids()) - used) / 1000
-    pss = pss_kb(watcher)
+    row.used.append((used_us(watcher.pids()) - used) / 1000)
+    row.pss.append(pss_kb(watcher))
     names, lost = watcher.end()
-    return start, pss, kernel, used, names if watcher.counts() else None, lost
+    if watcher.counts():
+        row.names.append(names)
+    row.lost.append(lost)
 
 
 def bench_tree(args, aims, programs, watchers, where):
     """Start-up, memory of process and kernel, and loss."""
     n, rounds = (40000, 1) if args.quick else (200000, 2)
+    n = args.directories or n
+    # One without recursion would need each of them named.
+    there = [watcher for watcher in watchers if not watcher.per_directory]
+    rows = {watcher.name: TreeRow() for watcher in there}
+    began = time.monotonic()
     churn(programs, "make", where, n)
     os.sync()
-    found = {}
-    for number in range(rounds):
-        # One without recursion would need each of them named.
-        there = [watcher for watcher in watchers if not watcher.per_directory]
+    say(f"tree: {n} directories made", began)
+    for number in rounds_of(rounds):
         turn = number % len(there)
         for watcher in there[turn:] + there[:turn]:
-            print(f"tree {number + 1}/{rounds}: {watcher.name}", file=sys.stderr)
-            found.setdefault(watcher.name, []).append(measure_tree(watcher, where, n))
-    print(f"\nA tree of {n} directories, in each of which a file comes and goes\n")
-    columns = {name: [harness.median(column) for column in list(zip(*rows))[:4]] for name, rows in found.items()}
+            if NOT_READY in rows[watcher.name].lost:
+                continue
+            began = time.monotonic()
+            one_tree(watcher, where, n, rows[watcher.name])
+            say(f"tree {number + 1}/{rounds}: {watcher.name}", began)
+    print(f"\nA tree of {n} directories, in each of which a file comes and goes, rounds: {number + 1} of {rounds}\n")
+    columns = {name: row.figures() for name, row in rows.items()}
     harness.table(["watcher", "start ms", "its CPU ms", "Pss KiB", "kernel KiB", "bytes/directory", "names/file",
                    "lost"], [
         [name, start, used, f"{pss:.0f}", f"{kernel:.0f}", f"{kernel * 1024 / n:.0f}",
-         "-" if found[name][0][4] is None else f"{harness.median([row[4] for row in found[name]]) / n:.2f}",
-         ",".join(sorted({row[5] for row in found[name]}))] for name, (start, pss, kernel, used) in columns.items()])
+         f"{harness.median(rows[name].names) / n:.2f}" if rows[name].names else "-",
+         ",".join(sorted(set(rows[name].lost)))] for name, (start, used, pss, kernel) in columns.items()])
 
-    start, pss, kernel, _ = columns[OURS]
+    start, _, pss, kernel = columns[OURS]
     # Made and removed at once is one record, of which the last state is told.
-    lost = [row for row in found[OURS] if row[5] != "0" or row[4] < n]
+    lost = [told for told in rows[OURS].lost if told != "0"] + [told for told in rows[OURS].names if told < n]
     aims.most("tree: rounds with loss", len(lost), 0)
     aims.most("tree: start-up", start, 50, " ms")
     aims.most("tree: resident", pss / 1024, 32, " MiB")
     # A slab is a page, and others take some meanwhile.
     aims.most("tree: kernel per directory", kernel * 1024 / n, 8, " bytes")
-    for i, what in enumerate(("start-up, ms", "resident, KiB", "kernel, KiB")):
+    for i, what in ((0, "start-up, ms"), (2, "resident, KiB"), (3, "kernel, KiB")):
         aims.ahead(f"tree: {what}", columns[OURS][i],
                    {name: values[i] for name, values in columns.items() if name != OURS})
     return bool(lost)
@@ -222,7 +270,8 @@ def bench_elsewhere(args, aims, programs, ours, where):
     (elsewhere / "d0").mkdir()
     took, used = ({(kind, who): [] for kind in ("write", "files") for who in ("nobody", "watched")}
                   for _ in range(2))
-    for number in range(rounds):
+    began = time.monotonic()
+    for number in rounds_of(rounds):
         for who in ("nobody", "watched") if number % 2 else ("watched", "nobody"):
             if who == "watched":
                 ours.begin(watched, [])
@@ -231,8 +280,10 @@ def bench_elsewhere(args, aims, programs, ours, where):
                     table[kind, who].append(value)
             if who == "watched":
                 ours.end()
+        say(f"elsewhere {number + 1}/{rounds}", began)
     words = {"write": "pwrite", "files": "names"}
-    print("\nA writer elsewhere on the same filesystem, beside the recursive watch of an ordinary user\n")
+    print("\nA writer elsewhere on the same filesystem, beside the recursive watch of an ordinary user, "
+          f"rounds: {number + 1} of {rounds}\n")
     harness.table(["work", "ms alone", "ms beside a watch", "ratio", "by rounds", "writer's CPU"], [
         [words[kind], harness.median(took[kind, "nobody"]) / 1000, harness.median(took[kind, "watched"]) / 1000,
          f"x{ratio(took[kind, 'watched'], took[kind, 'nobody']):.3f}",
@@ -276,7 +327,7 @@ def bench_many(args, aims, programs, daemon, address, where):
     rows, n, began = [], 1, time.monotonic()
     watch(0, 0, ["create"])
     for step in steps:
-        print(f"many: {step} watches", file=sys.stderr)
+        say(f"many: {step} watches")
         while n < step:
             watch(n, n, ["create"])
             n += 1
@@ -336,7 +387,7 @@ def run(args, programs, scratch, where):
             lost |= bench_tree(args, aims, programs, [ours, *others], at)
         for one in (client, user, daemon):
             one.close()
-        print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        say(part, began)
     aims.print()
     bus.close()
     return lost
@@ -345,6 +396,7 @@ def run(args, programs, scratch, where):
 def main():
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--only", choices=PARTS, help="one part alone")
+    parser.add_argument("--directories", type=int, metavar="N", help="of the tree")
     args = parser.parse_args()
     programs = harness.programs_of(args, parser)
     harness.need("dbus-daemon", "mkfs.ext4")

@@ -11,6 +11,7 @@ import time
 import harness
 
 WATCH = "org.fsevents1.Watch"
+READY_S = 60  # what takes longer to begin is shown as that, and not measured
 EVENTS = ["create", "delete", "move", "close-write"]
 
 
@@ -35,12 +36,16 @@ def connect(address, uid):
         os.seteuid(0)
 
 
+class NotReady(Exception):
+    """It has ended again."""
+
+
 class Nobody:
     name = "nobody"
     per_directory = False
 
     def begin(self, where, directories):
-        """Returns when changes are noticed."""
+        """Returns when changes are noticed, or raises NotReady after READY_S."""
 
     def pids(self):
         return []
@@ -95,10 +100,16 @@ class Other(Nobody):
             [("-d", str(target)) for target in targets] if part == "-d TARGET" else
             [(str(target),) for target in targets] if part == "TARGET" else [(part,)]) for word in word]
         self.process = subprocess.Popen(command, stdout=self.out, stderr=self.out)
-        if self.ready:
-            harness.wait_for(lambda: self.ready in self.text() or self.process.poll() is not None, 120, self.name)
-        else:
+        if not self.ready:
+            # It does not say when it is.
             time.sleep(1)
+            return
+        until = time.monotonic() + READY_S
+        while self.ready not in self.text() and self.process.poll() is None:
+            if time.monotonic() > until:
+                self.end()
+                raise NotReady()
+            time.sleep(0.005)
 
     def text(self):
         return os.pread(self.out.fileno(), os.fstat(self.out.fileno()).st_size, 0).decode(errors="replace")
@@ -129,7 +140,8 @@ class Watchman(Nobody):
         return [f"--sockname={self.base}/sock", f"--logfile={self.base}/log", f"--statefile={self.base}/state"]
 
     def _client(self, *command):
-        return subprocess.run(["watchman", *self._options(), "--no-spawn", *command], check=True, capture_output=True)
+        return subprocess.run(["watchman", *self._options(), "--no-spawn", *command], check=True, capture_output=True,
+                              timeout=READY_S)
 
     def begin(self, where, directories):
         for file in self.base.iterdir():
@@ -137,8 +149,12 @@ class Watchman(Nobody):
         self.process = subprocess.Popen(["watchman", *self._options(), "--foreground"], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
         harness.wait_for(lambda: (self.base / "sock").exists(), 30, "watchman")
-        self._client("watch", str(where))
-        self._client("since", str(where), "n:bench")
+        try:
+            self._client("watch", str(where))
+            self._client("since", str(where), "n:bench")
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise NotReady() from None
 
     def pids(self):
         return [self.process.pid]
