@@ -10,6 +10,12 @@
 	(FAN_CREATE | FAN_DELETE | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_MODIFY | FAN_OPEN |          \
 	 FAN_ACCESS)
 
+/*
+ * In all filesystems together. Each is a mark: a quarter of the least of which
+ * fs.fanotify.max_user_marks is by itself (8192), the others are for what is watched.
+ */
+#define IGNORED_MAX 2048
+
 static enum hub_ignored outcome_of(int error)
 {
 	switch (error) {
@@ -33,6 +39,23 @@ void side_on_ignored(int error, void *userdata)
 	side_ignore(side);
 }
 
+static bool has_room(const struct watches *watches)
+{
+	struct hub_statistics statistics;
+	const struct volume *volume;
+	size_t n = 0;
+
+	LIST_FOREACH(volume, &watches->volumes, all) {
+		const struct hub *hub = volume->sides[SIDE_TREE].hub;
+
+		if (!hub)
+			continue;
+		hub_statistics(hub, &statistics);
+		n += statistics.n_ignored;
+	}
+	return n < IGNORED_MAX;
+}
+
 void side_ignore(struct side *side)
 {
 	struct file_events_mark mark;
@@ -43,7 +66,7 @@ void side_ignore(struct side *side)
 	    !hub_ignorable(side->hub, &handle))
 		return;
 
-	sent = mark_fill(&mark, LIST_FIRST(&side->anchors));
+	sent = has_room(side->volume->watches) && mark_fill(&mark, LIST_FIRST(&side->anchors));
 	mark.handle = handle;
 	mark.mask = IGNORED;
 	sent = sent && file_events_member_ignore(side->member, &mark) == 0;

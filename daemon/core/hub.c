@@ -342,5 +342,6 @@ void hub_statistics(const struct hub *hub, struct hub_statistics *ret)
 	*ret = hub->statistics;
 	ret->n_nodes = hub->tree.n_nodes;
 	ret->n_pending = hub->row.n;
+	ret->n_ignored = hub->ignore.n_done;
 	ret->evicted = hub->tree.evicted;
 }

@@ -225,6 +225,7 @@ void hub_ignored(struct hub *hub, enum hub_ignored outcome);
 
 struct hub_statistics {
 	size_t n_nodes, n_pending;
+	size_t n_ignored; /* directories that the kernel is silent of now */
 	uint64_t events; /* fed */
 	uint64_t questions;
 	uint64_t delivered; /* changes told, all watches together */

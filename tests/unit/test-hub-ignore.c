@@ -57,8 +57,10 @@ static void test_outside(void **state)
 	sim_ignore(&sim, hub);
 	/* The first one was not known to be outside. */
 	assert_int_equal(sim.marking, 0);
+	assert_int_equal(statistics().n_ignored, 0);
 	ignore(out);
 	assert_int_equal(statistics().ignored, 1);
+	assert_int_equal(statistics().n_ignored, 1);
 	events = statistics().events;
 	heat(out, HEAT + 20);
 	assert_int_equal(statistics().events, events);
