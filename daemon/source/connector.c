@@ -7,18 +7,15 @@
 #include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/core/overrun.h"
 #include "daemon/source/connector.h"
+#include "daemon/source/late-reader.h"
 #include "daemon/source/netlink-batch.h"
 #include "daemon/source/netlink.h"
-
-/* Below the bus, which stays responsive in a storm. */
-#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 /* In which the kernel acknowledges; it does so while it is asked. */
 #define ACKNOWLEDGE_US 2000000
@@ -49,8 +46,7 @@ struct connector {
 
 	struct netlink *netlink; /* NULL: not subscribed */
 	struct netlink_batch *datagrams; /* likewise */
-	sd_event_source *io; /* off while the timer is on, so that no fork pays for a wake-up */
-	sd_event_source *timer; /* the next batch; before the acknowledgement, its deadline */
+	struct late_reader reader; /* the next batch; before the answer, its deadline */
 	uint32_t ack;
 	bool started;
 	bool prompt; /* some signs are read at once */
@@ -95,25 +91,6 @@ static int connector_ask(struct connector *connector, enum proc_cn_mcast_op op)
 	memcpy(request + sizeof(header), &message, sizeof(message));
 	memcpy(request + sizeof(header) + sizeof(message), &asked, sizeof(asked));
 	return netlink_send(connector->netlink, request, sizeof(request));
-}
-
-static void set_enabled(sd_event_source *source, int enabled)
-{
-	int r;
-
-	r = sd_event_source_set_enabled(source, enabled);
-	assert(r >= 0);
-}
-
-/* Reads after a while, and is not woken until then. */
-static void connector_wait(struct connector *connector, uint64_t us)
-{
-	int r;
-
-	set_enabled(connector->io, SD_EVENT_OFF);
-	r = sd_event_source_set_time(connector->timer, now_us() + us);
-	assert(r >= 0);
-	set_enabled(connector->timer, SD_EVENT_ONESHOT);
 }
 
 static void connector_fail(struct connector *connector, int error)
@@ -237,14 +214,14 @@ static void connector_pace(struct connector *connector, bool again)
 	goes_on = n >= MANY || (n > 0 && connector->pause_us == CONNECTOR_PAUSE_MAX_US);
 
 	if (goes_on || again)
-		connector_wait(connector, connector->pause_us);
+		late_reader_wait(&connector->reader, connector->pause_us);
 	else if (overrun_is_open(&connector->overrun))
-		connector_wait(connector, OVERRUN_SHOW_NS / 1000);
+		late_reader_wait(&connector->reader, OVERRUN_SHOW_NS / 1000);
 	else
-		set_enabled(connector->io, SD_EVENT_ONESHOT);
+		late_reader_hear(&connector->reader);
 
 	if (n < MANY && connector->prompt)
-		set_enabled(connector->io, SD_EVENT_ONESHOT);
+		late_reader_hear(&connector->reader);
 }
 
 static void connector_batch(struct connector *connector)
@@ -261,7 +238,7 @@ static void connector_batch(struct connector *connector)
 	again = connector->ops->end(empty, connector->userdata);
 
 	if (!empty)
-		connector_wait(connector, 0);
+		late_reader_wait(&connector->reader, 0);
 	else
 		connector_pace(connector, again);
 }
@@ -294,13 +271,13 @@ static void connector_await(struct connector *connector)
 				return;
 			}
 			connector->started = true;
-			connector_wait(connector, CONNECTOR_PAUSE_MIN_US);
+			late_reader_wait(&connector->reader, CONNECTOR_PAUSE_MIN_US);
 			connector->ops->started(0, connector->userdata);
 			return;
 		}
 	}
 
-	set_enabled(connector->io, SD_EVENT_ONESHOT);
+	late_reader_hear(&connector->reader);
 }
 
 /* Who was silent is told of soon. */
@@ -308,10 +285,10 @@ static void connector_sign(struct connector *connector)
 {
 	if (now_us() > connector->read_us + CONNECTOR_PAUSE_MAX_US)
 		connector->pause_us = CONNECTOR_PAUSE_MIN_US;
-	connector_wait(connector, connector->pause_us);
+	late_reader_wait(&connector->reader, connector->pause_us);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct connector *connector = userdata;
 
@@ -321,10 +298,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 		connector_batch(connector);
 	else
 		connector_sign(connector);
-	return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
+static void on_due(void *userdata)
 {
 	struct connector *connector = userdata;
 
@@ -332,35 +308,29 @@ static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
 		connector_fail(connector, -ETIMEDOUT);
 	else
 		connector_batch(connector);
-	return 0;
 }
 
-static int connector_add_sources(struct connector *connector)
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
+
+/* The answer is waited for. */
+static int connector_start_reader(struct connector *connector)
 {
+	const struct late_reader_options options = {
+		.fd = netlink_fd(connector->netlink),
+		.name = "connector",
+		.ops = &reader_ops,
+		.userdata = connector,
+	};
 	int r;
 
-	r = sd_event_add_io(connector->loop, &connector->io, netlink_fd(connector->netlink),
-			    EPOLLIN, on_io, connector);
+	r = late_reader_start(&connector->reader, connector->loop, &options);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(connector->loop, &connector->timer, CLOCK_MONOTONIC,
-			      now_us() + ACKNOWLEDGE_US, 1, on_timer, connector);
-	if (r < 0)
-		return r;
-
-	for (unsigned int i = 0; i < 2; i++) {
-		sd_event_source *source = i ? connector->timer : connector->io;
-
-		r = sd_event_source_set_priority(source, PRIORITY);
-		if (r < 0)
-			return r;
-		r = sd_event_source_set_exit_on_failure(source, true);
-		if (r < 0)
-			return r;
-		(void)sd_event_source_set_description(source, i ? "connector-pause" : "connector");
-	}
-
-	set_enabled(connector->io, SD_EVENT_ONESHOT);
+	late_reader_wait(&connector->reader, ACKNOWLEDGE_US);
+	late_reader_hear(&connector->reader);
 	return 0;
 }
 
@@ -414,7 +384,7 @@ int connector_start(struct connector *connector)
 	if (getrandom(&connector->ack, sizeof(connector->ack), GRND_NONBLOCK) < 0)
 		connector->ack = (uint32_t)getpid();
 
-	r = connector_add_sources(connector);
+	r = connector_start_reader(connector);
 	if (r >= 0)
 		r = connector_ask(connector, PROC_CN_MCAST_LISTEN);
 	if (r < 0)
@@ -431,8 +401,7 @@ void connector_stop(struct connector *connector)
 
 	/* The kernel counts who listens by what they say: closing alone leaves it at work. */
 	(void)connector_ask(connector, PROC_CN_MCAST_IGNORE);
-	connector->io = sd_event_source_disable_unref(connector->io);
-	connector->timer = sd_event_source_disable_unref(connector->timer);
+	late_reader_stop(&connector->reader);
 	connector->netlink = netlink_free(connector->netlink);
 	connector->datagrams = netlink_batch_free(connector->datagrams);
 	connector->started = false;
@@ -444,7 +413,7 @@ void connector_kick(struct connector *connector)
 	assert(connector);
 
 	if (connector->started)
-		connector_wait(connector, 0);
+		late_reader_wait(&connector->reader, 0);
 }
 
 void connector_set_prompt(struct connector *connector, bool prompt)

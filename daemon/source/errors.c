@@ -4,15 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/fanotify.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
 #include "daemon/core/index.h"
 #include "daemon/source/errors.h"
+#include "daemon/source/late-reader.h"
 
-#define ERRORS_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 #define ERRORS_MARK_DEADLINE_US 2000000ULL
 
 /* The kernel merges what one filesystem has waiting into one event. */
@@ -36,8 +35,7 @@ struct errors_member {
 
 struct errors {
 	struct pool *pool;
-	sd_event_source *io; /* owns the descriptor; off while ->timer runs */
-	sd_event_source *timer;
+	struct late_reader reader; /* owns the descriptor */
 	TAILQ_HEAD(, errors_member) members;
 	LIST_HEAD(, errors_member) buckets[ERRORS_BUCKETS];
 	/* The next to be told, so that who is told may free any member. */
@@ -114,11 +112,11 @@ static void buffer_take(struct errors *errors, const uint8_t *buffer, size_t n)
 		event_take(errors, &(struct fanotify_error){ .overflow = true });
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_due(void *userdata)
 {
 	struct errors *errors = userdata;
 	uint8_t buffer[ERRORS_BUFFER];
-	int fd = sd_event_source_get_io_fd(errors->io);
+	int fd = late_reader_fd(&errors->reader);
 
 	/* What is left wakes it again, and waits as long once more. */
 	for (unsigned int i = 0; i < ERRORS_READS; i++) {
@@ -131,26 +129,20 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		buffer_take(errors, buffer, (size_t)n);
 	}
 
-	return sd_event_source_set_enabled(errors->io, SD_EVENT_ONESHOT);
+	late_reader_listen(&errors->reader);
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct errors *errors = userdata;
-	int r;
 
-	r = sd_event_source_set_time_relative(errors->timer, ERRORS_LATE_US);
-	return r < 0 ? r : sd_event_source_set_enabled(errors->timer, SD_EVENT_ONESHOT);
+	late_reader_wait(&errors->reader, ERRORS_LATE_US);
 }
 
-static int source_prepare(sd_event_source *source, const char *description)
-{
-	int r;
-
-	(void)sd_event_source_set_description(source, description);
-	r = sd_event_source_set_priority(source, ERRORS_PRIORITY);
-	return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
-}
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
 
 static int errors_start(struct errors *errors, sd_event *loop)
 {
@@ -163,25 +155,19 @@ static int errors_start(struct errors *errors, sd_event *loop)
 	if (fd < 0)
 		return errno == EPERM || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 
-	r = sd_event_add_io(loop, &errors->io, fd, EPOLLIN, on_readable, errors);
-	if (r < 0)
-		return r;
-	r = sd_event_source_set_io_fd_own(errors->io, true);
+	r = late_reader_start(&errors->reader, loop,
+			      &(const struct late_reader_options){
+				      .fd = fd,
+				      .owns_fd = true,
+				      .name = "fanotify-errors",
+				      .ops = &reader_ops,
+				      .userdata = errors,
+			      });
 	if (r < 0)
 		return r;
 	TAKE_FD(fd);
-
-	r = source_prepare(errors->io, "fanotify-errors");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(errors->io, SD_EVENT_ONESHOT);
-	if (r >= 0)
-		r = sd_event_add_time(loop, &errors->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
-				      on_timer, errors);
-	if (r >= 0)
-		r = source_prepare(errors->timer, "fanotify-errors-late");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(errors->timer, SD_EVENT_OFF);
-	return r;
+	late_reader_listen(&errors->reader);
+	return 0;
 }
 
 int errors_new(struct errors **ret, sd_event *loop, struct pool *pool)
@@ -217,8 +203,7 @@ struct errors *errors_free(struct errors *errors)
 
 	assert(TAILQ_EMPTY(&errors->members));
 
-	sd_event_source_disable_unref(errors->timer);
-	sd_event_source_disable_unref(errors->io);
+	late_reader_stop(&errors->reader);
 	free(errors);
 	return NULL;
 }
@@ -297,7 +282,7 @@ int errors_member_new(struct errors_member **ret, struct errors *errors, const s
 	submission.lane_key = lane->key;
 	submission.owner_uid = lane->owner_uid;
 	submission.payload = payload;
-	submission.fd = sd_event_source_get_io_fd(errors->io);
+	submission.fd = late_reader_fd(&errors->reader);
 	submission.userdata = member;
 	r = pool_submit(errors->pool, &submission, &member->ticket);
 	if (r < 0)

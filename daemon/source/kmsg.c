@@ -6,13 +6,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "daemon/source/block.h"
 #include "daemon/source/kmsg.h"
-
-#define KMSG_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+#include "daemon/source/late-reader.h"
 
 /* A record is never longer: CONSOLE_EXT_LOG_MAX or PRINTK_MESSAGE_MAX of the kernel. */
 #define KMSG_RECORD 8192
@@ -29,8 +27,7 @@ struct device_name {
 
 struct kmsg {
 	sd_event *loop;
-	sd_event_source *io; /* owns the descriptor; off while ->timer runs */
-	sd_event_source *timer;
+	struct late_reader reader; /* owns the descriptor */
 	const struct kmsg_ops *ops;
 	void *userdata;
 	bool started; /* ->next_seq is known */
@@ -120,7 +117,7 @@ static uint64_t record_take(struct kmsg *kmsg, const char *record, size_t n)
 static bool kmsg_read(struct kmsg *kmsg, uint64_t *lost)
 {
 	char record[KMSG_RECORD];
-	ssize_t n = read(sd_event_source_get_io_fd(kmsg->io), record, sizeof(record));
+	ssize_t n = read(late_reader_fd(&kmsg->reader), record, sizeof(record));
 
 	if (n > 0) {
 		*lost += record_take(kmsg, record, (size_t)n);
@@ -152,32 +149,26 @@ void kmsg_catch_up(struct kmsg *kmsg)
 	}
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_due(void *userdata)
 {
 	struct kmsg *kmsg = userdata;
 
 	kmsg_catch_up(kmsg);
 	/* What is left wakes it again, and waits as long once more. */
-	return sd_event_source_set_enabled(kmsg->io, SD_EVENT_ONESHOT);
+	late_reader_listen(&kmsg->reader);
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct kmsg *kmsg = userdata;
-	int r;
 
-	r = sd_event_source_set_time_relative(kmsg->timer, KMSG_LATE_US);
-	return r < 0 ? r : sd_event_source_set_enabled(kmsg->timer, SD_EVENT_ONESHOT);
+	late_reader_wait(&kmsg->reader, KMSG_LATE_US);
 }
 
-static int source_prepare(sd_event_source *source, const char *description)
-{
-	int r;
-
-	(void)sd_event_source_set_description(source, description);
-	r = sd_event_source_set_priority(source, KMSG_PRIORITY);
-	return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
-}
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
 
 static int kmsg_start(struct kmsg *kmsg)
 {
@@ -194,25 +185,19 @@ static int kmsg_start(struct kmsg *kmsg)
 	if (lseek(fd, 0, SEEK_END) < 0)
 		return errno == ESPIPE ? -EOPNOTSUPP : -errno;
 
-	r = sd_event_add_io(kmsg->loop, &kmsg->io, fd, EPOLLIN, on_readable, kmsg);
+	r = late_reader_start(&kmsg->reader, kmsg->loop,
+			      &(const struct late_reader_options){
+				      .fd = fd,
+				      .owns_fd = true,
+				      .name = "kmsg",
+				      .ops = &reader_ops,
+				      .userdata = kmsg,
+			      });
 	if (r < 0)
 		return r == -EPERM ? -EOPNOTSUPP : r;
-	r = sd_event_source_set_io_fd_own(kmsg->io, true);
-	if (r < 0)
-		return r;
 	TAKE_FD(fd);
-
-	r = source_prepare(kmsg->io, "kmsg");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(kmsg->io, SD_EVENT_ONESHOT);
-	if (r >= 0)
-		r = sd_event_add_time(kmsg->loop, &kmsg->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
-				      on_timer, kmsg);
-	if (r >= 0)
-		r = source_prepare(kmsg->timer, "kmsg-late");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(kmsg->timer, SD_EVENT_OFF);
-	return r;
+	late_reader_listen(&kmsg->reader);
+	return 0;
 }
 
 int kmsg_new(struct kmsg **ret, sd_event *loop, const struct kmsg_ops *ops, void *userdata)
@@ -244,8 +229,7 @@ struct kmsg *kmsg_free(struct kmsg *kmsg)
 	if (!kmsg)
 		return NULL;
 
-	sd_event_source_disable_unref(kmsg->timer);
-	sd_event_source_disable_unref(kmsg->io);
+	late_reader_stop(&kmsg->reader);
 	sd_event_unref(kmsg->loop);
 	free(kmsg);
 	return NULL;

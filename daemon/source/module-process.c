@@ -3,19 +3,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #include "daemon/core/name-ring.h"
 #include "daemon/core/overrun.h"
 #include "daemon/core/wire-event.h"
 #include "daemon/core/wire-records.h"
+#include "daemon/source/late-reader.h"
 #include "daemon/source/module-process.h"
 #include "daemon/source/module-socket.h"
 #include "daemon/source/netlink.h"
-
-/* Below the bus, which stays responsive in a storm. */
-#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 /* Longer than the module waits by itself. */
 #define ACKNOWLEDGE_US 5000000ULL
@@ -40,8 +37,7 @@ struct module_process {
 	uint32_t n_buffer;
 
 	struct module_socket *socket; /* NULL: nothing is asked for */
-	sd_event_source *io; /* off while the timer is on */
-	sd_event_source *timer; /* the next batch; before the answer, its deadline */
+	struct late_reader reader; /* the next batch; before the answer, its deadline */
 	struct pool_ticket *ticket; /* the request is under way */
 	uint32_t seq; /* of requests; the last one's */
 	bool started;
@@ -58,25 +54,6 @@ static uint64_t now_ns(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static void set_enabled(sd_event_source *source, int enabled)
-{
-	int r;
-
-	r = sd_event_source_set_enabled(source, enabled);
-	assert(r >= 0);
-}
-
-/* Reads after a while, and is not woken until then. */
-static void process_wait(struct module_process *process, uint64_t us)
-{
-	int r;
-
-	set_enabled(process->io, SD_EVENT_OFF);
-	r = sd_event_source_set_time(process->timer, now_ns() / 1000 + us);
-	assert(r >= 0);
-	set_enabled(process->timer, SD_EVENT_ONESHOT);
 }
 
 static void process_fail(struct module_process *process, int error)
@@ -230,13 +207,13 @@ static void process_batch(struct module_process *process)
 	n = process->statistics.events - n;
 
 	if (!empty)
-		process_wait(process, 0);
+		late_reader_wait(&process->reader, 0);
 	else if (n >= MANY || again || !process->synced)
-		process_wait(process, MODULE_PROCESS_PAUSE_US);
+		late_reader_wait(&process->reader, MODULE_PROCESS_PAUSE_US);
 	else if (overrun_is_open(&process->overrun))
-		process_wait(process, OVERRUN_SHOW_NS / 1000);
+		late_reader_wait(&process->reader, OVERRUN_SHOW_NS / 1000);
 	else
-		set_enabled(process->io, SD_EVENT_ONESHOT);
+		late_reader_hear(&process->reader);
 }
 
 /* What comes before the answer is of what others asked for; what it tells the scan will. */
@@ -259,16 +236,16 @@ static void process_await(struct module_process *process)
 				return;
 			}
 			process->started = true;
-			process_wait(process, 0);
+			late_reader_wait(&process->reader, 0);
 			process->ops->started(0, process->userdata);
 			return;
 		}
 	}
 
-	set_enabled(process->io, SD_EVENT_ONESHOT);
+	late_reader_hear(&process->reader);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct module_process *process = userdata;
 
@@ -276,10 +253,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 		process_batch(process);
 	else
 		process_await(process);
-	return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
+static void on_due(void *userdata)
 {
 	struct module_process *process = userdata;
 
@@ -287,36 +263,29 @@ static int on_timer(sd_event_source *source, uint64_t us, void *userdata)
 		process_batch(process);
 	else
 		process_fail(process, -ETIMEDOUT);
-	return 0;
 }
 
-static int process_add_sources(struct module_process *process)
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
+
+/* The answer is waited for. */
+static int process_start_reader(struct module_process *process)
 {
+	const struct late_reader_options options = {
+		.fd = module_socket_fd(process->socket),
+		.name = "module-process",
+		.ops = &reader_ops,
+		.userdata = process,
+	};
 	int r;
 
-	r = sd_event_add_io(process->loop, &process->io, module_socket_fd(process->socket), EPOLLIN,
-			    on_io, process);
+	r = late_reader_start(&process->reader, process->loop, &options);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(process->loop, &process->timer, CLOCK_MONOTONIC,
-			      now_ns() / 1000 + ACKNOWLEDGE_US, 1, on_timer, process);
-	if (r < 0)
-		return r;
-
-	for (unsigned int i = 0; i < 2; i++) {
-		sd_event_source *source = i ? process->timer : process->io;
-
-		r = sd_event_source_set_priority(source, PRIORITY);
-		if (r < 0)
-			return r;
-		r = sd_event_source_set_exit_on_failure(source, true);
-		if (r < 0)
-			return r;
-		(void)sd_event_source_set_description(source, i ? "module-process-pause"
-								: "module-process");
-	}
-
-	set_enabled(process->io, SD_EVENT_ONESHOT);
+	late_reader_wait(&process->reader, ACKNOWLEDGE_US);
+	late_reader_hear(&process->reader);
 	return 0;
 }
 
@@ -409,7 +378,7 @@ int module_process_start(struct module_process *process)
 	process->sequence = (struct wire_event_sequence){};
 	r = name_ring_init(&process->names, MODULE_PROCESS_NAMES);
 	if (r >= 0)
-		r = process_add_sources(process);
+		r = process_start_reader(process);
 	if (r >= 0)
 		r = process_ask(process, EVENTS, on_asked, &process->ticket);
 	if (r < 0)
@@ -428,8 +397,7 @@ void module_process_stop(struct module_process *process)
 	process->ticket = NULL;
 	/* The worker closes it last: where a request ends with its socket, whoever closes it waits. */
 	(void)process_ask(process, 0, on_withdrawn, NULL);
-	process->io = sd_event_source_disable_unref(process->io);
-	process->timer = sd_event_source_disable_unref(process->timer);
+	late_reader_stop(&process->reader);
 	process->socket = module_socket_free(process->socket);
 	process->started = false;
 	name_ring_deinit(&process->names);
@@ -440,7 +408,7 @@ void module_process_kick(struct module_process *process)
 	assert(process);
 
 	if (process->started)
-		process_wait(process, 0);
+		late_reader_wait(&process->reader, 0);
 }
 
 bool module_process_is_started(const struct module_process *process)
