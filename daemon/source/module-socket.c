@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/source/genl-socket.h"
 #include "daemon/source/module-socket.h"
 #include "daemon/source/netlink-batch.h"
 #include "daemon/source/netlink.h"
@@ -22,31 +23,6 @@ struct module_socket {
 	size_t n_taken, at; /* of ->datagrams, and which is next */
 };
 
-/* Those of libnl's own that can come here. */
-static int error_of(int nle)
-{
-	switch (-nle) {
-	case NLE_PERM:
-		return -EPERM;
-	case NLE_OBJ_NOTFOUND:
-		return -ENOENT;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	default:
-		return -EIO;
-	}
-}
-
-static int socket_set_buffer(const struct module_socket *socket, int n_buffer)
-{
-	int fd = nl_socket_get_fd(socket->socket);
-
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &n_buffer, sizeof(n_buffer)) < 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n_buffer, sizeof(n_buffer)) < 0)
-		return -errno;
-	return 0;
-}
-
 /* Resolved while it hears nothing else yet. */
 static int socket_join(struct module_socket *socket, const char *group)
 {
@@ -54,30 +30,19 @@ static int socket_join(struct module_socket *socket, const char *group)
 
 	r = genl_ctrl_resolve_grp(socket->socket, FS_EVENTS_FAMILY_NAME, group);
 	if (r < 0)
-		return error_of(r);
+		return genl_socket_error(r);
 	r = nl_socket_add_membership(socket->socket, r);
-	return r < 0 ? error_of(r) : 0;
+	return r < 0 ? genl_socket_error(r) : 0;
 }
 
 static int socket_open(struct module_socket *socket, const struct module_socket_options *options)
 {
 	int r;
 
-	socket->socket = nl_socket_alloc();
-	if (!socket->socket)
-		return -ENOMEM;
-	r = genl_connect(socket->socket);
-	if (r < 0)
-		return error_of(r);
-	socket->family = genl_ctrl_resolve(socket->socket, FS_EVENTS_FAMILY_NAME);
-	if (socket->family < 0)
-		return error_of(socket->family);
-	r = socket_set_buffer(socket, options->n_buffer);
+	r = genl_socket_open(&socket->socket, FS_EVENTS_FAMILY_NAME, options->n_buffer,
+			     &socket->family);
 	if (r < 0)
 		return r;
-	/* As netlink_batch_receive() wants it; before anything comes that is to be believed. */
-	if (nl_socket_set_passcred(socket->socket, 1) < 0)
-		return -EIO;
 	if (options->group) {
 		r = socket_join(socket, options->group);
 		if (r < 0)

@@ -5,13 +5,12 @@
 #include <fcntl.h>
 #include <linux/genetlink.h>
 #include <linux/taskstats.h>
-#include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "daemon/source/genl-socket.h"
 #include "daemon/source/netlink-batch.h"
 #include "daemon/source/netlink.h"
 #include "daemon/source/sysfs.h"
@@ -35,23 +34,6 @@ struct taskstats_source {
 	struct taskstats_statistics statistics;
 };
 
-/* Those of libnl's own that can come here. */
-static int error_of(int nle)
-{
-	switch (-nle) {
-	case NLE_PERM:
-		return -EPERM;
-	case NLE_OBJ_NOTFOUND:
-		return -ENOENT;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	case NLE_INVAL:
-		return -EINVAL;
-	default:
-		return -EIO;
-	}
-}
-
 static int send_cpus(struct taskstats_source *taskstats, int attribute)
 {
 	struct nl_msg *message;
@@ -73,25 +55,17 @@ static int send_cpus(struct taskstats_source *taskstats, int attribute)
 	else
 		r = nl_send_auto(taskstats->socket, message);
 	nlmsg_free(message);
-	return r < 0 ? (r == -ENOMEM ? r : error_of(r)) : 0;
+	return r < 0 ? (r == -ENOMEM ? r : genl_socket_error(r)) : 0;
 }
 
 static int taskstats_set_up(struct taskstats_source *taskstats)
 {
-	int n_buffer = (int)taskstats->n_buffer, fd, r;
+	int r;
 
-	r = genl_connect(taskstats->socket);
+	r = genl_socket_open(&taskstats->socket, TASKSTATS_GENL_NAME, (int)taskstats->n_buffer,
+			     &taskstats->family);
 	if (r < 0)
-		return error_of(r);
-	taskstats->family = genl_ctrl_resolve(taskstats->socket, TASKSTATS_GENL_NAME);
-	if (taskstats->family < 0)
-		return error_of(taskstats->family);
-
-	fd = nl_socket_get_fd(taskstats->socket);
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &n_buffer, sizeof(n_buffer)) < 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n_buffer, sizeof(n_buffer)) < 0)
-		return -errno;
-
+		return r;
 	r = send_cpus(taskstats, TASKSTATS_CMD_ATTR_REGISTER_CPUMASK);
 	if (r < 0)
 		return r;
@@ -102,11 +76,7 @@ static int taskstats_set_up(struct taskstats_source *taskstats)
 	nl_socket_disable_seq_check(taskstats->socket);
 	r = nl_wait_for_ack(taskstats->socket);
 	if (r < 0)
-		return error_of(r);
-
-	/* As netlink_batch_receive() wants it. */
-	if (nl_socket_set_passcred(taskstats->socket, 1) < 0)
-		return -EIO;
+		return genl_socket_error(r);
 	return nl_socket_set_nonblocking(taskstats->socket) < 0 ? -EIO : 0;
 }
 
@@ -142,9 +112,6 @@ int taskstats_start(struct taskstats_source *taskstats)
 	if (taskstats->socket)
 		return -EALREADY;
 
-	taskstats->socket = nl_socket_alloc();
-	if (!taskstats->socket)
-		return -ENOMEM;
 	r = netlink_batch_new(&taskstats->datagrams, DATAGRAMS, DATAGRAM_MAX);
 	if (r >= 0)
 		r = taskstats_set_up(taskstats);
