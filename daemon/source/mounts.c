@@ -3,16 +3,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 
 #include "daemon/source/mount-events.h"
+#include "daemon/source/mount-reading.h"
 #include "daemon/source/mounts.h"
 #include "daemon/source/namespace.h"
-#include "daemon/source/statmount.h"
 
 /* From the first sign of a change to the reading: a mount seldom comes alone. */
 #define DELAY_US 10000
@@ -26,9 +24,6 @@
 #define INTERVAL_MAX_US 500000
 #define INTERVAL_SHARE 25 /* at most one part of the time is spent on reading */
 
-/* Readings tried at once while the table changes during each. */
-#define TRIES 4
-
 /* After which a reading during which the table changed is better than none. */
 #define UNSTEADY_MAX_US 1000000
 
@@ -37,9 +32,6 @@
 
 /* Below the bus, so that a storm of mounts does not delay an answer. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
-
-#define BUFFER_MIN (16U << 10)
-#define BUFFER_MAX (64U << 20)
 
 struct mounts {
 	sd_event *loop;
@@ -52,17 +44,13 @@ struct mounts {
 	 * mountinfo twice: each descriptor tells of a change once, and adding
 	 * one to epoll uses that up without a word.
 	 */
-	int fd; /* read and polled here */
+	struct mount_reading reading;
 	int wake_fd; /* polled by the loop */
 	int fanotify_fd; /* -1: not in this kernel */
 	sd_event_source *io;
 	sd_event_source *fanotify;
 	sd_event_source *timer;
 
-	struct mount_ids *ids; /* NULL: not in this kernel */
-	bool ids_complete; /* the next refresh must list all */
-	char *text;
-	size_t n_text, n_allocated;
 	uint64_t read_us; /* the last reading */
 	uint64_t interval_us; /* before the next one */
 	uint64_t steady_us; /* the last one without a change meanwhile */
@@ -77,132 +65,11 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static int mounts_grow(struct mounts *mounts)
-{
-	size_t n = mounts->n_allocated ? 2 * mounts->n_allocated : BUFFER_MIN;
-	char *text;
-
-	if (n > BUFFER_MAX)
-		return -EFBIG;
-
-	text = realloc(mounts->text, n);
-	if (!text)
-		return -ENOMEM;
-
-	mounts->text = text;
-	mounts->n_allocated = n;
-	return 0;
-}
-
-/* A storm is over: what it needed is given back. */
-static void mounts_shrink(struct mounts *mounts)
-{
-	size_t n = mounts->n_allocated / 4;
-	char *text;
-
-	if (n < BUFFER_MIN || mounts->n_text > n / 2)
-		return;
-
-	text = realloc(mounts->text, n);
-	if (text) {
-		mounts->text = text;
-		mounts->n_allocated = n;
-	}
-}
-
-static int mounts_read_text(struct mounts *mounts)
-{
-	int r;
-
-	if (lseek(mounts->fd, 0, SEEK_SET) < 0)
-		return -errno;
-
-	mounts->n_text = 0;
-	for (;;) {
-		ssize_t n;
-
-		/* The kernel gives whole lines: with less than a page left it would give few. */
-		if (mounts->n_allocated - mounts->n_text < 4096) {
-			r = mounts_grow(mounts);
-			if (r < 0)
-				return r;
-		}
-
-		n = read(mounts->fd, mounts->text + mounts->n_text,
-			 mounts->n_allocated - mounts->n_text);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return 0;
-
-		mounts->n_text += (size_t)n;
-	}
-}
-
-/* True once for each time that the table of the kernel changed. */
-static bool mounts_poll_changed(struct mounts *mounts)
-{
-	struct pollfd poll_fd = { .fd = mounts->fd, .events = POLLPRI };
-
-	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLPRI | POLLERR));
-}
-
-static int mounts_refresh_ids(struct mounts *mounts)
-{
-	int r;
-
-	if (!mounts->ids)
-		return 0;
-
-	r = mount_ids_refresh(mounts->ids, mounts->text, mounts->n_text, mounts->ids_complete);
-	if (r < 0)
-		return r;
-
-	mounts->ids_complete = false;
-	if (r == MOUNT_IDS_UNSUPPORTED)
-		mounts->ids = mount_ids_free(mounts->ids);
-	return 0;
-}
-
-/*
- * Text and ids that belong together: nothing changed from before the one to
- * after the other. A change in between could lose a line, since the kernel
- * gives the file in pieces, or join a mnt_id with the unique id of its
- * next owner.
- */
-static int mounts_read_steady(struct mounts *mounts, bool *ret_steady)
-{
-	int r;
-
-	for (unsigned int i = 0; i < TRIES; i++) {
-		(void)mounts_poll_changed(mounts);
-
-		r = mounts_read_text(mounts);
-		if (r >= 0)
-			r = mounts_refresh_ids(mounts);
-		if (r < 0)
-			return r;
-
-		if (!mounts_poll_changed(mounts)) {
-			*ret_steady = true;
-			return 0;
-		}
-
-		mounts->ids_complete = true;
-		mounts->statistics.unsteady++;
-	}
-
-	*ret_steady = false;
-	return 0;
-}
-
 static uint64_t on_unique_id(uint32_t mnt_id, void *userdata)
 {
 	struct mounts *mounts = userdata;
 
-	return mounts->ids ? mount_ids_find(mounts->ids, mnt_id) : 0;
+	return mounts->reading.ids ? mount_ids_find(mounts->reading.ids, mnt_id) : 0;
 }
 
 /* Return: 0; @ret_again_us: when to read again, 0: once there is a sign */
@@ -212,15 +79,16 @@ static int mounts_take_reading(struct mounts *mounts, uint64_t *ret_again_us)
 		.unique_id = on_unique_id,
 		.userdata = mounts,
 	};
-	bool steady;
 	size_t skipped;
+	bool steady;
 	int r;
 
 	mounts->read_us = now_us();
-	r = mounts_read_steady(mounts, &steady);
+	r = mount_reading_take(&mounts->reading);
 	if (r < 0)
 		return r;
 
+	steady = r != MOUNT_READING_UNSTEADY;
 	if (steady)
 		mounts->steady_us = mounts->read_us;
 
@@ -229,8 +97,8 @@ static int mounts_take_reading(struct mounts *mounts, uint64_t *ret_again_us)
 	if (!steady && mounts->read_us - mounts->steady_us < UNSTEADY_MAX_US)
 		return 0;
 
-	reading.text = mounts->text;
-	reading.n_text = mounts->n_text;
+	reading.text = mounts->reading.text;
+	reading.n_text = mounts->reading.n_text;
 	reading.now_us = mounts->read_us;
 	r = superblock_table_update(mounts->table, &reading, &skipped);
 	if (r < 0)
@@ -238,7 +106,7 @@ static int mounts_take_reading(struct mounts *mounts, uint64_t *ret_again_us)
 
 	mounts->statistics.readings++;
 	mounts->statistics.skipped_lines += skipped;
-	mounts_shrink(mounts);
+	mount_reading_shrink(&mounts->reading);
 
 	if (mounts->ops->updated)
 		mounts->ops->updated(mounts->userdata);
@@ -284,7 +152,9 @@ static int mounts_resume(struct mounts *mounts)
 	if (r < 0)
 		return r;
 
-	return mounts_poll_changed(mounts) ? mounts_schedule(mounts, now_us() + DELAY_US) : 0;
+	return mount_reading_changed(&mounts->reading)
+		       ? mounts_schedule(mounts, now_us() + DELAY_US)
+		       : 0;
 }
 
 static int on_sign(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -327,20 +197,18 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 static int mounts_open(struct mounts *mounts)
 {
 	const char *path = "/proc/1/mountinfo";
+	int r;
 
 	/* Another namespace's paths would lead us to other filesystems than it names. */
 	if (namespace_is_shared() <= 0 || access(path, R_OK) < 0)
 		path = "/proc/self/mountinfo";
 
-	mounts->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (mounts->fd < 0)
-		return -errno;
+	r = mount_reading_open(&mounts->reading, path);
+	if (r < 0)
+		return r;
 
 	mounts->wake_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (mounts->wake_fd < 0)
-		return -errno;
-
-	return 0;
+	return mounts->wake_fd < 0 ? -errno : 0;
 }
 
 static int mounts_add_source(struct mounts *mounts, sd_event_source **ret, int fd, uint32_t events,
@@ -408,11 +276,10 @@ int mounts_new(struct mounts **ret, sd_event *loop, struct superblock_table *tab
 	mounts->options = *options;
 	mounts->ops = ops;
 	mounts->userdata = userdata;
-	mounts->fd = -1;
 	mounts->wake_fd = -1;
 	mounts->fanotify_fd = -1;
 
-	r = mount_ids_new(&mounts->ids);
+	r = mount_reading_init(&mounts->reading);
 	if (r < 0)
 		return r;
 
@@ -426,7 +293,7 @@ int mounts_start(struct mounts *mounts)
 	int r;
 
 	assert(mounts);
-	assert(mounts->fd < 0);
+	assert(mounts->reading.fd < 0);
 
 	r = mounts_open(mounts);
 	if (r < 0)
@@ -467,12 +334,10 @@ struct mounts *mounts_free(struct mounts *mounts)
 	sd_event_source_disable_unref(mounts->io);
 	sd_event_source_disable_unref(mounts->fanotify);
 	sd_event_source_disable_unref(mounts->timer);
-	closep(&mounts->fd);
 	closep(&mounts->wake_fd);
 	closep(&mounts->fanotify_fd);
-	mount_ids_free(mounts->ids);
+	mount_reading_deinit(&mounts->reading);
 	sd_event_unref(mounts->loop);
-	free(mounts->text);
 	free(mounts);
 	return NULL;
 }
@@ -482,9 +347,9 @@ const char *mounts_source(const struct mounts *mounts)
 	assert(mounts);
 
 	if (mounts->fanotify_fd >= 0)
-		return mounts->ids ? "mountinfo+listmount+fanotify" : "mountinfo+fanotify";
+		return mounts->reading.ids ? "mountinfo+listmount+fanotify" : "mountinfo+fanotify";
 
-	return mounts->ids ? "mountinfo+listmount" : "mountinfo";
+	return mounts->reading.ids ? "mountinfo+listmount" : "mountinfo";
 }
 
 void mounts_statistics(const struct mounts *mounts, struct mounts_statistics *ret)
@@ -493,5 +358,6 @@ void mounts_statistics(const struct mounts *mounts, struct mounts_statistics *re
 	assert(ret);
 
 	*ret = mounts->statistics;
-	ret->listings = mounts->ids ? mount_ids_listings(mounts->ids) : 0;
+	ret->unsteady = mounts->reading.unsteady;
+	ret->listings = mounts->reading.ids ? mount_ids_listings(mounts->reading.ids) : 0;
 }
