@@ -412,6 +412,7 @@ static void peers_ping_uid(const struct peers *peers, uid_t uid)
 bool peers_may_tell(const struct peers *peers, const char *name)
 {
 	struct peer *peer = peers_find(peers, name);
+	uint64_t sum;
 
 	if (!peer || peer->knowledge != PEER_KNOWN)
 		return false;
@@ -419,11 +420,14 @@ bool peers_may_tell(const struct peers *peers, const char *name)
 		peer_ping(peer);
 		return false;
 	}
-	if (peer->uid != 0 && peers_unproven(peers, peer->uid) > PEER_UNPROVEN_MAX) {
-		peers_ping_uid(peers, peer->uid);
-		return false;
-	}
-	return true;
+	if (peer->uid == 0)
+		return true;
+	sum = peers_unproven(peers, peer->uid);
+	if (sum <= PEER_UNPROVEN_MAX)
+		return true;
+	peers_ping_uid(peers, peer->uid);
+	/* One that reads is not silenced by those of its user that do not. */
+	return peer->unproven <= PEER_TOLD_FAIR && sum <= PEER_UNPROVEN_HARD;
 }
 
 static void peer_charge(struct peer *peer, size_t n, size_t ping_at)
@@ -439,7 +443,7 @@ void peers_told(struct peers *peers, const char *name, size_t n)
 
 	/* Well before the bound, so that a peer that reads is never waited for. */
 	if (peer)
-		peer_charge(peer, SIGNAL_HEADER + n, PEER_TOLD_MAX / 4);
+		peer_charge(peer, SIGNAL_HEADER + n, PEER_TOLD_FAIR);
 }
 
 void peers_outgoing(struct peers *peers, const struct envelope *envelope, size_t n)

@@ -51,6 +51,7 @@
 
 #define PEER_PING_AT (64U << 10)
 #define PEER_TOLD_MAX (64U << 10) /* above it no signal to one connection alone is sent */
+#define PEER_TOLD_FAIR (PEER_TOLD_MAX / 4) /* a connection below this is told longer */
 #define PEER_FAIR (64U << 10) /* a connection below this is served longer */
 #define PEER_UNPROVEN_MAX (1U << 20) /* per user */
 #define PEER_UNPROVEN_HARD (8U << 20) /* per user; nobody of it is served */

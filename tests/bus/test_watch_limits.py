@@ -3,12 +3,15 @@
 
 import os
 import struct
+import subprocess
+import sys
+import time
 
 import pytest
 
 from disks import MS_BIND, mount_raw, umount_raw
 from rawbus import METHOD_RETURN, SIGNAL, RawClient
-from waiting import PATIENCE, wait_for
+from waiting import PATIENCE, check_took, wait_for
 from watching import CREATE, EXCEEDED, UNMOUNT, Watch, refusal
 
 NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
@@ -177,3 +180,82 @@ def test_users_together_leave_filesystems_to_root(watching, client, as_user, dis
     told.wait("made", CREATE)
     Watch(users[3], left, ["create"])
     assert client.get("Statistics")["watch-groups"] == SHARE * 3 + 1 < GROUPS
+
+
+STALLED = 24
+# Without a bound each of them had three megabytes waiting.
+ROUNDS, FILES = 12, 2500
+BUS_MAX_KB = STALLED * 256 + (8 << 10)
+# Twice what their users may have waiting, and what the filesystem takes.
+DAEMON_MAX_KB = len(USERS) * (16 << 10) + (16 << 10)
+STORM = """
+import os, sys
+for i in range(int(sys.argv[3])):
+    os.close(os.open(f"{sys.argv[1]}/a-file-with-a-usual-name-{sys.argv[2]}-{i}", os.O_WRONLY | os.O_CREAT, 0o644))
+"""
+
+
+def resident_kb(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+    return total
+
+
+def round_trips(raw, process):
+    """Seconds of each question to the bus itself, as long as @process runs."""
+    took = []
+    while process.poll() is None:
+        began = time.monotonic()
+        raw.wait_reply(raw.send("GetId", path="/org/freedesktop/DBus", interface="org.freedesktop.DBus",
+                                destination="org.freedesktop.DBus"))
+        took.append(time.monotonic() - began)
+    assert process.returncode == 0
+    return took
+
+
+def test_the_bus_keeps_little_for_who_does_not_read(watching, client, bus, disk):
+    """What is told by signals waits here, where it collapses, and not at the bus: that has others to serve."""
+    running = watching("[limits]\nwatches = 64\n")
+    raws = [RawClient(bus.address, uid=USERS[i % len(USERS)], receive_buffer=4096) for i in range(STALLED)]
+    for raw in raws:
+        kind, answer = raw.wait_reply(watch_tree(raw, disk.where, "create"))
+        assert kind == METHOD_RETURN, answer
+    other, reader = RawClient(bus.address), Watch(client, disk.where, ["create"], recursive=("b", True))
+    before, before_us = resident_kb(bus.pids()), resident_kb([running.pid])
+    took = []
+    for number in range(ROUNDS):
+        storm = subprocess.Popen([sys.executable, "-c", STORM, disk.where, str(number), str(FILES)])
+        took += round_trips(other, storm)
+        os.mkdir(disk.path(f"round-{number}"))
+        reader.wait(f"round-{number}", CREATE)
+    # Whoever reads has it all, or is told that something is missing.
+    assert reader.losses() or len(reader.names(CREATE)) == ROUNDS * (FILES + 1)
+    grown, grown_us = resident_kb(bus.pids()) - before, resident_kb([running.pid]) - before_us
+    print(f"{ROUNDS * FILES} files, {STALLED} that do not read: the bus has {grown} KiB more, the daemon {grown_us} KiB")
+    check_took("a question to the bus, 99 of 100", sorted(took)[len(took) * 99 // 100], 0.005)
+    assert grown < BUS_MAX_KB and grown_us < DAEMON_MAX_KB
+    # Each of them was told something, and the bus let nobody go.
+    for raw in raws:
+        kind = None
+        while kind != SIGNAL:
+            kind, _, data = raw.read()
+        assert b"a-file-with-a-usual-name-" in data or b"Lost" in data
+        raw.close()
+
+
+def test_who_reads_is_told_beside_others_of_its_user(watching, as_user, bus, disk):
+    """As many programs as use up what one user may have unread do not silence one that reads."""
+    watching("[limits]\nwatches = 64\n")
+    raws = [RawClient(bus.address, uid=USERS[0], receive_buffer=4096) for _ in range(STALLED)]
+    for raw in raws:
+        kind, answer = raw.wait_reply(watch_tree(raw, disk.where, "create"))
+        assert kind == METHOD_RETURN, answer
+    reader = Watch(as_user(USERS[0]), disk.where, ["create"], recursive=("b", True))
+    for number in range(ROUNDS):
+        subprocess.run([sys.executable, "-c", STORM, disk.where, str(number), "500"], check=True)
+        os.mkdir(disk.path(f"round-{number}"))
+        reader.wait(f"round-{number}", CREATE)
+    for raw in raws:
+        raw.close()
