@@ -17,6 +17,27 @@
 #define LEADER_START 50
 #define USER 1000
 
+static const struct group_options user_group = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.owner = USER,
+	.events = GROUP_EVENTS_ALL,
+};
+
+static const struct group_options accounted_group = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.owner = USER,
+	.events = GROUP_EVENTS_ALL,
+	.accounting = true,
+};
+
+static const struct group_options root_group = {
+	.leader = LEADER,
+	.start_ticks = LEADER_START,
+	.events = GROUP_EVENTS_ALL,
+};
+
 struct fixture {
 	struct feed *feed;
 	struct group *group;
@@ -133,15 +154,40 @@ static inline void purge(struct fixture *f)
 		turn(f);
 }
 
+/* Of the user's. */
+static inline struct process_scan_entry entry_of(uint32_t pid, uint32_t parent,
+						 uint64_t start_ticks)
+{
+	return (struct process_scan_entry){
+		.pid = pid,
+		.parent = parent,
+		.start_ticks = start_ticks,
+		.uid = USER,
+		.n_threads = 1,
+	};
+}
+
+/* All is read, and the round has ended. */
+static inline void read_scan(struct fixture *f)
+{
+	feed_scan_end(f->feed, true);
+	turn(f);
+}
+
+/* Likewise, and it is applied at once. */
+static inline void end_scan(struct fixture *f)
+{
+	read_scan(f);
+	assert_int_equal(feed_scan_apply(f->feed), 0);
+}
+
 /* A scan that shows these, and its round. */
 static inline void scan(struct fixture *f, const struct process_scan_entry *entries, size_t n)
 {
 	assert_int_equal(feed_scan_begin(f->feed), 0);
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(feed_scan_add(f->feed, &entries[i]), 0);
-	feed_scan_end(f->feed, true);
-	turn(f);
-	assert_int_equal(feed_scan_apply(f->feed), 0);
+	end_scan(f);
 	purge(f);
 }
 
@@ -209,12 +255,33 @@ static inline void hand_uid(struct fixture *f, uint32_t tid, uint32_t tgid, uint
 		     .kind = WIRE_PROC_UID, .tid = tid, .tgid = tgid, .ruid = ruid, .euid = euid });
 }
 
+static inline struct wire_taskstats record_of(uint32_t pid, uint64_t user_us)
+{
+	return (struct wire_taskstats){ .tid = pid, .tgid = pid, .user_us = user_us };
+}
+
+static inline void hand_record(struct fixture *f, uint32_t pid, uint64_t user_us)
+{
+	const struct wire_taskstats record = record_of(pid, user_us);
+
+	feed_record(f->feed, &record);
+}
+
 static inline struct group_totals totals_of(const struct fixture *f)
 {
 	struct group_totals totals;
 
 	group_totals(f->group, &totals);
 	return totals;
+}
+
+/* Processes, whoever follows them. */
+static inline uint64_t followed(const struct fixture *f)
+{
+	struct feed_statistics statistics;
+
+	feed_statistics(f->feed, &statistics);
+	return statistics.followed;
 }
 
 static inline void expect(const struct fixture *f, size_t i, enum group_event_kind kind,

@@ -11,22 +11,6 @@
 
 #include "tests/unit/feed-fixture.h"
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-};
-
-static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint64_t start_ticks)
-{
-	return (struct process_scan_entry){ .pid = pid,
-					    .parent = parent,
-					    .start_ticks = start_ticks,
-					    .uid = USER,
-					    .n_threads = 1 };
-}
-
 /* Begins a scan for a new group that shows the leader; events are to wait then. */
 static void begin_scan(struct fixture *f)
 {
@@ -34,13 +18,6 @@ static void begin_scan(struct fixture *f)
 	assert_int_equal(group_new(&f->group, feed_groups(f->feed), &user_group, f), 0);
 	assert_int_equal(feed_scan_begin(f->feed), 0);
 	assert_int_equal(feed_scan_add(f->feed, &leader_entry), 0);
-}
-
-static void end_scan(struct fixture *f)
-{
-	feed_scan_end(f->feed, true);
-	turn(f);
-	assert_int_equal(feed_scan_apply(f->feed), 0);
 }
 
 /* 12 ended before it was read; its child 13 is found by the next scan, below the leader. */
@@ -199,8 +176,7 @@ static void wait_many(struct fixture *f, uint64_t n)
 		hand_exec(f, LEADER);
 	assert_int_equal(feed_scan_begin(f->feed), 0);
 	assert_int_equal(feed_scan_add(f->feed, &leader_entry), 0);
-	feed_scan_end(f->feed, true);
-	turn(f);
+	read_scan(f);
 }
 
 /* The loop is not kept: some in each turn, and what comes meanwhile is behind them. */
@@ -262,11 +238,6 @@ static void test_loss_between_slices(void **state)
 /* Losses that come faster than what waited can be applied: the bound holds, and all is counted. */
 static void test_losses_between_slices(void **state)
 {
-	const struct group_options root_group = {
-		.leader = LEADER,
-		.start_ticks = LEADER_START,
-		.events = GROUP_EVENTS_ALL,
-	};
 	struct feed_statistics statistics;
 	uint64_t n_handed = 0;
 	struct fixture f;
@@ -325,8 +296,7 @@ static void test_loss_between_groups(void **state)
 	/* the fork of 12 */
 	feed_lost(f.feed, 1);
 	assert_int_equal(group_new(&f.group, feed_groups(f.feed), &user_group, &f), 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
+	read_scan(&f);
 	assert_int_equal(feed_scan_apply(f.feed), -EAGAIN);
 	assert_false(group_is_ready(f.group));
 	scan(&f, entries, 2);

@@ -9,25 +9,13 @@
 
 #include "tests/unit/feed-fixture.h"
 
-static const struct group_options accounted = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.accounting = true,
-};
-
-static struct wire_taskstats record_of(uint32_t pid)
-{
-	return (struct wire_taskstats){ .tid = pid, .tgid = pid, .user_us = 1000 };
-}
-
 /* Between the forks of a storm: none but of those whose end is known. */
 static void test_awaited_record(void **state)
 {
-	const struct wire_taskstats record = record_of(20), later = record_of(21);
+	const struct wire_taskstats record = record_of(20, 1000), later = record_of(21, 1000);
 	struct fixture f;
 
-	fixture_init(&f, &accounted);
+	fixture_init(&f, &accounted_group);
 	assert_false(feed_awaits_record(f.feed, &record));
 	hand_fork(&f, LEADER, 20, 20);
 	assert_false(feed_awaits_record(f.feed, &record));
@@ -50,12 +38,12 @@ static void test_awaited_record(void **state)
 /* Of two of one pid the record is the first one's, however many others came meanwhile. */
 static void test_record_of_the_first(void **state)
 {
-	const struct wire_taskstats record = record_of(20);
+	const struct wire_taskstats record = record_of(20, 1000);
 
 	for (uint32_t n_others = 0; n_others < 300; n_others++) {
 		struct fixture f;
 
-		fixture_init(&f, &accounted);
+		fixture_init(&f, &accounted_group);
 		for (unsigned int i = 0; i < 2; i++) {
 			hand_fork(&f, LEADER, 20, 20);
 			/* The later one is no owner's: its figures would be left out. */
@@ -87,9 +75,9 @@ static struct process_scan_entry later_entry(const struct fixture *f, uint32_t p
 /* While a scan reads, who is unknown ends, and his record comes; then somebody else has the pid. */
 static void begin_with_former(struct fixture *f, uint32_t parent)
 {
-	const struct wire_taskstats record = record_of(20);
+	const struct wire_taskstats record = record_of(20, 1000);
 
-	fixture_init(f, &accounted);
+	fixture_init(f, &accounted_group);
 	assert_int_equal(feed_scan_begin(f->feed), 0);
 	hand_exit(f, 20, 20, 0);
 	feed_record(f->feed, &record);
@@ -100,18 +88,8 @@ static void begin_with_former(struct fixture *f, uint32_t parent)
 
 static void hand_end(struct fixture *f, uint64_t user_us)
 {
-	struct wire_taskstats record = record_of(20);
-
-	record.user_us = user_us;
 	hand_exit(f, 20, 20, 0);
-	feed_record(f->feed, &record);
-}
-
-static void apply(struct fixture *f)
-{
-	feed_scan_end(f->feed, true);
-	turn(f);
-	assert_int_equal(feed_scan_apply(f->feed), 0);
+	hand_record(f, 20, user_us);
 }
 
 /* Found by the scan too, or not; it ends before records are taken, or after. */
@@ -128,7 +106,7 @@ static void test_record_of_a_former(void **state)
 			assert_int_equal(feed_scan_add(f.feed, &entry), 0);
 		if (!lives)
 			hand_end(&f, 7);
-		apply(&f);
+		end_scan(&f);
 		assert_int_equal(totals_of(&f).live, 1 + lives);
 		if (lives)
 			hand_end(&f, 7);
@@ -142,7 +120,7 @@ static void test_record_of_a_former(void **state)
 /* The later one is a leader, whose parent nobody follows. */
 static void test_record_before_a_leader(void **state)
 {
-	struct group_options options = accounted;
+	struct group_options options = accounted_group;
 	struct process_scan_entry entry;
 	struct group_totals totals;
 	struct group *group;
@@ -154,7 +132,7 @@ static void test_record_before_a_leader(void **state)
 	options.start_ticks = entry.start_ticks;
 	assert_int_equal(group_new(&group, feed_groups(f.feed), &options, &f), 0);
 	assert_int_equal(feed_scan_add(f.feed, &entry), 0);
-	apply(&f);
+	end_scan(&f);
 	assert_true(group_is_ready(group));
 	hand_end(&f, 7);
 	assert_true(group_is_empty(group));

@@ -14,24 +14,6 @@
 #define MEMBER 20
 #define CHILD 21
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-};
-
-static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint64_t start_ticks)
-{
-	return (struct process_scan_entry){
-		.pid = pid,
-		.parent = parent,
-		.start_ticks = start_ticks,
-		.uid = USER,
-		.n_threads = 1,
-	};
-}
-
 static bool has(const struct fixture *f, uint32_t pid)
 {
 	const struct process *process = NULL;
@@ -105,9 +87,7 @@ static void test_strangers_child(void **state)
 	hand_fork(&f, MEMBER, CHILD, CHILD);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(feed_scan_add(f.feed, &entries[i]), 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
-	assert_int_equal(feed_scan_apply(f.feed), 0);
+	end_scan(&f);
 	assert_int_equal(totals_of(&f).live, 1);
 	assert_int_equal(totals_of(&f).exits, 1);
 	group_free(other);
@@ -136,9 +116,7 @@ static void test_thread_id(void **state)
 	entry.n_tids = entry.n_threads = 2;
 	assert_int_equal(feed_scan_add(f.feed, &entry), 0);
 	hand_exit(&f, CHILD, CHILD, 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
-	assert_int_equal(feed_scan_apply(f.feed), 0);
+	end_scan(&f);
 	expect(&f, 2, GROUP_EXIT, MEMBER, LEADER, 0x300);
 	assert_int_equal(totals_of(&f).exits, 1);
 	assert_true(has(&f, CHILD));

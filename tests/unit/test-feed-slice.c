@@ -16,22 +16,6 @@
 #define MANY 5000U
 #define FIRST 1000U
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-	.accounting = true,
-};
-
-static uint64_t followed(const struct fixture *f)
-{
-	struct feed_statistics statistics;
-
-	feed_statistics(f->feed, &statistics);
-	return statistics.followed;
-}
-
 /* Up to where it is read, and its round has ended. */
 static void scan_many(struct fixture *f, uint32_t n_children)
 {
@@ -45,8 +29,7 @@ static void scan_many(struct fixture *f, uint32_t n_children)
 		entry.pid = FIRST + i;
 		assert_int_equal(feed_scan_add(f->feed, &entry), 0);
 	}
-	feed_scan_end(f->feed, true);
-	turn(f);
+	read_scan(f);
 }
 
 /* Return: in how many slices it was applied, each of which changes few. */
@@ -75,7 +58,7 @@ static unsigned int apply(struct fixture *f)
 
 static void add_many(struct fixture *f)
 {
-	fixture_init(f, &user_group);
+	fixture_init(f, &accounted_group);
 	for (uint32_t i = 0; i < MANY; i++)
 		hand_fork(f, LEADER, FIRST + i, FIRST + i);
 	assert_int_equal(totals_of(f).live, 1 + MANY);
@@ -88,7 +71,7 @@ static void test_found(void **state)
 	struct fixture f;
 	unsigned int n_slices;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &accounted_group);
 	f.tick_ns = FEED_SLICE_NS;
 	feed_lost(f.feed, 1);
 	scan_many(&f, MANY);
@@ -106,7 +89,7 @@ static void apply_to(uint32_t n, uint32_t n_there)
 {
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &accounted_group);
 	f.tick_ns = FEED_SLICE_NS;
 	for (uint32_t i = 0; i < n; i++)
 		hand_fork(&f, LEADER, FIRST + i, FIRST + i);
@@ -133,7 +116,7 @@ static void test_chain(void **state)
 	struct process_scan_entry entry = leader_entry;
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &accounted_group);
 	f.tick_ns = FEED_SLICE_NS;
 	feed_lost(f.feed, 1);
 	assert_int_equal(feed_scan_begin(f.feed), 0);
@@ -144,8 +127,7 @@ static void test_chain(void **state)
 		assert_int_equal(feed_scan_add(f.feed, &entry), 0);
 	}
 	assert_int_equal(feed_scan_add(f.feed, &leader_entry), 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
+	read_scan(&f);
 	assert_true(apply(&f) >= 2 * MANY / STEPS);
 	assert_int_equal(totals_of(&f).live, 1 + MANY);
 	fixture_deinit(&f);
@@ -174,14 +156,8 @@ static void test_records(void **state)
 	add_many(&f);
 	assert_int_equal(feed_scan_begin(f.feed), 0);
 	for (uint32_t i = 0; i < MANY; i++) {
-		const struct wire_taskstats record = {
-			.tid = FIRST + i,
-			.tgid = FIRST + i,
-			.user_us = 1,
-		};
-
 		hand_exit(&f, FIRST + i, FIRST + i, 0);
-		feed_record(f.feed, &record);
+		hand_record(&f, FIRST + i, 1);
 	}
 	scan_many(&f, 0);
 	assert_true(apply(&f) >= 3 * MANY / STEPS);
@@ -200,18 +176,10 @@ static void test_records_alone(void **state)
 	for (uint32_t i = 0; i < MANY; i++)
 		hand_exit(&f, FIRST + i, FIRST + i, 0);
 	assert_int_equal(feed_scan_begin(f.feed), 0);
-	for (uint32_t i = 0; i < MANY; i++) {
-		const struct wire_taskstats record = {
-			.tid = FIRST + i,
-			.tgid = FIRST + i,
-			.user_us = 1,
-		};
-
-		feed_record(f.feed, &record);
-	}
+	for (uint32_t i = 0; i < MANY; i++)
+		hand_record(&f, FIRST + i, 1);
 	assert_int_equal(feed_scan_add(f.feed, &leader_entry), 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
+	read_scan(&f);
 	assert_true(apply(&f) >= MANY / STEPS);
 	assert_int_equal(totals_of(&f).user_us, MANY);
 	assert_false(totals_of(&f).incomplete);
@@ -244,8 +212,8 @@ static void test_purge(void **state)
 	unsigned int n_turns = 0;
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
-	assert_int_equal(group_new(&other, feed_groups(f.feed), &user_group, &f), 0);
+	fixture_init(&f, &accounted_group);
+	assert_int_equal(group_new(&other, feed_groups(f.feed), &accounted_group, &f), 0);
 	scan_many(&f, 0);
 	assert_int_equal(feed_scan_apply(f.feed), 0);
 	purge(&f);
@@ -273,12 +241,12 @@ static void test_purge(void **state)
 static void test_newcomers(void **state)
 {
 	const struct relay_options options = { .pid = 30, .signal = 40, .owner = USER };
-	struct group_options late_group = user_group;
+	struct group_options late_group = accounted_group;
 	struct group *group;
 	struct relay *relay;
 	struct fixture f;
 
-	fixture_init(&f, &user_group);
+	fixture_init(&f, &accounted_group);
 	f.tick_ns = FEED_SLICE_NS;
 	feed_lost(f.feed, 1);
 	scan_many(&f, MANY);

@@ -14,35 +14,17 @@
 #define MEMBER 20
 #define CHILD 21
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-	.accounting = true,
-};
-
-static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint32_t uid)
+static struct process_scan_entry entry_of_user(uint32_t pid, uint32_t parent, uint32_t uid)
 {
-	return (struct process_scan_entry){
-		.pid = pid,
-		.parent = parent,
-		.start_ticks = 100,
-		.uid = uid,
-		.n_threads = 1,
-	};
-}
+	struct process_scan_entry entry = entry_of(pid, parent, 100);
 
-static void hand_record(struct fixture *f, uint32_t pid)
-{
-	const struct wire_taskstats record = { .tid = pid, .tgid = pid, .user_us = 1000 };
-
-	feed_record(f->feed, &record);
+	entry.uid = uid;
+	return entry;
 }
 
 static void begin(struct fixture *f)
 {
-	fixture_init(f, &user_group);
+	fixture_init(f, &accounted_group);
 	hand_fork(f, LEADER, MEMBER, MEMBER);
 	assert_int_equal(f->n_events, 1);
 }
@@ -57,9 +39,9 @@ static void test_not_found(void **state)
 	hand_exec(&f, MEMBER);
 	hand_fork(&f, MEMBER, CHILD, CHILD);
 	hand_exec(&f, CHILD);
-	hand_record(&f, CHILD);
+	hand_record(&f, CHILD, 1000);
 	hand_exit(&f, CHILD, CHILD, 0);
-	hand_record(&f, MEMBER);
+	hand_record(&f, MEMBER, 1000);
 	hand_exit(&f, MEMBER, MEMBER, 0x100);
 	scan(&f, &leader_entry, 1);
 	assert_int_equal(f.n_events, 4);
@@ -77,7 +59,7 @@ static void test_found(void **state)
 {
 	for (uint32_t uid = 0; uid <= USER; uid += USER) {
 		const struct process_scan_entry entries[] = { leader_entry,
-							      entry_of(MEMBER, LEADER, uid) };
+							      entry_of_user(MEMBER, LEADER, uid) };
 		const unsigned int n_execs = uid == USER;
 		struct fixture f;
 
@@ -88,7 +70,7 @@ static void test_found(void **state)
 		assert_int_equal(totals_of(&f).execs, n_execs);
 		hand_exec(&f, MEMBER);
 		assert_int_equal(totals_of(&f).execs, 2 * n_execs);
-		hand_record(&f, MEMBER);
+		hand_record(&f, MEMBER, 1000);
 		hand_exit(&f, MEMBER, MEMBER, 0);
 		assert_int_equal(totals_of(&f).user_us, 1000 * n_execs);
 		fixture_deinit(&f);
@@ -100,7 +82,7 @@ static void test_child_found(void **state)
 {
 	for (uint32_t uid = 0; uid <= USER; uid += USER) {
 		const struct process_scan_entry entries[] = { leader_entry,
-							      entry_of(CHILD, 1, uid) };
+							      entry_of_user(CHILD, 1, uid) };
 		struct fixture f;
 
 		begin(&f);
@@ -121,7 +103,7 @@ static void test_child_found(void **state)
 /* Likewise, but it became its user's only after it executed something, and before it was read. */
 static void test_child_changed(void **state)
 {
-	struct process_scan_entry entries[] = { leader_entry, entry_of(CHILD, 1, USER) };
+	struct process_scan_entry entries[] = { leader_entry, entry_of(CHILD, 1, 100) };
 	struct fixture f;
 
 	begin(&f);
@@ -135,7 +117,7 @@ static void test_child_changed(void **state)
 	scan(&f, entries, 2);
 	/* the first as whoever it was */
 	assert_int_equal(totals_of(&f).execs, 1);
-	hand_record(&f, CHILD);
+	hand_record(&f, CHILD, 1000);
 	hand_exit(&f, CHILD, CHILD, 0);
 	assert_int_equal(totals_of(&f).user_us, 0);
 	fixture_deinit(&f);
@@ -150,7 +132,7 @@ static void test_two_losses(void **state)
 	feed_lost(f.feed, 1);
 	hand_exec(&f, LEADER);
 	hand_fork(&f, LEADER, CHILD, CHILD);
-	hand_record(&f, CHILD);
+	hand_record(&f, CHILD, 1000);
 	hand_exit(&f, CHILD, CHILD, 0);
 	feed_lost(f.feed, 1);
 	hand_exec(&f, LEADER);
@@ -162,7 +144,7 @@ static void test_two_losses(void **state)
 	assert_int_equal(totals_of(&f).execs, 1);
 	hand_exec(&f, LEADER);
 	assert_int_equal(totals_of(&f).execs, 2);
-	hand_record(&f, LEADER);
+	hand_record(&f, LEADER, 1000);
 	hand_exit(&f, LEADER, LEADER, 0);
 	assert_int_equal(totals_of(&f).user_us, 1000);
 	fixture_deinit(&f);
@@ -215,11 +197,10 @@ static void test_half_applied(void **state)
 	hand_exec(&f, MEMBER);
 	assert_int_equal(feed_scan_add(f.feed, &leader_entry), 0);
 	for (uint32_t i = 0; i < 1000; i++) {
-		entry = entry_of(1000 + i, LEADER, USER);
+		entry = entry_of(1000 + i, LEADER, 100);
 		assert_int_equal(feed_scan_add(f.feed, &entry), 0);
 	}
-	feed_scan_end(f.feed, true);
-	turn(&f);
+	read_scan(&f);
 	f.tick_ns = FEED_SLICE_NS;
 	assert_int_equal(feed_scan_apply(f.feed), FEED_E_MORE);
 	assert_in_range(totals_of(&f).live, 3, 1000);
@@ -237,8 +218,7 @@ static void test_half_applied(void **state)
 static void test_relay(void **state)
 {
 	const struct relay_options options = { .pid = 30, .signal = 40, .owner = USER };
-	const struct process_scan_entry entries[] = { leader_entry,
-						      entry_of(MEMBER, LEADER, USER) };
+	const struct process_scan_entry entries[] = { leader_entry, entry_of(MEMBER, LEADER, 100) };
 	struct fixture f;
 	struct relay *relay;
 	uint64_t lost;

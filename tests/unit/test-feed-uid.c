@@ -9,13 +9,6 @@
 
 #include "tests/unit/feed-fixture.h"
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-};
-
 static const struct relay_options own_relay = { .pid = 20, .signal = 40, .owner = USER };
 
 static const struct process_scan_entry target_entry = {
@@ -131,9 +124,7 @@ static void test_uid_before_scan(void **state)
 		entries[i].read_ns = f.now_ns + 1;
 		assert_int_equal(feed_scan_add(f.feed, &entries[i]), 0);
 	}
-	feed_scan_end(f.feed, true);
-	turn(&f);
-	assert_int_equal(feed_scan_apply(f.feed), 0);
+	end_scan(&f);
 	hand_fork(&f, 41, 43, 43);
 	assert_int_equal(relay_sent(relay), 0);
 	hand_fork(&f, 42, 44, 44);
@@ -162,9 +153,7 @@ static void test_uid_without_room(void **state)
 		entry.pid = 100 + i;
 		entry.uid = 0;
 	}
-	feed_scan_end(f.feed, true);
-	turn(&f);
-	assert_int_equal(feed_scan_apply(f.feed), 0);
+	end_scan(&f);
 	assert_int_equal(relay_lost(relay), 0);
 	hand_uid(&f, 40, 40, 0, 0);
 	assert_int_equal(relay_lost(relay), 0);

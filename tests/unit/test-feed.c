@@ -14,28 +14,6 @@
 #include "daemon/core/process-owner.h"
 #include "tests/unit/feed-fixture.h"
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-};
-
-static const struct group_options root_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.events = GROUP_EVENTS_ALL,
-};
-
-static struct process_scan_entry entry_of(uint32_t pid, uint32_t parent, uint64_t start_ticks)
-{
-	return (struct process_scan_entry){ .pid = pid,
-					    .parent = parent,
-					    .start_ticks = start_ticks,
-					    .uid = USER,
-					    .n_threads = 1 };
-}
-
 /* Lost: the end of 11, the fork of 13; what came since waits for the scan. */
 static void test_loss(void **state)
 {
@@ -152,9 +130,7 @@ static void test_group_during_scan(void **state)
 	assert_int_equal(feed_scan_begin(f.feed), 0);
 	assert_int_equal(group_new(&late, feed_groups(f.feed), &user_group, &f), 0);
 	assert_int_equal(feed_scan_add(f.feed, &other), 0);
-	feed_scan_end(f.feed, true);
-	turn(&f);
-	assert_int_equal(feed_scan_apply(f.feed), 0);
+	end_scan(&f);
 	assert_true(group_is_over(f.group));
 	assert_false(group_is_ready(late));
 	assert_true(feed_wants_events(f.feed) && feed_wants_scan(f.feed));
@@ -185,14 +161,6 @@ static void test_waiting_bound(void **state)
 	assert_int_equal(totals_of(&f).lost, 2);
 	assert_int_equal(totals_of(&f).execs, FEED_WAITING_MAX);
 	fixture_deinit(&f);
-}
-
-static size_t followed(const struct fixture *f)
-{
-	struct feed_statistics statistics;
-
-	feed_statistics(f->feed, &statistics);
-	return statistics.followed;
 }
 
 static void test_rules_by_command(void **state)

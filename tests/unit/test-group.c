@@ -12,13 +12,6 @@
 
 #include "tests/unit/feed-fixture.h"
 
-static const struct group_options user_group = {
-	.leader = LEADER,
-	.start_ticks = LEADER_START,
-	.owner = USER,
-	.events = GROUP_EVENTS_ALL,
-};
-
 static const struct group_options accounted = {
 	.leader = LEADER,
 	.start_ticks = LEADER_START,
