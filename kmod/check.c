@@ -24,6 +24,13 @@ static unsigned int check_max_ms = 1000;
 module_param(check_max_ms, uint, 0644);
 MODULE_PARM_DESC(check_max_ms, "Longest pause between two checks of a filesystem, in ms (1000)");
 
+static unsigned int check_ppm = 1000;
+module_param(check_ppm, uint, 0644);
+MODULE_PARM_DESC(check_ppm, "What checks may take of a processor, in millionths; 0: any (1000)");
+
+/* Filesystems that would be looked at more often than each check_max_ms: they share check_ppm. */
+static atomic_t n_near;
+
 bool check_is_possible(const struct super_block *sb)
 {
 	/* fuseblk has a device, and a daemon that answers; those of clusters wait for other machines. */
@@ -192,11 +199,51 @@ static int check_look(struct filesystem *fs, struct kstatfs *ret)
 	return error;
 }
 
+/*
+ * The moving average of what its checks take. One that was interrupted, or waited, counts
+ * for little: only what goes on makes the pauses longer.
+ */
+static void check_measure(struct filesystem *fs, u64 began_ns)
+{
+	u64 took_ns = ktime_get_ns() - began_ns + CHECK_AROUND_NS;
+
+	fs->check_ns = (7 * fs->check_ns + min(took_ns, 4 * fs->check_ns)) / 8;
+}
+
+static void check_set_near(struct filesystem *fs, bool is_near)
+{
+	if (fs->is_near == is_near)
+		return;
+	fs->is_near = is_near;
+	atomic_add(is_near ? 1 : -1, &n_near);
+}
+
+/*
+ * The pause in ms, @pause: which the levels want. Each filesystem near one has an equal part of
+ * what all may take: one that is slow to answer lengthens its own pauses alone.
+ */
+static u64 check_pause(struct filesystem *fs, u64 pause)
+{
+	u32 ppm = READ_ONCE(check_ppm), at_least = READ_ONCE(check_min_ms);
+	u32 at_most = max(at_least, READ_ONCE(check_max_ms));
+
+	check_set_near(fs, pause < at_most);
+	if (fs->is_near && ppm)
+		pause = max(pause, div_u64(fs->check_ns * atomic_read(&n_near), ppm));
+	return clamp_t(u64, pause, at_least, at_most);
+}
+
+void check_deinit(struct filesystem *fs)
+{
+	check_set_near(fs, false);
+}
+
 void check_filesystem(struct work_struct *work)
 {
 	struct filesystem *fs = container_of(to_delayed_work(work), struct filesystem, check);
+	u64 began_ns = ktime_get_ns(), pause = U64_MAX;
+	bool is_wanted = false;
 	struct kstatfs statfs;
-	u64 pause = U64_MAX;
 	int error;
 
 	error = check_look(fs, &statfs);
@@ -207,11 +254,13 @@ void check_filesystem(struct work_struct *work)
 		else if (error != -EOPNOTSUPP)
 			pause = 0;
 		check_tell_pending(fs, error ? NULL : &statfs);
-		if (pause != U64_MAX || (fs->events & CHECK_STATE_EVENTS)) {
-			pause = clamp_t(u64, pause, check_min_ms, max(check_min_ms, check_max_ms));
-			filesystem_queue(fs, &fs->check, msecs_to_jiffies(pause) + 1);
-		}
+		check_measure(fs, began_ns);
+		is_wanted = pause != U64_MAX || (fs->events & CHECK_STATE_EVENTS);
 	}
+	if (is_wanted)
+		filesystem_queue(fs, &fs->check, msecs_to_jiffies(check_pause(fs, pause)) + 1);
+	else
+		check_set_near(fs, false);
 	mutex_unlock(&fs->lock);
 	filesystem_put(fs);
 }

@@ -8,6 +8,12 @@
  * Nothing here runs where a filesystem allocates. A check takes s_umount by
  * trylock and holds no reference: umount waits for a check at most, and a
  * check never for umount.
+ *
+ * A pause is as long as no level can be passed in, at the fastest that is assumed, from
+ * check_min_ms to check_max_ms. The filesystems that would be looked at more often than each
+ * check_max_ms share a part of one processor, check_ppm: by what its checks took lately, each
+ * of them waits longer where that would be more than an equal part. A process that finds no
+ * space has it looked at nevertheless.
  */
 
 #include <linux/types.h>
@@ -18,6 +24,9 @@
 struct filesystem;
 struct fs_request;
 struct super_block;
+
+/* What a check costs beside itself: a timer, and a worker that wakes and sleeps. */
+#define CHECK_AROUND_NS 2000
 
 #define CHECK_FULL_EVENTS                                                                          \
 	(FS_EVENT_BIT(FS_WARN_ENOSPC) | FS_EVENT_BIT(FS_WARN_ENOSPC_META) |                        \
@@ -49,5 +58,8 @@ void check_set_levels(struct fs_request *request, struct level *levels, unsigned
 
 /* struct filesystem.check */
 void check_filesystem(struct work_struct *work);
+
+/* Before it is freed: no check of it is queued, or runs. */
+void check_deinit(struct filesystem *fs);
 
 #endif

@@ -40,6 +40,7 @@ void filesystem_put(struct filesystem *fs)
 {
 	if (!refcount_dec_and_test(&fs->refs))
 		return;
+	check_deinit(fs);
 	kfree_rcu(fs, rcu);
 	if (atomic_dec_and_test(&n_filesystems))
 		wake_up_all(&filesystems_gone);
@@ -188,6 +189,7 @@ static struct filesystem *filesystem_new(struct super_block *sb)
 	fs->is_read_only = fs->seen_read_only;
 	fs->seen_frozen = sb->s_writers.frozen;
 	fs->is_frozen = fs->seen_frozen != SB_UNFROZEN;
+	fs->check_ns = CHECK_AROUND_NS;
 	mutex_init(&fs->lock);
 	raw_spin_lock_init(&fs->tell_lock);
 	INIT_LIST_HEAD(&fs->requests);

@@ -95,6 +95,8 @@ struct filesystem {
 	bool is_frozen; /* as told; @tell_lock */
 	bool seen_read_only; /* by the last check; the check's own */
 	int seen_frozen; /* likewise, sb->s_writers.frozen */
+	u64 check_ns; /* likewise, what one takes on average, never 0 */
+	bool is_near; /* likewise, a level may be passed before check_max_ms are over */
 
 	struct rcu_head rcu;
 };
