@@ -26,7 +26,7 @@ struct fs_request;
 struct super_block;
 
 /* What a check costs beside itself: a timer, and a worker that wakes and sleeps. */
-#define CHECK_AROUND_NS 2000
+#define CHECK_AROUND_NS 3000
 
 #define CHECK_FULL_EVENTS                                                                          \
 	(FS_EVENT_BIT(FS_WARN_ENOSPC) | FS_EVENT_BIT(FS_WARN_ENOSPC_META) |                        \

@@ -110,7 +110,7 @@ static void many_share(void)
 	CHECK(listener_wait(&listener, FS_THR_LRBELOW, SOON_MS));
 	CHECK(!strcmp(listener.event.level, "low"));
 
-	/* Each once more, and then minutes later: a check and what is around it take 2 us at least. */
+	/* Each once more, and then minutes later: a check and what is around it take 3 us at least. */
 	write_text(PARAMETER "check_max_ms", "600000");
 	n_before = n_looks();
 	pause_ms(took);
