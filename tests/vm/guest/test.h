@@ -89,8 +89,9 @@ bool has_listener32(void);
 /* Before the first test: what one that failed has left damaged is put back before the next. */
 void damage_init(void);
 /*
- * Makes a directory @where, which is not there yet, with a file in @where/d that is called @name, and around
- * it as many others as keep its metadata apart from that of the root.
+ * Makes a directory @where anew, with a file in @where/d that is called @name, and around it as
+ * many others as keep its metadata apart from that of the root, and from what is the newest:
+ * mounting btrfs reads that.
  */
 void damage_prepare(const char *where, const char *name);
 /* Overwrites all places of a disk that is not mounted where this text stands; 63 bytes at most. */
