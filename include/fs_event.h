@@ -87,6 +87,7 @@
 #define FS_EVENT_LEVELS_MAX 64 /* of one request */
 #define FS_EVENT_LEVEL_NAME_MAX 32 /* bytes of [a-z0-9-] */
 #define FS_EVENT_TYPE_MAX 31 /* bytes of a filesystem type */
+#define FS_EVENT_NAME_MAX 1024 /* bytes of a name in a struct fs_event_file */
 
 enum fs_nl_command {
 	FS_NL_C_UNSPEC = 0,
@@ -133,7 +134,8 @@ enum fs_nl_command {
 	FS_NL_C_PROC_SET = 22,
 	/*
 	 * The answer comes when all that was produced before has been given to
-	 * the sockets.
+	 * the sockets. ENOMEM: there was no memory for some of it, which is tried
+	 * again.
 	 */
 	FS_NL_C_SYNC = 23,
 	/* FS, EVENT_ID, DATA: one event with TEST, if somebody requests it */
@@ -278,8 +280,10 @@ struct fs_event_record {
 };
 
 /*
- * name, then new_name, follow; bytes without a NUL. Then, from the next multiple of 8
- * bytes of the record on, handles_size bytes of struct fs_event_handle.
+ * name, then new_name, follow; bytes without a NUL, and more of them than NAME_MAX where a
+ * filesystem counts characters. A record of a name longer than FS_EVENT_NAME_MAX is lost.
+ * Then, from the next multiple of 8 bytes of the record on, handles_size bytes of struct
+ * fs_event_handle.
  */
 struct fs_event_file {
 	struct fs_event_record record;

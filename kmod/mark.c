@@ -97,12 +97,17 @@ static const struct handles *mark_handles(const struct occurrence *what)
 static void mark_record(const struct occurrence *what, u32 events, u32 fs_id, u32 watch_id,
 			const struct handles *handles)
 {
-	size_t name_size = what->name ? min_t(size_t, what->name->len, NAME_MAX) : 0;
-	size_t new_size = what->new_name ? min_t(size_t, what->new_name->len, NAME_MAX) : 0;
+	size_t name_size = what->name ? what->name->len : 0;
+	size_t new_size = what->new_name ? what->new_name->len : 0;
 	size_t size = ALIGN(sizeof(struct fs_event_file) + name_size + new_size, 8);
 	struct fs_event_file *file;
 	unsigned long flags;
 
+	/* A part of a name would be that of another file. */
+	if (name_size > FS_EVENT_NAME_MAX || new_size > FS_EVENT_NAME_MAX) {
+		ring_lose(&ring_inode);
+		return;
+	}
 	file = ring_reserve(&ring_inode, size + (handles ? handles->size : 0), &flags);
 	if (!file)
 		return;

@@ -269,6 +269,24 @@ static int watch_by_fd(struct genl_info *info, struct asked_watch *asked)
 	return error;
 }
 
+/* false: the port has no such watch. */
+static bool watch_end(u32 port_id, u32 id)
+{
+	struct watch *watch = NULL;
+	struct owner *owner;
+
+	mutex_lock(&control_lock);
+	owner = owner_find(port_id);
+	if (owner)
+		watch = watch_find(owner, id);
+	if (watch) {
+		watch_remove(watch);
+		owner_put(owner);
+	}
+	mutex_unlock(&control_lock);
+	return watch;
+}
+
 int request_watch_add(struct sk_buff *skb, struct genl_info *info)
 {
 	struct asked_watch asked;
@@ -303,30 +321,27 @@ int request_watch_add(struct sk_buff *skb, struct genl_info *info)
 		error = find_filesystem(info, watch_by_number, &asked);
 	else
 		error = watch_by_fd(info, &asked);
-	if (!error && nla_put_u32(reply, FS_NL_A_WATCH_ID, asked.id))
+	if (error) {
+		nlmsg_free(reply);
+		return error;
+	}
+	if (nla_put_u32(reply, FS_NL_A_WATCH_ID, asked.id))
 		error = -EMSGSIZE;
-	return request_reply(info, reply, head, error);
+	error = request_reply(info, reply, head, error);
+	/* Nobody could remove one whose number is not known. */
+	if (error)
+		watch_end(info->snd_portid, asked.id);
+	return error;
 }
 
 int request_watch_del(struct sk_buff *skb, struct genl_info *info)
 {
-	struct watch *watch = NULL;
-	struct owner *owner;
-
 	if (!request_has(info, FS_NL_A_WATCH_ID))
 		return -EINVAL;
-	mutex_lock(&control_lock);
-	owner = owner_find(info->snd_portid);
-	if (owner)
-		watch = watch_find(owner, nla_get_u32(info->attrs[FS_NL_A_WATCH_ID]));
-	if (watch) {
-		watch_remove(watch);
-		owner_put(owner);
-	}
-	mutex_unlock(&control_lock);
-	if (!watch)
-		NL_SET_ERR_MSG(info->extack, "this port has no such watch");
-	return watch ? 0 : -ENOENT;
+	if (watch_end(info->snd_portid, nla_get_u32(info->attrs[FS_NL_A_WATCH_ID])))
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "this port has no such watch");
+	return -ENOENT;
 }
 
 /* --- the rest */
@@ -366,10 +381,12 @@ int request_proc_set(struct sk_buff *skb, struct genl_info *info)
 
 int request_sync(struct sk_buff *skb, struct genl_info *info)
 {
+	int error_inode, error_proc;
+
 	event_flush();
-	ring_flush(&ring_inode);
-	ring_flush(&ring_proc);
-	return 0;
+	error_inode = ring_flush(&ring_inode);
+	error_proc = ring_flush(&ring_proc);
+	return request_refuse(info, error_inode ?: error_proc);
 }
 
 static int test_tell(struct super_block *sb, struct genl_info *info, void *data)

@@ -75,6 +75,25 @@ int ring_start(struct ring *ring)
 	return 0;
 }
 
+/* With interrupts off. */
+static void ring_lose_here(struct ring *ring)
+{
+	struct ring_cpu *cpu = this_cpu_ptr(ring->cpus);
+
+	WRITE_ONCE(cpu->lost, cpu->lost + 1);
+	/* The worker may have emptied the ring since: it still has to tell the loss. */
+	queue_delayed_work(ring_workqueue, &ring->drain, msecs_to_jiffies(READ_ONCE(delay_ms)));
+}
+
+void ring_lose(struct ring *ring)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	ring_lose_here(ring);
+	local_irq_restore(flags);
+}
+
 void *ring_reserve(struct ring *ring, u32 size, unsigned long *flags)
 {
 	struct ring_cpu *cpu;
@@ -87,10 +106,7 @@ void *ring_reserve(struct ring *ring, u32 size, unsigned long *flags)
 	left = ring_size - (cpu->head & (ring_size - 1));
 	size = ALIGN(size, 8);
 	if (used + size + (left < size ? left : 0) > ring_size) {
-		WRITE_ONCE(cpu->lost, cpu->lost + 1);
-		/* The worker may have emptied the ring since: it still has to tell the loss. */
-		queue_delayed_work(ring_workqueue, &ring->drain,
-				   msecs_to_jiffies(READ_ONCE(delay_ms)));
+		ring_lose_here(ring);
 		local_irq_restore(*flags);
 		return NULL;
 	}
@@ -217,7 +233,7 @@ static void ring_drain(struct work_struct *work)
 	 */
 	u64 until = ktime_get_mono_fast_ns();
 	u64 lost = ring_snapshot(ring);
-	bool again = false;
+	bool no_memory = false, again;
 	struct ring_cpu *cpu;
 	int i;
 
@@ -227,17 +243,19 @@ static void ring_drain(struct work_struct *work)
 			continue;
 		}
 		if (!ring_send_batch(ring, until)) {
-			again = true;
+			no_memory = true;
 			break;
 		}
 	}
-	if (!again && lost != ring->lost_accounted) {
+	if (!no_memory && lost != ring->lost_accounted) {
 		ring->seq += lost - ring->lost_accounted;
 		ring->lost_accounted = lost;
 		/* Without a record behind it, nobody would see the gap. */
 		if (family_has_listeners(ring->group))
-			again = !ring_send_batch(ring, 0);
+			no_memory = !ring_send_batch(ring, 0);
 	}
+	WRITE_ONCE(ring->is_stuck, no_memory);
+	again = no_memory;
 	smp_mb(); /* see ring_commit() */
 	for_each_possible_cpu(i)
 	{
@@ -248,12 +266,13 @@ static void ring_drain(struct work_struct *work)
 		queue_delayed_work(ring_workqueue, &ring->drain, msecs_to_jiffies(delay_ms) + 1);
 }
 
-void ring_flush(struct ring *ring)
+int ring_flush(struct ring *ring)
 {
 	if (!ring->cpus)
-		return;
+		return 0;
 	mod_delayed_work(ring_workqueue, &ring->drain, 0);
 	flush_delayed_work(&ring->drain);
+	return READ_ONCE(ring->is_stuck) ? -ENOMEM : 0;
 }
 
 u64 ring_lost(const struct ring *ring)

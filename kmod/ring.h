@@ -28,6 +28,7 @@ struct ring {
 	u64 seq; /* numbers given; the worker's */
 	u64 lost_accounted; /* in seq; the worker's */
 	u64 lost_send;
+	bool is_stuck; /* the last attempt found no memory; the worker's */
 };
 
 extern struct ring ring_inode;
@@ -55,8 +56,14 @@ void *ring_reserve(struct ring *ring, u32 size, unsigned long *flags);
 
 void ring_commit(struct ring *ring, struct fs_event_record *record, unsigned long flags);
 
-/* Waits until what was recorded before has been given to the sockets. */
-void ring_flush(struct ring *ring);
+/* Counts as lost what can be no record; any context. After ring_start(). */
+void ring_lose(struct ring *ring);
+
+/*
+ * Waits until what was recorded before has been given to the sockets. -ENOMEM: not all of it,
+ * and the worker tries again.
+ */
+int ring_flush(struct ring *ring);
 
 u64 ring_lost(const struct ring *ring);
 

@@ -46,7 +46,7 @@ static bool view_name(const struct view *view, size_t at, size_t n, struct wire_
 
 static bool is_file_name(const struct wire_name *name)
 {
-	return name->n <= NAME_MAX && !memchr(name->bytes, '/', name->n) &&
+	return name->n <= FS_EVENT_NAME_MAX && !memchr(name->bytes, '/', name->n) &&
 	       !(name->n == 1 && name->bytes[0] == '.') &&
 	       !(name->n == 2 && memcmp(name->bytes, "..", 2) == 0);
 }
@@ -122,6 +122,11 @@ static int file_decode(const struct view *view, struct wire_record_file *ret)
 	    !handles_take(view, (size_t)raw.name_size + raw.new_name_size, raw.handles_size, ret))
 		return -EBADMSG;
 
+	/* Where nobody else has such names there is no place for them: it cannot be found. */
+	if (ret->name.n > NAME_MAX || ret->new_name.n > NAME_MAX) {
+		ret->handle.n = ret->dir_handle.n = ret->new_dir_handle.n = 0;
+		ret->name.n = ret->new_name.n = 0;
+	}
 	/* A name is in a directory, or of no use. */
 	if (ret->dir_inode == 0 || ret->name.n == 0) {
 		ret->dir_inode = 0;

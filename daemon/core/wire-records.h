@@ -33,7 +33,10 @@ struct wire_name {
 	size_t n; /* 0: none */
 };
 
-/* FS_RECORD_FILE. A name has no '/' and is neither "." nor "..". */
+/*
+ * FS_RECORD_FILE. A name has no '/' and is neither "." nor "..". What has a name of more than
+ * NAME_MAX bytes is without its names and handles.
+ */
 struct wire_record_file {
 	uint64_t inode; /* 0: not known */
 	uint64_t dir_inode; /* where ->name is; 0 exactly where there is none */

@@ -28,7 +28,7 @@ static const char recorded[] = "30010000230000000000000000000000020100000c000700
 
 /* A batch that is put together here: at most as much as fits into a datagram. */
 struct batch {
-	_Alignas(8) uint8_t bytes[768];
+	_Alignas(8) uint8_t bytes[4096];
 	size_t n;
 	uint32_t n_records;
 };
@@ -252,7 +252,9 @@ static void test_malformed_names(void **state)
 		{ "ab", 0, 9 },
 		{ "ab", 9, 0 },
 	};
-	char name[NAME_MAX + 2];
+	static const size_t lengths[] = { NAME_MAX, NAME_MAX + 1, FS_EVENT_NAME_MAX,
+					  FS_EVENT_NAME_MAX + 1 };
+	char name[FS_EVENT_NAME_MAX + 2];
 	struct wire_record record;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -267,7 +269,8 @@ static void test_malformed_names(void **state)
 	}
 
 	memset(name, 'x', sizeof(name));
-	for (size_t n = NAME_MAX; n <= NAME_MAX + 1; n++) {
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		size_t n = lengths[i];
 		struct fs_event_file file = file_of(FS_FILE_CREATE);
 		struct fs_event_process exec = process_of(FS_RECORD_EXEC);
 		struct batch batch = {};
@@ -278,7 +281,12 @@ static void test_malformed_names(void **state)
 		assert_int_equal(first_of(&batch, &record), 1);
 		batch = (struct batch){};
 		batch_add(&batch, &file.record, name);
-		assert_int_equal(first_of(&batch, &record), n == NAME_MAX ? 1 : -EBADMSG);
+		assert_int_equal(first_of(&batch, &record), n <= FS_EVENT_NAME_MAX ? 1 : -EBADMSG);
+		if (n <= FS_EVENT_NAME_MAX) {
+			assert_int_equal(record.file.name.n, n == NAME_MAX ? n : 0);
+			assert_int_equal(record.file.dir_inode, n == NAME_MAX ? 2 : 0);
+			assert_int_equal(record.file.inode, 12);
+		}
 		name[n] = 'x';
 	}
 }

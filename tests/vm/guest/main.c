@@ -255,8 +255,9 @@ static bool is_wanted(const struct test *test, char **names)
 int main(int argc, char **argv)
 {
 	static const struct test *const all[] = {
-		tests_module, tests_family,  tests_fault, tests_codes,	tests_space,	      tests_check,
-		tests_file,   tests_process, tests_fuzz,  tests_daemon, tests_daemon_process, tests_watch,
+		tests_module, tests_family,	    tests_fault, tests_codes,	tests_space,
+		tests_check,  tests_file,	    tests_name,	 tests_process, tests_fuzz,
+		tests_daemon, tests_daemon_process, tests_watch,
 	};
 	const struct test *test;
 	unsigned int n_planned = 0;

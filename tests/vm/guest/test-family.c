@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 #include <errno.h>
+#include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -418,6 +420,44 @@ static void repetitions_are_merged(void)
 	unload_module("producer");
 }
 
+/* Whose number nobody learns it is no watch: what its answer had no room for is as if never asked. */
+static void undelivered_watch(void)
+{
+	struct nlmsghdr *message;
+	int fd, n_bytes = 1, n_overruns = 0, i;
+	ssize_t n;
+
+	mounted();
+	fd = open_path("/mnt/t");
+	CHECK_INT(client_open(&client), 0);
+	CHECK_INT(setsockopt(mnl_socket_get_fd(client.socket), SOL_SOCKET, SO_RCVBUF, &n_bytes,
+			     sizeof(n_bytes)),
+		  0);
+	for (i = 0; i < 50; i++) {
+		message = client_begin(&client, FS_NL_C_GET_INFO);
+		CHECK(mnl_socket_sendto(client.socket, message, message->nlmsg_len) >= 0);
+	}
+	message = client_begin(&client, FS_NL_C_WATCH_ADD);
+	mnl_attr_put_u32(message, FS_NL_A_FD, fd);
+	mnl_attr_put_u32(message, FS_NL_A_FILE_EVENTS, FS_FILE_CREATE);
+	CHECK(mnl_socket_sendto(client.socket, message, message->nlmsg_len) >= 0);
+	while ((n = recv(mnl_socket_get_fd(client.socket), client.buffer, sizeof(client.buffer),
+			 MSG_DONTWAIT)) > 0 ||
+	       (n < 0 && errno == ENOBUFS)) {
+		n_overruns += n < 0;
+		message = (void *)client.buffer;
+		CHECK(n < 0 || message->nlmsg_type == NLMSG_ERROR ||
+		      ((struct genlmsghdr *)mnl_nlmsg_get_payload(message))->cmd ==
+			      FS_NL_C_GET_INFO);
+	}
+	CHECK(n_overruns > 0);
+
+	write_text("/sys/module/fsevents/parameters/watches_max", "1");
+	CHECK_INT(client_watch(&client, fd, FS_FILE_CREATE), 0);
+	CHECK_INT(client_watch(&client, fd, FS_FILE_CREATE), -ENOSPC);
+	write_text("/sys/module/fsevents/parameters/watches_max", "65536");
+}
+
 const struct test tests_family[] = {
 	{ .name = "family-event-is-complete", .run = event_is_complete },
 	{ .name = "family-requests-end-with-socket", .run = requests_end_with_socket },
@@ -430,5 +470,6 @@ const struct test tests_family[] = {
 	{ .name = "family-exports", .run = exports_produce },
 	{ .name = "family-failed-message", .run = failed_message_is_a_gap },
 	{ .name = "family-merging", .run = repetitions_are_merged },
+	{ .name = "family-undelivered-watch", .run = undelivered_watch },
 	{},
 };

@@ -24,6 +24,7 @@ extern const struct test tests_codes[];
 extern const struct test tests_space[];
 extern const struct test tests_check[];
 extern const struct test tests_file[];
+extern const struct test tests_name[];
 extern const struct test tests_process[];
 extern const struct test tests_fuzz[];
 extern const struct test tests_module[];
