@@ -13,8 +13,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -22,18 +20,8 @@
 #include "daemon/source/module.h"
 #include "daemon/source/netlink.h"
 #include "daemon/worker/protocol.h"
-#include "tests/unit/event-fixture.h"
-
-struct queued {
-	int outcome; /* 0: the datagram */
-	struct datagram datagram;
-};
-
-struct fake_socket {
-	int fd;
-	struct queued queue[16];
-	size_t n, at;
-};
+#include "tests/io/fake-pool.h"
+#include "tests/io/fake-socket.h"
 
 struct netlink {
 	struct fake_socket socket;
@@ -43,53 +31,10 @@ struct module_link {
 	struct fake_socket sockets[_MODULE_SOCKET_N];
 };
 
-struct pool_ticket {
-	struct pool_submission submission;
-	char payload[128]; /* the request that is sent */
-	char where[32]; /* of JOB_SEND_ROOT */
-	uint64_t mount_id;
-	bool cancelled, answered;
-};
-
 static struct netlink control;
 static struct module_link *current; /* NULL: closed */
 static bool present;
 static uint16_t family;
-static struct pool_ticket tickets[32];
-static size_t n_tickets;
-
-static void fake_open(struct fake_socket *socket)
-{
-	*socket = (struct fake_socket){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
-	assert_return_code(socket->fd, errno);
-}
-
-static struct datagram *fake_queue(struct fake_socket *socket, int outcome)
-{
-	struct queued *queued = &socket->queue[socket->n];
-
-	assert_true(socket->n < sizeof(socket->queue) / sizeof(socket->queue[0]));
-	socket->n++;
-	queued->outcome = outcome;
-	assert_return_code(eventfd_write(socket->fd, 1), errno);
-	return &queued->datagram;
-}
-
-static int fake_receive(struct fake_socket *socket, const void **ret, size_t *ret_n)
-{
-	struct queued *queued = &socket->queue[socket->at];
-	eventfd_t value;
-
-	if (socket->at == socket->n) {
-		socket->at = socket->n = 0;
-		(void)eventfd_read(socket->fd, &value);
-		return NETLINK_EMPTY;
-	}
-	socket->at++;
-	*ret = queued->datagram.bytes;
-	*ret_n = queued->datagram.n;
-	return queued->outcome;
-}
 
 int netlink_new(struct netlink **ret, int protocol, uint32_t groups, int n_buffer)
 {
@@ -103,7 +48,7 @@ int netlink_new(struct netlink **ret, int protocol, uint32_t groups, int n_buffe
 struct netlink *netlink_free(struct netlink *netlink)
 {
 	if (netlink)
-		close(netlink->socket.fd);
+		fake_close(&netlink->socket);
 	return NULL;
 }
 
@@ -142,7 +87,7 @@ struct module_link *module_link_free(struct module_link *link)
 		return NULL;
 	assert_ptr_equal(link, current);
 	for (size_t i = 0; i < _MODULE_SOCKET_N; i++)
-		close(link->sockets[i].fd);
+		fake_close(&link->sockets[i]);
 	free(link);
 	current = NULL;
 	return NULL;
@@ -196,58 +141,27 @@ int module_link_compose_end(const struct module_link *link, uint32_t seq, uint32
 	return 0;
 }
 
-static void ticket_take_root(struct pool_ticket *ticket)
+static void check_submission(const struct pool_submission *submission)
+{
+	assert_true(submission->job == JOB_SEND || submission->job == JOB_SEND_ROOT);
+	assert_int_equal(submission->fd, current->sockets[MODULE_SOCKET_REQUESTS].fd);
+	assert_true(submission->deadline_us > 1000000);
+}
+
+static struct send_root_request root_of(const struct pool_ticket *ticket)
 {
 	struct send_root_request request;
 
-	assert_return_code(send_root_request_decode(ticket->submission.payload,
-						    ticket->submission.n_payload, &request),
+	assert_int_equal(ticket->submission.job, JOB_SEND_ROOT);
+	assert_return_code(send_root_request_decode(ticket->payload, ticket->submission.n_payload,
+						    &request),
 			   0);
 	assert_int_equal(request.attribute, FS_NL_A_FD);
-	assert_int_equal(request.n_datagram, sizeof(ticket->payload));
-	memcpy(ticket->payload, request.datagram, request.n_datagram);
-	snprintf(ticket->where, sizeof(ticket->where), "%s", request.where);
-	ticket->mount_id = request.mount_id;
+	return request;
 }
 
-int pool_submit(struct pool *pool, const struct pool_submission *submission,
-		struct pool_ticket **ret_ticket)
+/* What is sent to the module. */
+static const char *request_of(const struct pool_ticket *ticket)
 {
-	struct pool_ticket *ticket = &tickets[n_tickets];
-
-	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
-	assert_int_equal(submission->fd, current->sockets[MODULE_SOCKET_REQUESTS].fd);
-	assert_true(submission->deadline_us > 1000000);
-	n_tickets++;
-	*ticket = (struct pool_ticket){ .submission = *submission };
-	if (submission->job == JOB_SEND_ROOT) {
-		ticket_take_root(ticket);
-	} else {
-		assert_int_equal(submission->job, JOB_SEND);
-		assert_true(submission->n_payload <= sizeof(ticket->payload));
-		memcpy(ticket->payload, submission->payload, submission->n_payload);
-	}
-	if (ret_ticket)
-		*ret_ticket = ticket;
-	return 0;
-}
-
-void pool_cancel(struct pool_ticket *ticket)
-{
-	if (ticket)
-		ticket->cancelled = true;
-}
-
-static void pool_answer_one(struct pool_ticket *ticket, enum pool_result result, int error)
-{
-	assert_true(!ticket->cancelled && !ticket->answered);
-	ticket->answered = true;
-	ticket->submission.reply(result, error < 0 ? &error : NULL, error < 0 ? sizeof(error) : 0,
-				 ticket->submission.userdata);
-}
-
-static void pool_answer(enum pool_result result, int error)
-{
-	assert_true(n_tickets > 0);
-	pool_answer_one(&tickets[n_tickets - 1], result, error);
+	return ticket->submission.job == JOB_SEND_ROOT ? root_of(ticket).datagram : ticket->payload;
 }

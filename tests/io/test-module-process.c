@@ -13,89 +13,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/core/name-ring.h"
 #include "daemon/source/module-process.h"
-#include "daemon/source/module-socket.h"
-#include "daemon/source/netlink.h"
-#include "tests/unit/event-fixture.h"
+#include "tests/io/fake-module-socket.h"
+#include "tests/io/fake-pool.h"
 
-struct queued {
-	int outcome; /* 0: the datagram */
-	struct datagram datagram;
-};
-
-struct module_socket {
-	int fd;
-	struct queued queue[16];
-	size_t n, at;
-	unsigned int n_syncs;
-};
-
-struct pool_ticket {
-	struct pool_submission submission;
-	char payload[64];
-	bool cancelled, answered;
-};
-
-static struct module_socket *current; /* NULL: closed */
-static bool present;
-static struct pool_ticket tickets[8];
-static size_t n_tickets;
-
-int module_socket_new(struct module_socket **ret, const struct module_socket_options *options)
+static void check_submission(const struct pool_submission *submission)
 {
-	assert_string_equal(options->group, FS_EVENTS_GRP_PROC);
-	if (!present)
-		return -ENOENT;
-	assert_null(current);
-	current = calloc(1, sizeof(*current));
-	assert_non_null(current);
-	current->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	assert_return_code(current->fd, errno);
-	*ret = current;
-	return 0;
-}
-
-struct module_socket *module_socket_free(struct module_socket *socket)
-{
-	if (!socket)
-		return NULL;
-	assert_ptr_equal(socket, current);
-	close(socket->fd);
-	free(socket);
-	current = NULL;
-	return NULL;
-}
-
-int module_socket_fd(const struct module_socket *socket)
-{
-	return socket->fd;
-}
-
-uint16_t module_socket_family(const struct module_socket *socket)
-{
-	return FIXTURE_FAMILY;
-}
-
-int module_socket_receive(struct module_socket *socket, const void **ret, size_t *ret_n)
-{
-	struct queued *queued = &socket->queue[socket->at];
-	eventfd_t value;
-
-	if (socket->at == socket->n) {
-		socket->at = socket->n = 0;
-		(void)eventfd_read(socket->fd, &value);
-		return NETLINK_EMPTY;
-	}
-	socket->at++;
-	*ret = queued->datagram.bytes;
-	*ret_n = queued->datagram.n;
-	return queued->outcome;
+	assert_int_equal(submission->job, JOB_SEND);
+	assert_int_equal(submission->fd, current->socket.fd);
+	assert_true(submission->deadline_us > 1000000);
 }
 
 int module_socket_compose(const struct module_socket *socket, const struct module_request *request,
@@ -113,36 +43,6 @@ int module_socket_compose(const struct module_socket *socket, const struct modul
 	*ret = strdup(text);
 	*ret_n = strlen(text) + 1;
 	return 0;
-}
-
-int module_socket_sync(struct module_socket *socket, uint32_t seq)
-{
-	socket->n_syncs++;
-	return 0;
-}
-
-int pool_submit(struct pool *pool, const struct pool_submission *submission,
-		struct pool_ticket **ret_ticket)
-{
-	struct pool_ticket *ticket = &tickets[n_tickets];
-
-	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
-	assert_int_equal(submission->job, JOB_SEND);
-	assert_int_equal(submission->fd, current->fd);
-	assert_true(submission->deadline_us > 1000000);
-	assert_true(submission->n_payload <= sizeof(ticket->payload));
-	n_tickets++;
-	*ticket = (struct pool_ticket){ .submission = *submission };
-	memcpy(ticket->payload, submission->payload, submission->n_payload);
-	if (ret_ticket)
-		*ret_ticket = ticket;
-	return 0;
-}
-
-void pool_cancel(struct pool_ticket *ticket)
-{
-	if (ticket)
-		ticket->cancelled = true;
 }
 
 struct world {
@@ -212,7 +112,7 @@ static int setup(void **state)
 
 	assert_non_null(world);
 	n_tickets = 0;
-	present = true;
+	current_group = FS_EVENTS_GRP_PROC;
 	assert_return_code(sd_event_new(&world->loop), 0);
 	assert_return_code(module_process_new(&world->process, world->loop, (struct pool *)world, 0,
 					      &ops, world),
@@ -239,34 +139,6 @@ static void run_until(struct world *world, unsigned int n_batches)
 		assert_return_code(sd_event_run(world->loop, 10000000), 0);
 }
 
-static struct datagram *add(int outcome)
-{
-	struct queued *queued = &current->queue[current->n];
-
-	assert_true(current->n < sizeof(current->queue) / sizeof(current->queue[0]));
-	current->n++;
-	queued->outcome = outcome;
-	assert_return_code(eventfd_write(current->fd, 1), errno);
-	return &queued->datagram;
-}
-
-static void add_answer(uint32_t seq, int32_t error)
-{
-	struct datagram *datagram = add(0);
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} answer = {
-		.header = { .nlmsg_len = sizeof(answer),
-			    .nlmsg_type = NLMSG_ERROR,
-			    .nlmsg_seq = seq },
-		.error.error = error,
-	};
-
-	memcpy(datagram->bytes, &answer, sizeof(answer));
-	datagram->n = sizeof(answer);
-}
-
 static struct fs_event_process process_of(uint16_t kind)
 {
 	return (struct fs_event_process){
@@ -286,7 +158,7 @@ static struct fs_event_process process_of(uint16_t kind)
 
 static void add_batch(uint64_t seq, const struct fs_event_process *records, uint32_t n)
 {
-	struct datagram *datagram = add(0);
+	struct datagram *datagram = fake_queue(&current->socket, 0);
 
 	datagram_begin(datagram, FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
 	datagram_add_u64(datagram, FS_NL_A_SEQ, seq);
@@ -302,8 +174,8 @@ static void answer_request(struct world *world, int32_t error)
 	assert_int_equal(sscanf(tickets[0].payload, "%u %x", &seq, &events), 2);
 	assert_int_equal(events, 1 << FS_RECORD_FORK | 1 << FS_RECORD_EXEC | 1 << FS_RECORD_EXIT |
 					 1 << FS_RECORD_UID);
-	tickets[0].submission.reply(POOL_DONE, NULL, 0, tickets[0].submission.userdata);
-	add_answer(seq, error);
+	pool_answer(POOL_DONE, 0);
+	fake_answer(&current->socket, seq, error);
 	while (world->n_started == 0)
 		assert_return_code(sd_event_run(world->loop, 10000000), 0);
 }
@@ -324,9 +196,9 @@ static void test_refused(void **state)
 {
 	struct world *world = *state;
 
-	present = false;
+	current_group = NULL;
 	assert_int_equal(module_process_start(world->process), -ENOENT);
-	present = true;
+	current_group = FS_EVENTS_GRP_PROC;
 
 	assert_return_code(module_process_start(world->process), 0);
 	answer_request(world, -EINVAL);
@@ -337,7 +209,7 @@ static void test_refused(void **state)
 	/* It was not even sent. */
 	n_tickets = 0;
 	assert_return_code(module_process_start(world->process), 0);
-	tickets[0].submission.reply(POOL_STALLED, NULL, 0, tickets[0].submission.userdata);
+	pool_answer(POOL_STALLED, 0);
 	assert_int_equal(world->n_started, 2);
 	assert_int_equal(world->error, -ETIMEDOUT);
 	assert_null(current);
@@ -394,7 +266,7 @@ static void test_name(void **state)
 	exec.process.record.size = sizeof(exec);
 	exec.process.name_size = 9;
 	begin(world);
-	datagram = add(0);
+	datagram = fake_queue(&current->socket, 0);
 	datagram_begin(datagram, FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
 	datagram_add_u64(datagram, FS_NL_A_SEQ, 1);
 	datagram_add_u32(datagram, FS_NL_A_N_RECORDS, 1);
@@ -433,16 +305,16 @@ static void test_losses(void **state)
 	assert_int_equal(world->n_lost_calls, 2);
 
 	/* An overrun shows by a gap; where nothing follows, it is told all the same. */
-	(void)add(NETLINK_OVERRUN);
+	(void)fake_queue(&current->socket, NETLINK_OVERRUN);
 	run_until(world, 6);
 	assert_int_equal(world->n_lost_calls, 2);
 	run_until(world, 7);
 	assert_int_equal(world->n_unknown, 1);
 	assert_int_equal(world->n_lost_calls, 3);
 
-	(void)add(NETLINK_FOREIGN);
-	(void)add(NETLINK_TRUNCATED);
-	datagram_begin(add(0), FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
+	(void)fake_queue(&current->socket, NETLINK_FOREIGN);
+	(void)fake_queue(&current->socket, NETLINK_TRUNCATED);
+	datagram_begin(fake_queue(&current->socket, 0), FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
 	run_until(world, 8);
 	assert_int_equal(world->n_unknown, 3);
 	module_process_statistics(world->process, &statistics);
@@ -471,7 +343,7 @@ static void test_barrier(void **state)
 	run_until(world, 4);
 	assert_int_equal(world->n_empty, 4);
 
-	add_answer(99, -ENOENT);
+	fake_answer(&current->socket, 99, -ENOENT);
 	run_until(world, 5);
 	assert_int_equal(world->n_empty, 4);
 	run_until(world, 6);

@@ -139,7 +139,7 @@ static void answer_queue(const struct pool_ticket *ticket, const char *hex)
 	struct datagram *datagram = fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0);
 	uint32_t seq;
 
-	assert_int_equal(sscanf(ticket->payload, "set %u ", &seq), 1);
+	assert_int_equal(sscanf(request_of(ticket), "set %u ", &seq), 1);
 	datagram_recorded(datagram, hex);
 	memcpy(datagram->bytes + offsetof(struct nlmsghdr, nlmsg_seq), &seq, sizeof(seq));
 }
@@ -152,19 +152,10 @@ static void answer(struct world *world, const char *hex)
 
 static void refuse(struct world *world, int error)
 {
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} refusal = {
-		.header = { .nlmsg_len = sizeof(refusal), .nlmsg_type = NLMSG_ERROR },
-		.error.error = error,
-	};
-	struct datagram *datagram = fake_queue(&current->sockets[MODULE_SOCKET_REQUESTS], 0);
+	uint32_t seq;
 
-	assert_int_equal(
-		sscanf(tickets[n_tickets - 1].payload, "set %u ", &refusal.header.nlmsg_seq), 1);
-	memcpy(datagram->bytes, &refusal, sizeof(refusal));
-	datagram->n = sizeof(refusal);
+	assert_int_equal(sscanf(request_of(&tickets[n_tickets - 1]), "set %u ", &seq), 1);
+	fake_answer(&current->sockets[MODULE_SOCKET_REQUESTS], seq, error);
 }
 
 static void tell_numbered(struct world *world, uint32_t id, uint32_t fs_id, uint64_t seq)
@@ -196,7 +187,7 @@ static void test_there_already(void **state)
 	assert_return_code(module_start(world->module), 0);
 	assert_int_equal(world->n_came, 1);
 	assert_int_equal(n_tickets, 1);
-	assert_string_equal(tickets[0].payload, "set 1 ext4 254:0 18000");
+	assert_string_equal(request_of(&tickets[0]), "set 1 ext4 254:0 18000");
 	/* That it came is told all the same where it came a moment before. */
 	tell_family(world, CTRL_CMD_NEWFAMILY, "fs_event", family);
 	assert_int_equal(world->n_came, 1);
@@ -235,7 +226,7 @@ static void test_comes_and_goes(void **state)
 	family = 0x31;
 	come(world);
 	assert_int_equal(world->n_came, 2);
-	assert_string_equal(tickets[n_tickets - 1].payload, "set 2 ext4 254:0 18000");
+	assert_string_equal(request_of(&tickets[n_tickets - 1]), "set 2 ext4 254:0 18000");
 	/* The end of a number that it did not keep, told late. */
 	tell_family(world, CTRL_CMD_DELFAMILY, "fs_event", 0x30);
 	assert_true(module_is_present(world->module));
@@ -421,9 +412,9 @@ static void test_by_root(void **state)
 	assert_int_equal(ticket->submission.lane, POOL_LANE_FOREIGN);
 	assert_int_equal(ticket->submission.lane_key, 5);
 	assert_int_equal(ticket->submission.owner_uid, 6);
-	assert_string_equal(ticket->payload, "set 2 18000");
-	assert_string_equal(ticket->where, "/mnt/root");
-	assert_int_equal(ticket->mount_id, 77);
+	assert_string_equal(request_of(ticket), "set 2 18000");
+	assert_string_equal(root_of(ticket).where, "/mnt/root");
+	assert_int_equal(root_of(ticket).mount_id, 77);
 	/* What comes meanwhile is its own. */
 	tell_recorded(world, MODULE_SOCKET_EVENTS, recorded_frozen);
 	assert_int_equal(world->n_events, 1);
@@ -434,7 +425,7 @@ static void test_by_root(void **state)
 
 	/* Its mount is not touched again. */
 	module_member_ask(world->member);
-	assert_string_equal(tickets[2].payload, "set 3 #1 18000");
+	assert_string_equal(request_of(&tickets[2]), "set 3 #1 18000");
 	assert_int_equal(tickets[2].submission.job, JOB_SEND);
 	refuse(world, -ENOENT);
 	pool_answer(POOL_DONE, 0);
@@ -442,7 +433,7 @@ static void test_by_root(void **state)
 
 	/* Whoever asks again by root because of -ENOENT has an end. */
 	assert_return_code(module_member_ask_root(world->member, &root), 0);
-	assert_string_equal(tickets[3].payload, "set 4 18000");
+	assert_string_equal(request_of(&tickets[3]), "set 4 18000");
 	pool_answer(POOL_FAILED, -ENOENT);
 	assert_int_equal(world->error, -ESTALE);
 	assert_int_equal(n_tickets, 4);
@@ -450,7 +441,7 @@ static void test_by_root(void **state)
 	/* Another module gives other identities. */
 	go(world);
 	come(world);
-	assert_string_equal(tickets[4].payload, "set 5 ext4 254:0 18000");
+	assert_string_equal(request_of(&tickets[4]), "set 5 ext4 254:0 18000");
 }
 
 /* Of two lanes: the answer of the one is read with that of the other. */
@@ -491,7 +482,7 @@ static void test_freed(void **state)
 	world->free_at_event = true;
 	tell_recorded(world, MODULE_SOCKET_EVENTS, recorded_frozen);
 	assert_null(world->member);
-	assert_string_equal(tickets[n_tickets - 1].payload, "del 2 1");
+	assert_string_equal(request_of(&tickets[n_tickets - 1]), "del 2 1");
 	pool_answer(POOL_FAILED, -EPERM);
 	tell_recorded(world, MODULE_SOCKET_EVENTS, recorded_thawed);
 	assert_int_equal(world->n_events, 1);
