@@ -279,6 +279,7 @@ static void limits(void (*add)(const char *, uint64_t, void *), void *ctx, void 
 	add("history-size", settings_daemon(manager->settings)->history_size, ctx);
 	add("streams-per-user", limit->streams, ctx);
 	add("watches-per-user", limit->watches, ctx);
+	add("directories-per-user", WATCHES_DIRECTORIES, ctx);
 	add("watched-filesystems-per-user", WATCHES_SHARE, ctx);
 	add("groups-per-user", limit->groups, ctx);
 	add("relays-per-user", limit->relays, ctx);

@@ -3,7 +3,7 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/bus/bus-watch.h"
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 
 /* What the bus may ask about watches: see struct bus_watch_ops. */
 
@@ -83,6 +83,8 @@ static void properties(uint64_t id, struct bus_watch_properties *ret, void *user
 	ret->source = source_of(watched);
 	ret->delivered = statistics.delivered;
 	ret->lost = statistics.lost;
+	if (watched->branch)
+		branch_count(watched->branch, &ret->directories, &ret->unwatched);
 }
 
 static void remove_watch(uint64_t id, void *userdata)

@@ -240,6 +240,12 @@ void watches_room(struct watches *watches)
 		watches_arm(watches->unblock, UNBLOCK_US);
 }
 
+void watched_announced(struct watched *watched)
+{
+	watched->announced = true;
+	set_due(watched, watched->latency_us);
+}
+
 void watched_release(struct watched *watched)
 {
 	watched->held = false;

@@ -10,7 +10,7 @@
 
 #include "daemon/core/escape.h"
 #include "daemon/names.h"
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 
 void watched_wait(struct watched *watched)
 {
@@ -31,6 +31,7 @@ void watched_abandon(struct watched *watched)
 	if (watched->waits)
 		TAILQ_REMOVE(&watched->watches->waiting, watched, in_waiting);
 	watched->waits = false;
+	branch_free(watched->branch);
 	watched->anchor = NULL;
 	while ((anchor = LIST_FIRST(&watched->anchors)))
 		anchor_free(anchor);

@@ -8,7 +8,8 @@
  * the groups of fanotify that feed them, watches-share.c who may have how many of these, and watches-source.c which source that is; watches-mark.c what those are marked
  * with, and watches-ignore.c what of that they need not hear; watches-lookup.c asks workers what hubs have to know; watches-find.c finds what a watch is to be on, and watches-place.c
  * brings it into being, and back after its filesystem was away; watches-watched.c has one watch for each object on
- * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees;
+ * the bus; watches-deliver.c tells it; watches-tree.c knows what is mounted inside watched trees, and watches-branch.c the directories
+ * of those that are watched one by one;
  * watches-bus.c answers the bus; watches-section.c has the sections [watch PATH],
  * and watches-quiet.c what they leave out.
  *
@@ -70,6 +71,8 @@ struct watched;
 struct volume;
 struct share;
 struct walk;
+struct twig;
+struct branch;
 struct section;
 
 /*
@@ -91,7 +94,9 @@ struct anchor {
 	struct hub_watch *hub_watch; /* NULL: not yet */
 	struct handle root; /* of SIDE_PATH: what its events have; n 0: not marked yet */
 	char *path; /* of SIDE_PATH: from the root of its superblock, without '/' at the ends */
-	char *prefix; /* of what is mounted inside the watched tree; NULL: of the watch itself */
+	uint64_t inode; /* of SIDE_PATH: which is there */
+	struct twig *twig; /* of a tree that is watched directory by directory; NULL: of none */
+	char *prefix; /* of what is mounted inside the watched tree, or a twig; NULL: of the watch itself */
 	uint64_t mount; /* likewise: which (place_key) */
 	struct guard *
 		guards; /* likewise: the directories that lead there from the watch, or from the mount above */
@@ -200,6 +205,7 @@ struct watched {
 	uint64_t generation; /* of the superblock tried last; none older is tried */
 	struct anchor *anchor; /* the main one; NULL: none */
 	LIST_HEAD(, anchor) anchors; /* all */
+	struct branch *branch; /* of all directories below it; NULL: none */
 
 	/* On the way. */
 	struct pool_ticket *ticket;
@@ -282,6 +288,7 @@ struct watches {
 		uid_t uid;
 	} owners[WATCHES_OWNERS]; /* of this batch */
 
+	LIST_HEAD(, branch) branches;
 	struct watch_tree *tree; /* watches-tree.c; NULL: no recursive watch so far */
 	struct watches_account account;
 };
@@ -406,6 +413,7 @@ void watched_step(struct watched *watched); /* go on */
 void watched_wait(struct watched *watched); /* go on at the next try */
 void watched_abandon(struct watched *watched); /* what is under way, and where it was */
 void watched_return(struct watched *watched); /* it is absent: some filesystem may be it */
+void watched_walked(struct watched *watched); /* all directories of its branch are watched */
 /* watches-watched.c */
 int watched_new(struct watches *watches, const struct bus_watch_request *request,
 		const struct bus_sender *sender, struct bus_reply *reply,
@@ -431,6 +439,8 @@ void watched_tell_lost(struct watched *watched, uint64_t count, const char *unde
 void watched_flush(struct watched *watched); /* as much as there is room for */
 int watched_open_stream(struct watched *watched, int *ret_fd, struct bus_refusal *refusal);
 void watched_close_stream(struct watched *watched);
+void watched_announced(
+	struct watched *watched); /* its owner knows of it: what it was told before may go */
 void watched_release(struct watched *watched); /* it is not held any more */
 void watches_unblock(struct watches *watches); /* try again what had no room */
 void watches_room(struct watches *watches); /* there may be some: from the loop */

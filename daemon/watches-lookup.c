@@ -58,7 +58,7 @@ static bool slice_set_path(struct slice *slice, const struct side *side,
 	const struct anchor *anchor = side_find(side, &question->handle);
 
 	question->path = anchor ? anchor->path : "";
-	question->inode = anchor ? anchor->watched->inode : 0;
+	question->inode = anchor ? anchor->inode : 0;
 	return slice->n_questions == 0 || slice->questions[0].path == question->path;
 }
 

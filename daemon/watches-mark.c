@@ -62,8 +62,11 @@ static uint64_t spot_mask(const struct watched *watched)
 
 static uint64_t anchor_mask(const struct anchor *anchor)
 {
-	return anchor->side->kind == SIDE_TREE ? tree_mask(anchor->watched)
-					       : spot_mask(anchor->watched);
+	if (anchor->side->kind == SIDE_TREE)
+		return tree_mask(anchor->watched);
+	/* Which directories come and go, whoever wants to be told. */
+	return spot_mask(anchor->watched) |
+	       (anchor->twig ? FAN_CREATE | FAN_DELETE | FAN_RENAME : 0);
 }
 
 static bool is_same(const struct anchor *anchor, const struct handle_view *handle)
@@ -103,7 +106,7 @@ bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
 		return false;
 	if (anchor->side->kind == SIDE_SPOT)
 		mark->handle = handle_view(&anchor->root);
-	mark->inode = anchor->watched->inode;
+	mark->inode = anchor->inode;
 	return true;
 }
 

@@ -7,7 +7,7 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/core/escape.h"
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 #include "include/fsevents_stream.h"
 
 /*
@@ -45,7 +45,7 @@ static struct superblock *place(struct watched *watched, const struct mount **re
 	return sb;
 }
 
-/* By @mount, which leads there, as an anchor has it. */
+/* By @mount, which leads there, as an anchor has it; with all below it one by one. */
 static int place_path(struct anchor *anchor, const struct mount *mount)
 {
 	const char *path = anchor->watched->path, *root = mount->root;
@@ -60,7 +60,8 @@ static int place_path(struct anchor *anchor, const struct mount *mount)
 		anchor->path = NULL;
 		return -ENOMEM;
 	}
-	return 0;
+	anchor->inode = anchor->watched->inode;
+	return anchor->watched->recursive ? branch_new(anchor->watched) : 0;
 }
 
 /* What to do instead: nothing of it needs a mark of the whole. */
@@ -69,13 +70,14 @@ static void watched_give_up_tree(struct watched *watched, const char *type)
 	char shown[64];
 
 	escape(shown, sizeof(shown), type, strlen(type), 0);
-	watched_give_up(watched, SD_BUS_ERROR_NOT_SUPPORTED,
-			"On %s the kernel tells of no tree as a whole: watch its directories each, "
-			"without all below them%s",
-			shown,
-			strcmp(type, "overlay") == 0
-				? ", or the directory that its option upperdir names"
-				: "");
+	watched_give_up(
+		watched, SD_BUS_ERROR_NOT_SUPPORTED,
+		"On %s the kernel tells of no tree as a whole: a path can be watched with all "
+		"below it, but not across mounts, and no number%s",
+		shown,
+		strcmp(type, "overlay") == 0
+			? "; or watch the directory that its option upperdir names"
+			: "");
 }
 
 static bool place_is_possible(struct watched *watched, const struct superblock *sb,
@@ -89,7 +91,7 @@ static bool place_is_possible(struct watched *watched, const struct superblock *
 		watched_give_up_type(watched, sb->type, "this mount changes their owners");
 		return false;
 	}
-	if (watched->by_path && watched->recursive) {
+	if (watched->by_path && watched->recursive && watched->cross_mounts) {
 		watched_give_up_tree(watched, sb->type);
 		return false;
 	}
@@ -234,10 +236,32 @@ static void step_ask(struct watched *watched)
  * The mark
  */
 
+/* From now on it is there for its owner. */
+static void announce(struct watched *watched)
+{
+	if (watched->stood) {
+		watched_tell_mount(watched, FSEVENTS_MOUNT, "", watched->inode);
+		watched_tell_lost(watched, 0, NULL, 0);
+	} else if (watched->reply) {
+		bus_reply_watch(TAKE_PTR(watched->reply), watched->id);
+		watched_announced(watched);
+	} else if (watched->section) {
+		section_stands(watched->section, watched);
+		watched_announced(watched);
+	}
+	watched->stood = true;
+	if (watched->recursive && !watched->removed)
+		watch_tree_joined(watched);
+}
+
+void watched_walked(struct watched *watched)
+{
+	announce(watched);
+}
+
 static void stand(struct watched *watched)
 {
 	struct anchor *anchor = watched->anchor;
-	bool again = watched->stood;
 	int r;
 
 	/* What happened before is not for it. */
@@ -249,20 +273,11 @@ static void stand(struct watched *watched)
 	}
 
 	watched->state = WATCHED_STANDING;
-	watched->stood = true;
 	watched->since_us = 0;
-	if (again) {
-		watched_tell_mount(watched, FSEVENTS_MOUNT, "", watched->inode);
-		watched_tell_lost(watched, 0, NULL, 0);
-	} else if (watched->reply) {
-		watched->announced = true;
-		bus_reply_watch(TAKE_PTR(watched->reply), watched->id);
-	} else if (watched->section) {
-		watched->announced = true;
-		section_stands(watched->section, watched);
-	}
-	if (watched->recursive && !watched->removed)
-		watch_tree_joined(watched);
+	if (watched->branch)
+		branch_begin(watched->branch);
+	else
+		announce(watched);
 }
 
 /* For events that it did not want before. What was told until then is told on, whatever happens. */
@@ -299,7 +314,7 @@ static bool is_refused(int error)
 /* A kernel before 6.8 marks no inodes where fsid is 0, as with FUSE. */
 static bool may_go_by_path(const struct watched *watched)
 {
-	return !watched->by_path && !watched->by_inode && !watched->recursive &&
+	return !watched->by_path && !watched->by_inode && !watched->cross_mounts &&
 	       watched->path[0] == '/';
 }
 
@@ -315,7 +330,10 @@ void anchor_marked(struct anchor *anchor, int error)
 	struct watched *watched = anchor->watched;
 
 	if (anchor != watched->anchor) {
-		watch_tree_marked(anchor, error);
+		if (anchor->twig)
+			branch_marked(anchor, error);
+		else
+			watch_tree_marked(anchor, error);
 		return;
 	}
 	if (watched->state != WATCHED_MARKING) {

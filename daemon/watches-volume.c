@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "daemon/core/mount-options.h"
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 
 struct volume *volume_find(struct watches *watches, const struct superblock *sb)
 {
@@ -219,6 +219,8 @@ static void on_event(const struct file_event *event, void *userdata)
 
 	if (side->kind == SIDE_TREE)
 		watch_tree_heard(side->volume->watches->tree, side, event);
+	if (side->kind == SIDE_PATH)
+		branch_heard(side, event);
 	if (event->overflow)
 		hub_overflow(side->hub);
 	else
@@ -257,7 +259,7 @@ static void on_changed(const struct change *change, void *watch_userdata)
 {
 	struct anchor *anchor = watch_userdata;
 
-	if (!anchor->doubted)
+	if (branch_tells(anchor, change->n_name))
 		watched_tell(anchor->watched, change, anchor->side->late_us);
 }
 
@@ -265,7 +267,12 @@ static void on_lost(uint64_t count, const char *under, size_t n_under, void *wat
 {
 	struct anchor *anchor = watch_userdata;
 
-	if (!anchor->doubted)
+	/* All of what it has is what is below its prefix. */
+	if (n_under == 0 && anchor->prefix) {
+		under = anchor->prefix;
+		n_under = strlen(under);
+	}
+	if (branch_tells(anchor, SIZE_MAX))
 		watched_tell_lost(anchor->watched, count, under, n_under);
 }
 

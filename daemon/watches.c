@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 
 /* Below the bus. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
@@ -115,6 +115,7 @@ static void settle(struct watches *watches)
 		volume_free_unused(watches);
 	else
 		watches_settle_later(watches);
+	branches_settle(watches);
 	if (watches->tree)
 		watch_tree_settle(watches->tree);
 }
@@ -162,6 +163,7 @@ static int on_retry(sd_event_source *source, uint64_t us, void *userdata)
 			side_ask_again(&volume->sides[i]);
 			side_unmark_again(&volume->sides[i]);
 		}
+	branches_again(watches);
 	if (watches->tree)
 		watch_tree_ask_again(watches->tree);
 	return 0;
@@ -214,7 +216,7 @@ void watches_superblock_removed(struct watches *watches, struct superblock *sb)
 			file_events_member_read(volume->sides[i].member);
 	for (unsigned int i = 0; i < _SIDE_KIND_N; i++) {
 		while ((anchor = LIST_FIRST(&volume->sides[i].anchors))) {
-			if (anchor == anchor->watched->anchor)
+			if (anchor == anchor->watched->anchor || anchor->twig)
 				watched_leave(anchor->watched);
 			else
 				anchor_leave(anchor);
@@ -278,7 +280,7 @@ void watches_statistics(const struct watches *watches, bool root,
 {
 	struct file_events_statistics events;
 	struct watches_account sum;
-	uint64_t queued;
+	uint64_t queued, directories, unwatched;
 
 	assert(watches && add);
 
@@ -289,6 +291,9 @@ void watches_statistics(const struct watches *watches, bool root,
 	sum_up(watches, &sum, &queued);
 	add("watches", watches->n_watched, ctx);
 	add("watch-groups", events.groups, ctx);
+	branches_count(watches, &directories, &unwatched);
+	add("watch-directories", directories, ctx);
+	add("watch-directories-left", unwatched, ctx);
 	add("watch-batches", events.batches, ctx);
 	add("watch-events", events.events, ctx);
 	add("watch-events-own", events.own, ctx);
@@ -339,6 +344,10 @@ int watches_configure(struct watches *watches, const struct config *config)
 			(struct quota_limit){ .per_uid = limits->watches,
 					      .total = WATCHES_TOTAL,
 					      .reserved = WATCHES_TOTAL / 4 });
+	quota_set_limit(watches->quota, QUOTA_DIRECTORIES,
+			(struct quota_limit){ .per_uid = WATCHES_DIRECTORIES,
+					      .total = BRANCH_TOTAL,
+					      .reserved = BRANCH_TOTAL / 4 });
 	/* Of what several share, each has its own part: all together are bounded otherwise. */
 	quota_set_limit(watches->quota, QUOTA_WATCH_GROUPS,
 			(struct quota_limit){ .per_uid = WATCHES_SHARE, .total = UINT64_MAX });

@@ -10,8 +10,8 @@
  * its stream and the time by which it is to be told. The manager owns it and
  * passes changes of the mount table and the questions of the bus on.
  *
- * A recursive watch is fed by one mark of its filesystem, any other by a mark of
- * its inode. A superblock that goes is told as unmount; one that comes with the same
+ * A recursive watch is fed by one mark of its filesystem, or where that takes none by inotify in
+ * each directory, any other by a mark of its inode. A superblock that goes is told as unmount; one that comes with the same
  * identity (its uuid, or fsid) in which the handle still leads to the same inode is watched again and
  * told as mount, with a loss of unknown extent between.
  */
@@ -33,6 +33,9 @@
  * what there is.
  */
 #define WATCHES_SHARE 16
+
+/* Directories of one user, where recursive watches need one watch for each. */
+#define WATCHES_DIRECTORIES 8192
 
 struct watches;
 

@@ -61,6 +61,8 @@ struct bus_watch_properties {
 	bool recursive;
 	const char *source; /* "fanotify-filesystem", "fanotify-inode", "inotify", "none: ..." */
 	uint64_t delivered, lost;
+	uint64_t directories,
+		unwatched; /* that are watched one by one, and that are known and are not */
 };
 
 struct bus_watch_ops {

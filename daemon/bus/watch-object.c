@@ -78,8 +78,20 @@ static int property_get_count(sd_bus *sd, const char *path, const char *interfac
 {
 	const struct bus_watch_properties its = properties(userdata);
 
-	return sd_bus_message_append(reply, "t",
-				     strcmp(property, "Delivered") == 0 ? its.delivered : its.lost);
+	const struct {
+		const char *name;
+		uint64_t count;
+	} counts[] = {
+		{ "Delivered", its.delivered },
+		{ "Lost", its.lost },
+		{ "Directories", its.directories },
+		{ "Unwatched", its.unwatched },
+	};
+	size_t i = 0;
+
+	while (strcmp(property, counts[i].name) != 0)
+		i++;
+	return sd_bus_message_append(reply, "t", counts[i].count);
 }
 
 /*
@@ -110,6 +122,8 @@ const sd_bus_vtable watch_vtable[] = {
 	SD_BUS_PROPERTY("Source", "s", property_get_source, 0, 0),
 	SD_BUS_PROPERTY("Delivered", "t", property_get_count, 0, 0),
 	SD_BUS_PROPERTY("Lost", "t", property_get_count, 0, 0),
+	SD_BUS_PROPERTY("Directories", "t", property_get_count, 0, 0),
+	SD_BUS_PROPERTY("Unwatched", "t", property_get_count, 0, 0),
 	SD_BUS_METHOD_WITH_ARGS("Start", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, owned_method_start,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, owned_method_remove,

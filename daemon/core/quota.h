@@ -22,6 +22,7 @@ enum quota_kind {
 	QUOTA_RELAYS, /* of forks */
 	QUOTA_QUEUE_BYTES, /* of groups and watches: told and not sent yet */
 	QUOTA_WATCHES, /* of files and directories */
+	QUOTA_DIRECTORIES, /* that are watched one by one, below one of those */
 	QUOTA_WATCH_GROUPS, /* filesystems that these are in, for each way of watching */
 
 	_QUOTA_KIND_N,

@@ -530,7 +530,8 @@ def test_what_cannot_be_watched(watching, client, fuse):
     for path in ("/proc/self/status", "/proc", "/sys/kernel"):
         assert refusal(lambda: Watch(client, path, NAMES))[0] in (UNSUPPORTED, NOT_FOUND), path
     server = fuse()
-    name, text = refusal(lambda: Watch(client, server.where, NAMES, **TREE))
+    across = {**TREE, "cross-mounts": ("b", True)}
+    name, text = refusal(lambda: Watch(client, server.where, NAMES, **across))
     assert name == UNSUPPORTED and "fuse" in text, text
     # It is freed after the answer.
     wait_for(lambda: statistics(client)["watches"] == 0, what="no watch")

@@ -59,7 +59,7 @@ def test_by_path(layer, client):
         "groups=")
     assert client.get_all(path, WATCH) == {
         "Path": b"/mnt/\xff", "Events": ["create", "move"], "Recursive": True,
-        "Source": "fanotify-filesystem", "Delivered": 1, "Lost": 1 << 40}
+        "Source": "fanotify-filesystem", "Delivered": 1, "Lost": 1 << 40, "Directories": 5, "Unwatched": 1 << 41}
     client.call("Start", path=path, interface=WATCH)
     client.call("SetEvents", "as", EVENTS, path=path, interface=WATCH)
     assert client.get("Events", path, WATCH) == EVENTS

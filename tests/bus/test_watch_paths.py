@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from disks import mount_raw, umount_raw
+from overlays import Overlay
 from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
                       UNSUPPORTED, Watch, check_invariant, refusal, statistics)
 from waiting import wait_for
@@ -20,26 +20,6 @@ EVENTS = [*NAMES, "attrib", "modify", "close-write", "delete-self", "unmount", "
 @pytest.fixture
 def watching(daemon):
     return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
-
-
-class Overlay:
-    """An overlay as containers have it: `lower`, `upper` and `where` it is mounted."""
-
-    def __init__(self, disk, options=""):
-        for name in ("lower", "upper", "work", "merged"):
-            os.mkdir(disk.path(name))
-        self.lower, self.upper, self.where = (disk.path(name) for name in ("lower", "upper", "merged"))
-        self.options = f"lowerdir={self.lower},upperdir={self.upper},workdir={disk.path('work')}{options}"
-
-    def mount(self):
-        mount_raw("overlay", self.where, "overlay", 0, self.options)
-        return self
-
-    def umount(self):
-        umount_raw(self.where)
-
-    def path(self, name):
-        return os.path.join(self.where, name)
 
 
 @pytest.fixture
@@ -176,13 +156,16 @@ def test_those_of_one_directory_are_told_apart(watching, client, as_user, overla
     wait_for(lambda: told() <= 2, what="the end of the watch", interval=0.05)
 
 
-def test_trees_are_refused_with_what_to_do(watching, client, overlay, fuse):
+def test_trees_without_a_mark_of_the_whole(watching, client, overlay, fuse):
+    """Directory by directory; and what the options of an overlay say leads to more."""
     watching()
     overlay.mount()
     server = fuse()
     for where, kind in ((overlay.where, "overlay"), (server.where, "fuse")):
-        name, text = refusal(lambda w=where: Watch(client, w, NAMES, **TREE))
-        assert name == UNSUPPORTED and kind in text and "each" in text, (where, name, text)
+        assert Watch(client, where, NAMES, **TREE).get("Source") == "inotify"
+        across = {**TREE, "cross-mounts": ("b", True)}
+        name, text = refusal(lambda w=where: Watch(client, w, NAMES, **across))
+        assert name == UNSUPPORTED and kind in text and "across" in text, (where, name, text)
         assert ("upperdir" in text) == (kind == "overlay")
     # What it said helps.
     upper = Watch(client, overlay.upper, NAMES, **TREE)

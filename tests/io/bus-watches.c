@@ -94,6 +94,8 @@ static void properties(uint64_t id, struct bus_watch_properties *ret, void *user
 		.source = "fanotify-filesystem",
 		.delivered = id,
 		.lost = UINT64_C(1) << 40,
+		.directories = 5,
+		.unwatched = UINT64_C(1) << 41,
 	};
 }
 

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Trees where the kernel marks no filesystem as a whole: each directory is watched by itself."""
+
+import os
+import shutil
+import threading
+
+import pytest
+
+from disks import umount_raw
+from overlays import Overlay
+from waiting import wait_for
+from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
+                      UNSUPPORTED, Change, Lost, Watch, check_invariant, refusal, statistics)
+
+USER = 65534
+TREE = {"recursive": ("b", True)}
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+EVENTS = [*NAMES, "attrib", "modify", "close-write", "delete-self", "unmount", "mount"]
+pytestmark = pytest.mark.buses("dbus-daemon")
+
+
+@pytest.fixture
+def watching(daemon):
+    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
+
+
+@pytest.fixture
+def place(loopfs):
+    disk = loopfs("ext4", 256)
+    os.chmod(disk.where, 0o755)
+    made = Overlay(disk).mount()
+    yield made
+    if os.path.ismount(made.where):
+        made.umount()
+
+
+def write(path, text="x"):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def counts(watch):
+    return watch.get("Directories"), watch.get("Unwatched")
+
+
+def tree_of(where):
+    """All names below, and whether they are directories."""
+    found = {}
+    for top, directories, files in os.walk(where):
+        for name in directories + files:
+            path = os.path.join(top, name)
+            found[os.fsencode(os.path.relpath(path, where))] = name in directories
+    return found
+
+
+class Replay:
+    """What the receiver of @watch takes the tree below @where for; of what was lost it looks itself."""
+
+    def __init__(self, watch, where, listing=os.scandir):
+        self.watch, self.where, self.listing = watch, where, listing
+        self.names = {}
+        self.n_taken = self.n_lost = 0
+        self.look(b"")
+
+    def look(self, under):
+        for name in [name for name in self.names if self.is_below(name, under)]:
+            del self.names[name]
+        self.look_into(under)
+
+    @staticmethod
+    def is_below(name, under):
+        return under == b"" or name.startswith(under + b"/")
+
+    def look_into(self, under):
+        try:
+            with self.listing(os.path.join(os.fsencode(self.where), under)) as entries:
+                for entry in entries:
+                    name = os.path.join(under, entry.name)
+                    self.names[name] = entry.is_dir(follow_symlinks=False)
+                    if self.names[name]:
+                        self.look_into(name)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass
+
+    def remove(self, name):
+        self.names.pop(name, None)
+        for below in [below for below in self.names if self.is_below(below, name)]:
+            del self.names[below]
+
+    def take(self):
+        told = self.watch.told()
+        for one in told[self.n_taken:]:
+            if isinstance(one, Lost):
+                self.n_lost += 1
+                self.look(one.under)
+            elif isinstance(one, Change):
+                if one.mask & MOVE:
+                    self.remove(one.former)
+                if one.mask & DELETE:
+                    self.remove(one.name)
+                if one.mask & (CREATE | MOVE):
+                    self.names[one.name] = bool(one.mask & 0x40000000)
+                    if one.mask & MOVE and one.mask & 0x40000000:
+                        self.look(one.name)
+        self.n_taken = len(told)
+        return self.names
+
+    def check(self):
+        wait_for(lambda: self.take() == tree_of(self.where),
+                 what=f"the tree; different: {set(self.names.items()) ^ set(tree_of(self.where).items())}")
+
+
+def test_a_tree_that_stands(watching, client, place):
+    watching()
+    os.makedirs(place.path("a/b/c"))
+    os.makedirs(place.path("d"))
+    write(place.path("a/b/old"))
+    watch = Watch(client, place.where, EVENTS, **TREE)
+    assert watch.get("Source") == "inotify" and watch.get("Recursive")
+    assert counts(watch) == (5, 0)
+    for name in ("top", "a/file", "a/b/file", "a/b/c/file", "d/file"):
+        write(place.path(name))
+        watch.wait(name, CREATE)
+        watch.wait(name, CLOSE_WRITE)
+    write(place.path("a/b/old"), "more")
+    watch.wait("a/b/old", MODIFY)
+    os.rename(place.path("a/b/old"), place.path("a/b/new"))
+    watch.wait("a/b/new", MOVE, former="a/b/old")
+    # From one directory to another one it is two records.
+    os.rename(place.path("a/b/new"), place.path("d/new"))
+    watch.wait("a/b/new", DELETE)
+    watch.wait("d/new", CREATE)
+    os.chmod(place.path("a/b/c"), 0o700)
+    watch.wait("a/b/c", ATTRIB)
+    os.unlink(place.path("a/b/c/file"))
+    watch.wait("a/b/c/file", DELETE)
+    os.mkdir(place.path("last"))
+    watch.wait("last", CREATE)
+    watch.check_numbers()
+    assert watch.losses() == []
+    assert not any(change.mask & DELETE_SELF for change in watch.changes())
+    of_mode = [change for change in watch.changes() if change.name == b"a/b/c" and change.mask & ATTRIB]
+    assert len(of_mode) == 1, "once, though its own watch knows of it, too"
+    check_invariant(client)
+
+
+def test_directories_that_appear(watching, client, place):
+    watching()
+    watch = Watch(client, place.where, EVENTS, **TREE)
+    replay = Replay(watch, place.where)
+    # Nothing is lost where there is time.
+    for name in ("one", "one/two", "one/two/three"):
+        os.mkdir(place.path(name))
+        watch.wait(name, CREATE)
+        n = name.count("/") + 2
+        wait_for(lambda n=n: counts(watch) == (n, 0), what=f"{n} directories")
+    wait_for(lambda: told_in(watch, place, "one/two/three"), what="a file", interval=0.05)
+    assert watch.losses() == []
+    # And where there is none, that is said.
+    for number in range(50):
+        os.makedirs(place.path(f"deep{number}/a/b/c"))
+        write(place.path(f"deep{number}/a/b/c/file"))
+    replay.check()
+    wait_for(lambda: counts(watch) == (4 + 200, 0), what="all directories")
+    replay.check()
+    for number in range(50):
+        write(place.path(f"deep{number}/a/b/c/later"))
+        watch.wait(f"deep{number}/a/b/c/later", CREATE)
+    replay.check()
+    print(f"{replay.n_lost} losses of 200 directories in 50 trees")
+    check_invariant(client)
+
+
+def told_in(watch, place, directory):
+    """Whether it is watched by now."""
+    write(place.path(f"{directory}/probe"))
+    os.unlink(place.path(f"{directory}/probe"))
+    return f"{directory}/probe".encode() in watch.names(CREATE) | watch.names(DELETE)
+
+
+def test_made_and_removed_all_the_time(watching, client, place):
+    """Several make, move and remove trees; after each barrier the replay is the tree."""
+    watching()
+    watch = Watch(client, place.where, NAMES, **TREE)
+    replay = Replay(watch, place.where)
+
+    def change(own):
+        for number in range(40):
+            top = place.path(f"{own}-{number % 3}")
+            shutil.rmtree(top, ignore_errors=True)
+            os.makedirs(f"{top}/x/y")
+            write(f"{top}/x/y/file")
+            os.rename(f"{top}/x", f"{top}/z")
+            os.mkdir(f"{top}/z/more")
+            write(f"{top}/z/more/file")
+            if number % 4 == 0:
+                shutil.rmtree(top)
+
+    for _ in range(3):
+        threads = [threading.Thread(target=change, args=(own,)) for own in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        replay.check()
+    n_directories = sum(tree_of(place.where).values())
+    wait_for(lambda: counts(watch) == (1 + n_directories, 0), what=f"{n_directories} directories")
+    print(f"{len(watch.changes())} changes, {replay.n_lost} losses")
+    replay.check()
+    check_invariant(client)
+
+
+def test_a_tree_that_is_renamed(watching, client, place):
+    watching()
+    os.makedirs(place.path("in/a/b"))
+    os.makedirs(place.path("in/other"))
+    os.makedirs(place.path("out"))
+    watch = Watch(client, place.path("in"), EVENTS, **TREE)
+    replay = Replay(watch, place.path("in"))
+    assert counts(watch) == (4, 0)
+    # Where it was and where it is, and what is below is to be looked through where there is something.
+    os.rename(place.path("in/a"), place.path("in/c"))
+    watch.wait("c", MOVE, former="a")
+    wait_for(lambda: b"c" in {one.under for one in watch.losses()}, what="a loss below it")
+    wait_for(lambda: counts(watch) == (4, 0), what="all directories again")
+    write(place.path("in/c/b/file"))
+    watch.wait("c/b/file", CREATE)
+    assert b"a/b/file" not in watch.names(CREATE)
+    # Into another directory, out, and in again.
+    os.rename(place.path("in/c"), place.path("in/other/c"))
+    watch.wait("other/c", CREATE)
+    wait_for(lambda: told_below(watch, place, "other/c/b"), what="its new place")
+    os.rename(place.path("in/other/c"), place.path("out/c"))
+    watch.wait("other/c", DELETE)
+    wait_for(lambda: counts(watch) == (2, 0), what="two directories")
+    write(place.path("out/c/b/secret"))
+    os.rename(place.path("out/c"), place.path("in/back"))
+    watch.wait("back", CREATE)
+    wait_for(lambda: told_below(watch, place, "back/b"), what="its new place")
+    replay.check()
+    assert not any(b"secret" in name for name in watch.names(CREATE))
+    # Two that change places.
+    os.makedirs(place.path("in/other/deep"))
+    replay.check()
+    check_invariant(client)
+
+
+def told_below(watch, place, directory):
+    write(place.path(f"in/{directory}/probe"))
+    os.unlink(place.path(f"in/{directory}/probe"))
+    return f"{directory}/probe".encode() in watch.names(CREATE) | watch.names(DELETE)
+
+
+def test_a_tree_that_is_removed(watching, client, as_user, place):
+    watching()
+    for number in range(20):
+        os.makedirs(place.path(f"dir/sub{number}/deep"))
+        write(place.path(f"dir/sub{number}/deep/file"))
+    watches = [Watch(one, place.path("dir"), EVENTS, **TREE) for one in (client, as_user(USER))]
+    for watch in watches:
+        assert counts(watch) == (41, 0)
+    shutil.rmtree(place.path("dir"))
+    root, user = watches
+    root.wait_count(DELETE_SELF, 1)
+    # What nobody asked for while it was there cannot be asked for any more.
+    wait_for(lambda: user.names(DELETE_SELF) or user.losses(), what="the end of it, or a loss")
+    for watch in watches:
+        wait_for(lambda w=watch: counts(w) == (1, 0), what="nothing below")
+    assert root.losses() == []
+    assert {b"sub%d/deep/file" % number for number in range(20)} <= root.names(DELETE)
+    assert {b"sub%d" % number for number in range(20)} <= root.names(DELETE)
+    check_invariant(client)
+
+
+def test_only_what_its_receiver_may_list(watching, client, as_user, place):
+    watching()
+    for name in ("open/below", "closed/below", "search/below"):
+        os.makedirs(place.path(name))
+    os.chmod(place.path("closed"), 0o700)
+    os.chmod(place.path("search"), 0o711)
+    user = Watch(as_user(USER), place.where, EVENTS, **TREE)
+    root = Watch(client, place.where, EVENTS, **TREE)
+    assert counts(user) == (3, 0) and counts(root) == (7, 0)
+
+    def secrets(number):
+        """In each directory, and what root was told of, everybody was who may."""
+        for name in ("open", "open/below", "closed", "closed/below", "search", "search/below"):
+            write(place.path(f"{name}/{number}"))
+            root.wait(f"{name}/{number}", CREATE)
+        write(place.path(f"marker{number}"))
+        user.wait(f"marker{number}", CREATE)
+    secrets(1)
+    assert {name for name in user.names(CREATE) if name.endswith(b"1")} == {b"open/1", b"open/below/1", b"marker1"}
+
+    # What is above is closed: nothing of what is below is told from then on.
+    os.chmod(place.path("open"), 0o700)
+    secrets(2)
+    assert {name for name in user.names(CREATE) if name.endswith(b"2")} == {b"marker2"}
+    wait_for(lambda: counts(user) == (1, 0), what="one directory")
+    # What is opened is to be looked through.
+    before = len(user.losses())
+    os.chmod(place.path("closed"), 0o755)
+    os.chmod(place.path("open"), 0o755)
+    wait_for(lambda: counts(user) == (5, 0), what="five directories")
+    wait_for(lambda: {b"closed", b"open"} <= {one.under for one in user.losses()[before:]}, what="both")
+    secrets(3)
+    wait_for(lambda: {b"open/3", b"open/below/3", b"closed/3", b"closed/below/3"} <= user.names(CREATE),
+             what="all that is open")
+    assert not any(b"search/" in name for name in user.names(CREATE))
+    # The top itself.
+    os.chmod(place.where, 0o700)
+    secrets_of_top(root, place, 4)
+    os.chmod(place.where, 0o755)
+    wait_for(lambda: counts(user) == (5, 0), what="five directories again")
+    write(place.path("marker5"))
+    user.wait("marker5", CREATE)
+    assert not any(name.endswith(b"/4") for name in user.names(CREATE))
+    check_invariant(client)
+
+
+def secrets_of_top(root, place, number):
+    for name in ("open/below", "closed/below"):
+        write(place.path(f"{name}/{number}"))
+        root.wait(f"{name}/{number}", CREATE)
+
+
+def test_attributes_that_change_nothing(watching, as_user, place):
+    """Who still may list it misses nothing that is not told as lost."""
+    watching()
+    os.makedirs(place.path("dir/below"))
+    user = Watch(as_user(USER), place.where, EVENTS, **TREE)
+    for number in range(100):
+        os.utime(place.path("dir"))
+        write(place.path(f"dir/below/{number}"))
+    write(place.path("dir/last"))
+    user.wait("dir/last", CREATE)
+    lost = {one.under for one in user.losses()}
+    told = {name for name in user.names(CREATE) if name.startswith(b"dir/below/")}
+    print(f"{100 - len(told)} of 100 names were lost")
+    assert lost <= {b"dir", b""} and (lost or len(told) == 100)
+    wait_for(lambda: told_in(user, place, "dir/below"), what="what comes after it", interval=0.05)
+
+
+def test_no_more_than_allowed(watching, client, as_user, place):
+    watching()
+    for number in range(1030):
+        os.mkdir(place.path(f"dir{number:04}"))
+    watch = Watch(client, place.where, EVENTS, **TREE)
+    assert counts(watch) == (1024, 7)
+    wait_for(watch.losses, what="a loss")
+    numbers = statistics(client)
+    assert (numbers["watch-directories"], numbers["watch-directories-left"]) == (1024, 7)
+    # What is not watched is told as a name, and not what is in it.
+    os.makedirs(place.path("more/below"))
+    watch.wait("more", CREATE)
+    wait_for(lambda: counts(watch) == (1024, 8), what="one more")
+    shutil.rmtree(place.path("more"))
+    watch.wait("more", DELETE)
+    wait_for(lambda: counts(watch) == (1024, 7), what="as before")
+    assert [one.under for one in watch.losses()] == [b""], "told once"
+    # What goes makes room.
+    for number in range(0, 1030, 4):
+        os.rmdir(place.path(f"dir{number:04}"))
+    n_left = sum(tree_of(place.where).values())
+    wait_for(lambda: counts(watch) == (1 + n_left, 0), what=f"{n_left} directories")
+    wait_for(lambda: told_in(watch, place, "dir1029"), what="what had no room", interval=0.05)
+    # One user's have a limit together.
+    user = as_user(USER)
+    watches = [Watch(user, place.where, NAMES, **TREE) for _ in range(8192 // n_left + 1)]
+    assert sum(counts(one)[0] - 1 for one in watches) == 8192
+    assert counts(watches[-1])[1] > 0
+    wait_for(watches[-1].losses, what="a loss")
+    for one in watches:
+        one.call("Remove")
+
+    def room():
+        watch = Watch(user, place.where, NAMES, **TREE)
+        found = counts(watch)
+        watch.call("Remove")
+        return found == (1 + n_left, 0)
+    wait_for(room, what="room again", interval=0.1)
+    check_invariant(client)
+
+
+def test_mounted_again(watching, client, as_user, place):
+    running = watching()
+    os.makedirs(place.path("dir/below"))
+    watches = [Watch(one, place.where, EVENTS, **TREE) for one in (client, as_user(USER))]
+    # None of the directories is kept busy.
+    place.umount()
+    for watch in watches:
+        watch.wait_count(UNMOUNT, 1)
+        assert watch.get("Source").startswith("none") and counts(watch) == (0, 0)
+    place.mount()
+    for watch in watches:
+        watch.wait_count(MOUNT, 1)
+        assert any(one.under == b"" for one in watch.losses())
+    os.makedirs(place.path("dir/below"), exist_ok=True)
+    for watch in watches:
+        wait_for(lambda w=watch: told_in(w, place, "dir/below"), what="a file", interval=0.05)
+    check_invariant(client)
+    running.stop()
+
+
+def test_two_of_one_tree(watching, client, place):
+    """Each directory has one watch, whoever asked for it: what one asks for the others are not told, nor keeps it."""
+    watching()
+    os.makedirs(place.path("a/b"))
+    whole, part = Watch(client, place.where, NAMES, **TREE), Watch(client, place.path("a"), NAMES, **TREE)
+    single = Watch(client, place.path("a/b"), EVENTS)
+    for number in range(10):
+        write(place.path(f"a/b/{number}"))
+        whole.wait(f"a/b/{number}", CREATE)
+        part.wait(f"b/{number}", CREATE)
+        single.wait(f"{number}", CLOSE_WRITE)
+        part.call("Remove")
+        part = Watch(client, place.path("a"), NAMES, **TREE)
+        assert counts(part) == (2, 0)
+    assert not any(change.mask & CLOSE_WRITE for change in whole.changes())
+    os.rename(place.path("a"), place.path("c"))
+    wait_for(lambda: told_in(whole, place, "c/b"), what="its new place", interval=0.05)
+    check_invariant(client)
+
+
+def test_what_is_mounted_inside_is_not_entered(watching, client, loopfs, place):
+    watching()
+    os.makedirs(place.path("here/below"))
+    inner = loopfs("tmpfs", 4, where=place.path("here"), name="inner")
+    os.makedirs(inner.path("deep"))
+    watch = Watch(client, place.where, NAMES, **TREE)
+    assert counts(watch) == (1, 0)
+    name, text = refusal(lambda: Watch(client, place.where, NAMES, **TREE, **{"cross-mounts": ("b", True)}))
+    assert name == UNSUPPORTED and "across mounts" in text
+    write(inner.path("deep/file"))
+    write(place.path("marker"))
+    watch.wait("marker", CREATE)
+    assert watch.names(CREATE) == {b"marker"}
+    umount_raw(inner.where)
