@@ -38,11 +38,12 @@
  * Requests and owners
  *	Nothing is produced until somebody asks. A request belongs to the port id
  *	that sent it, and all requests of a port are withdrawn when its socket is
- *	closed. What is produced is the union of all requests, and everybody in
- *	the group receives it: a listener that requests nothing receives what
- *	others asked for. An event or a record is produced once, however many
- *	requests on a filesystem cover it; only in the moment in which requests
- *	change can a record come twice. A watch has records of its own.
+ *	closed: soon, since close(2) waits for nothing, and before a later request
+ *	for anything is granted. What is produced is the union of all requests, and
+ *	everybody in the group receives it: a listener that requests nothing
+ *	receives what others asked for. An event or a record is produced once,
+ *	however many requests on a filesystem cover it; only in the moment in which
+ *	requests change can a record come twice. A watch has records of its own.
  *	A refused request changes nothing, and its answer has an error text
  *	(NLMSGERR_ATTR_MSG, with the option NETLINK_EXT_ACK). ENOSPC: there are
  *	too many requests, watches or ports with any.

@@ -13,10 +13,12 @@
 #include "compat.h"
 #include "filesystem.h"
 #include "find.h"
+#include "owner.h"
 
 #define WAIT_JIFFIES HZ
 #define SEARCHES_MAX 32 /* that have not come to their end */
 
+/* Under the control lock. */
 static int find_call(struct super_block *sb, struct genl_info *info, find_function_t function,
 		     void *data)
 {
@@ -24,6 +26,7 @@ static int find_call(struct super_block *sb, struct genl_info *info, find_functi
 		NL_SET_ERR_MSG(info->extack, "not on a filesystem that can be mounted");
 		return -EOPNOTSUPP;
 	}
+	owner_release_closed();
 	return function(sb, info, data);
 }
 

@@ -182,7 +182,8 @@ static void mark_handle(struct fsnotify_mark *mark, const struct occurrence *wha
 		return;
 	if (mark_is_watch(mark)) {
 		watch = container_of(mark, struct watch, mark);
-		if (events)
+		/* It stays at the inode until it is put. */
+		if (events && !READ_ONCE(watch->is_gone))
 			mark_record(what, events | directory, 0, watch->id,
 				    watch->file_events & FS_FILE_HANDLES ? mark_handles(what)
 									 : NULL);
@@ -313,8 +314,8 @@ static void mark_record_gone(const struct watch *watch)
 static void mark_freeing(struct fsnotify_mark *mark, struct fsnotify_group *group)
 {
 	if (mark_is_watch(mark)) {
-		mark_record_gone(container_of(mark, struct watch, mark));
 		watch_gone(container_of(mark, struct watch, mark));
+		mark_record_gone(container_of(mark, struct watch, mark));
 	} else {
 		filesystem_unmounted(container_of(mark, struct fs_request, mark));
 	}
@@ -363,10 +364,20 @@ int mark_attach_watch(struct watch *watch, struct inode *inode)
 	return mark_attached(&watch->mark, compat_mark_add_inode(&watch->mark, inode));
 }
 
-void mark_destroy(struct fsnotify_mark *mark)
+void mark_detach(struct fsnotify_mark *mark)
 {
 	fsnotify_destroy_mark(mark, mark_group);
+}
+
+void mark_put(struct fsnotify_mark *mark)
+{
 	fsnotify_put_mark(mark);
+}
+
+void mark_destroy(struct fsnotify_mark *mark)
+{
+	mark_detach(mark);
+	mark_put(mark);
 }
 
 int mark_ignore(struct pid *process)

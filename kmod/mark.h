@@ -33,6 +33,12 @@ int mark_attach_watch(struct watch *watch, struct inode *inode);
 
 /* Takes it away and gives the object up: it is freed when nobody looks at it any more. */
 void mark_destroy(struct fsnotify_mark *mark);
+/*
+ * The same in two steps. The second may let go of an inode, whose end may wait for a disk or
+ * a server: not under a lock.
+ */
+void mark_detach(struct fsnotify_mark *mark);
+void mark_put(struct fsnotify_mark *mark);
 
 /*
  * Processes whose file events are not told; takes a reference, which

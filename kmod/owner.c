@@ -26,29 +26,9 @@ struct owner *owner_find(u32 port_id)
 	struct owner *owner;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(owner, &owners, node) if (owner->port_id == port_id) return owner;
+	list_for_each_entry(owner, &owners, node) if (owner->port_id == port_id &&
+						      !READ_ONCE(owner->is_closed)) return owner;
 	return NULL;
-}
-
-struct owner *owner_get(u32 port_id)
-{
-	struct owner *owner = owner_find(port_id);
-
-	if (owner)
-		return owner;
-	if (n_owners >= OWNERS_MAX)
-		return NULL;
-	owner = kzalloc(sizeof(*owner), GFP_KERNEL);
-	if (!owner)
-		return NULL;
-	owner->port_id = port_id;
-	INIT_LIST_HEAD(&owner->requests);
-	INIT_LIST_HEAD(&owner->watches);
-	spin_lock(&owners_lock);
-	list_add_tail(&owner->node, &owners);
-	spin_unlock(&owners_lock);
-	n_owners++;
-	return owner;
 }
 
 void owner_put(struct owner *owner)
@@ -62,16 +42,6 @@ void owner_put(struct owner *owner)
 	spin_unlock(&owners_lock);
 	n_owners--;
 	kfree(owner);
-}
-
-u32 owner_proc_events(void)
-{
-	struct owner *owner;
-	u32 events = 0;
-
-	lockdep_assert_held(&control_lock);
-	list_for_each_entry(owner, &owners, node) events |= owner->proc_events;
-	return events;
 }
 
 static void owner_release(struct owner *owner)
@@ -90,14 +60,64 @@ static void owner_release(struct owner *owner)
 	owner_put(owner);
 }
 
-/* Without the control lock, which may be held while hooks are turned on and off. */
-static bool owner_is_there(u32 port_id)
+void owner_release_closed(void)
+{
+	struct owner *owner, *next;
+
+	lockdep_assert_held(&control_lock);
+	list_for_each_entry_safe(owner, next, &owners, node) if (READ_ONCE(owner->is_closed))
+		owner_release(owner);
+}
+
+struct owner *owner_get(u32 port_id)
+{
+	struct owner *owner = owner_find(port_id);
+
+	owner_release_closed();
+	if (owner)
+		return owner;
+	if (n_owners >= OWNERS_MAX)
+		return NULL;
+	owner = kzalloc(sizeof(*owner), GFP_KERNEL);
+	if (!owner)
+		return NULL;
+	owner->port_id = port_id;
+	INIT_LIST_HEAD(&owner->requests);
+	INIT_LIST_HEAD(&owner->watches);
+	spin_lock(&owners_lock);
+	list_add_tail(&owner->node, &owners);
+	spin_unlock(&owners_lock);
+	n_owners++;
+	return owner;
+}
+
+u32 owner_proc_events(void)
+{
+	struct owner *owner;
+	u32 events = 0;
+
+	lockdep_assert_held(&control_lock);
+	list_for_each_entry(owner, &owners, node) events |= owner->proc_events;
+	return events;
+}
+
+/*
+ * Without the control lock, which may be held while hooks are turned on and off. Whoever
+ * closes a socket waits for nothing.
+ */
+static bool owner_close(u32 port_id)
 {
 	struct owner *owner;
 	bool is_there = false;
 
 	spin_lock(&owners_lock);
-	list_for_each_entry(owner, &owners, node) is_there |= owner->port_id == port_id;
+	list_for_each_entry(owner, &owners, node)
+	{
+		if (owner->port_id != port_id)
+			continue;
+		WRITE_ONCE(owner->is_closed, true);
+		is_there = true;
+	}
 	spin_unlock(&owners_lock);
 	return is_there;
 }
@@ -105,24 +125,14 @@ static bool owner_is_there(u32 port_id)
 static int owner_notify(struct notifier_block *block, unsigned long action, void *data)
 {
 	const struct netlink_notify *notify = data;
-	struct owner *owner;
 
 	/* Port ids are per network namespace, and requests come from the first one alone. */
 	if (action != NETLINK_URELEASE || notify->protocol != NETLINK_GENERIC ||
 	    !net_eq(notify->net, &init_net))
 		return NOTIFY_DONE;
 	/* Sockets of all families come here, and no request of this one runs any more. */
-	if (!owner_is_there(notify->portid))
-		return NOTIFY_DONE;
-
-	mutex_lock(&control_lock);
-	owner = owner_find(notify->portid);
-	if (owner) {
-		owner_release(owner);
-		process_update();
-		hook_update();
-	}
-	mutex_unlock(&control_lock);
+	if (owner_close(notify->portid))
+		owner_reap();
 	return NOTIFY_DONE;
 }
 
@@ -135,6 +145,7 @@ static void owner_reap_work(struct work_struct *work)
 	struct owner *owner, *next_owner;
 
 	mutex_lock(&control_lock);
+	owner_release_closed();
 	list_for_each_entry_safe(owner, next_owner, &owners, node)
 	{
 		list_for_each_entry_safe(request, next_request, &owner->requests,
@@ -145,6 +156,7 @@ static void owner_reap_work(struct work_struct *work)
 			watch_remove(watch);
 		owner_put(owner);
 	}
+	process_update();
 	hook_update();
 	mutex_unlock(&control_lock);
 }
@@ -176,4 +188,5 @@ void owner_exit(void)
 void owner_flush(void)
 {
 	flush_work(&reap_work);
+	watch_flush();
 }

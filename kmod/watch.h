@@ -14,12 +14,12 @@ struct owner;
 
 struct watch {
 	struct fsnotify_mark mark; /* first: see mark.c */
-	struct list_head owner_node; /* control_lock */
+	struct list_head owner_node; /* then of those that were removed; control_lock */
 	u32 id;
 	u32 file_events;
 	dev_t dev;
 	u64 inode;
-	bool is_gone; /* the inode is deleted or its filesystem unmounted */
+	bool is_gone; /* removed, the inode is deleted, or its filesystem unmounted */
 };
 
 /**
@@ -28,15 +28,17 @@ struct watch {
  *
  * The caller holds the control lock.
  *
- * Return: 0, -ENOMEM, -ENOSPC: too many.
+ * Return: 0, -ENOMEM, -ENOSPC: too many, or too many that wait for the end of their inode.
  */
 int watch_add(u32 *ret_id, struct inode *inode, struct owner *owner, u32 file_events);
 
 /* NULL: @owner has none of that number. */
 struct watch *watch_find(const struct owner *owner, u32 id);
 
-/* Under the control lock. */
+/* Under the control lock. Nothing is told from then on; a worker lets go of the inode. */
 void watch_remove(struct watch *watch);
+/* No watch is added any more: waits for the worker. */
+void watch_flush(void);
 
 /* From the mark: its inode goes; the watch is withdrawn soon. */
 void watch_gone(struct watch *watch);
