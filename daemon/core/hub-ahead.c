@@ -126,12 +126,14 @@ static bool is_told(const struct hub_ahead *ahead, const struct file_name *name,
 	return slot->hash && seq <= slot->until;
 }
 
-/* The bytes of its names are those of @event. */
-static struct hub_doubt *doubt_new(const struct file_event *event)
+struct hub_doubt *hub_ahead_doubt(const struct file_event *event)
 {
 	const struct file_name *names[] = { &event->at, &event->to };
-	struct hub_doubt *doubt = calloc(1, sizeof(*doubt) + 2 * sizeof(doubt->names[0]));
+	struct hub_doubt *doubt;
 
+	assert(event);
+
+	doubt = calloc(1, sizeof(*doubt) + 2 * sizeof(doubt->names[0]));
 	if (!doubt)
 		return NULL;
 	for (size_t i = 0; i < 2; i++) {
@@ -167,9 +169,9 @@ int hub_ahead_check(struct hub *hub, struct hub_pending *pending)
 
 	if (pending->cookie)
 		second = STAILQ_NEXT(pending, link);
-	pending->doubt = doubt_new(event);
+	pending->doubt = hub_ahead_doubt(event);
 	if (second)
-		second->doubt = doubt_new(&second->event);
+		second->doubt = hub_ahead_doubt(&second->event);
 	if (pending->doubt && (!second || second->doubt))
 		return 0;
 	if (second) {

@@ -60,7 +60,7 @@ struct hub_doubt {
 	size_t n_own; /* the first of them are those of the event itself */
 	bool by_death; /* the names are gone if the target is */
 	bool by_exchange; /* none, if the rename before was not told yet */
-	bool by_answer; /* where its directory went is certain: a name was told ahead of it */
+	bool by_answer; /* where its directory went is certain, but its names are told as they are */
 	struct hub_doubt_name names[]; /* their bytes behind them */
 };
 
@@ -340,6 +340,8 @@ void hub_ahead_deinit(struct hub_ahead *ahead);
 void hub_ahead_clear(struct hub_ahead *ahead);
 /** hub_ahead_add() - @name, of the first event of the row, is told as it was answered */
 void hub_ahead_add(struct hub *hub, const struct hub_doubt_name *name);
+/** hub_ahead_doubt() - of the names of @event, whose bytes it borrows; NULL: no memory */
+struct hub_doubt *hub_ahead_doubt(const struct file_event *event);
 /**
  * hub_ahead_check() - an event of the row that may be in what was told before is in doubt
  *

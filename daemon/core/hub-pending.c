@@ -145,22 +145,35 @@ static bool name_equal(const struct file_name *a, const struct file_name *b)
 	       handle_equal(&a->dir, &b->dir);
 }
 
+/* Of different directories or files, each to where the other one was. */
+static bool is_inverse(const struct file_event *a, const struct file_event *b)
+{
+	return a->mask & FAN_RENAME && b->mask & FAN_RENAME && name_equal(&a->at, &b->to) &&
+	       name_equal(&a->to, &b->at) && !handle_equal(&a->target, &b->target);
+}
+
 /*
- * Two that changed places are told as two renames, one right behind the other.
- * Where the first was told already, it stays in doubt what is there.
+ * Two that changed places are told as two renames, one right behind the other, or both as what is
+ * there. Where the first was told already, it stays in doubt what is there.
+ *
+ * Return: 0 or -ENOMEM.
  */
-static void exchange_mark(struct hub *hub, struct hub_pending *second)
+static int exchange_mark(struct hub *hub, struct hub_pending *second)
 {
 	struct hub_pending *first = hub->row.last;
 
-	if (!second->doubt || !second->doubt->by_exchange || !first || first->doubt ||
-	    first->loses || !name_equal(&first->event.at, &second->event.to) ||
-	    !name_equal(&first->event.to, &second->event.at))
-		return;
+	if (!second->doubt || !first || first->doubt || first->loses || first->cookie ||
+	    !is_inverse(&first->event, &second->event))
+		return 0;
+	if (!second->doubt->by_exchange) {
+		first->doubt = hub_ahead_doubt(&first->event);
+		return first->doubt ? 0 : -ENOMEM;
+	}
 	free(second->doubt);
 	second->doubt = NULL;
 	first->cookie = second->cookie = ++hub->last_cookie;
 	second->is_second = true;
+	return 0;
 }
 
 int hub_row_push(struct hub *hub, struct hub_pending *pending)
@@ -170,6 +183,7 @@ int hub_row_push(struct hub *hub, struct hub_pending *pending)
 	bool indexed = is_to_be_found(pending);
 	struct hub_pending *copy;
 	uint8_t *p;
+	int r;
 
 	assert(hub);
 	assert(pending);
@@ -178,11 +192,13 @@ int hub_row_push(struct hub *hub, struct hub_pending *pending)
 		return -ENOBUFS;
 	if (indexed && buckets_make(row) < 0)
 		return -ENOMEM;
+	r = exchange_mark(hub, pending);
+	if (r < 0)
+		return r;
 	copy = memory_take(row, n);
 	if (!copy)
 		return -ENOMEM;
 
-	exchange_mark(hub, pending);
 	*copy = *pending;
 	p = (uint8_t *)(copy + 1);
 	name_copy(&copy->event.at, &p);

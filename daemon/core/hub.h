@@ -42,7 +42,11 @@
  * needs fewer answers if the mark has FAN_DELETE_SELF, which the kernel merges into
  * the ATTRIB of an unlink: what is gone need not be asked for. What is told so may be ahead of
  * records that waited behind it until the answer: of the same names those are told in the
- * same way. Renames are told as they are to a watch that wants no FSEVENTS_CREATE or _DELETE.
+ * same way, as are both renames of an exchange if one of them is in doubt. Renames are told as
+ * they are to a watch that wants no FSEVENTS_CREATE or _DELETE.
+ *
+ * Every name is told below directories that were told, or below a name that was told as merged, where
+ * it may be of a directory that was there before, or that comes there by a record told later.
  *
  * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *

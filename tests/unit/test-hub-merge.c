@@ -280,6 +280,25 @@ static void test_exchange_behind_an_answer(void **state)
 	unwatch(&moves);
 }
 
+/* The second half of an exchange is in doubt, and so is a name below what the first one would have replaced. */
+static void test_doubted_exchange(void **state)
+{
+	uint32_t back = make(SIM_ROOT, "a"), in = make(SIM_ROOT, "in");
+	struct told told;
+
+	make(SIM_ROOT, "c");
+	forget();
+	watch(&told, SIM_ROOT, 0, ALL);
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "a", in, "was"));
+	assert_true(sim_rename(&sim, 9, in, "was", SIM_ROOT, "b"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "in", back, "in"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "c", SIM_ROOT, "a"));
+	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
+	touch(in, "was");
+	check(&told, "a>in/was/ in/was>b/ in>b/in/ c>a/ +a/! +b/! +b/in/was! +b/! +a/! +a/in/was!");
+	unwatch(&told);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +308,7 @@ int main(void)
 		HUB_TEST(test_written_and_gone), HUB_TEST(test_written_and_forgotten),
 		HUB_TEST(test_closed_later),	 HUB_TEST(test_doubted_in_removed),
 		HUB_TEST(test_hidden_link),	 HUB_TEST(test_exchange_behind_an_answer),
+		HUB_TEST(test_doubted_exchange),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,7 @@ struct receiver {
 	struct names known;
 	struct names ahead; /* told as they are, with the inode: "path/#inode" */
 	struct names again; /* to be looked through when nothing waits */
+	struct names merged; /* told so: what is told below may be of what else was there */
 	bool all_again;
 	uint64_t n_told, n_lost;
 	uint64_t cookie; /* of the last one */
@@ -306,6 +307,46 @@ static void note_ahead(struct receiver *receiver, const struct change *change, c
 		names_add(&receiver->ahead, at);
 }
 
+/*
+ * A reader can place what is told: each directory above it was told, or one of them with
+ * FSEVENTS_MERGED. That a name is gone may be found out when its directory is gone as well.
+ */
+static void check_way(const struct receiver *receiver, const char *path, bool itself)
+{
+	char above[PATH_BYTES];
+
+	if (receiver->all_again || receiver->model->chmod)
+		return;
+	for (const char *p = path; *p; p++) {
+		p = strchrnul(p, '/');
+		if (!*p && !itself)
+			return;
+		snprintf(above, sizeof(above), "%.*s", (int)(p - path), path);
+		if (names_has(&receiver->merged, above))
+			return;
+		if (!names_has(&receiver->known, above))
+			fail_msg("'%s' was told, but never '%s'", path, above);
+		if (!*p)
+			return;
+	}
+}
+
+static void note_merged(struct receiver *receiver, const struct change *change, const char *former,
+			const char *path)
+{
+	bool brings = change->mask & FSEVENTS_MOVE && names_cover(&receiver->merged, former);
+	bool takes = change->cookie && names_cover(&receiver->merged, path);
+
+	if (change->mask & FSEVENTS_MOVE)
+		names_move(&receiver->merged, former, path, change->cookie);
+	else if (change->mask & (FSEVENTS_CREATE | FSEVENTS_DELETE))
+		names_drop(&receiver->merged, path);
+	if (change->mask & FSEVENTS_MERGED || brings)
+		names_add(&receiver->merged, path);
+	if (takes)
+		names_add(&receiver->merged, former);
+}
+
 static void on_changed(const struct change *change, void *userdata)
 {
 	struct receiver *receiver = userdata;
@@ -328,6 +369,12 @@ static void on_changed(const struct change *change, void *userdata)
 
 	assert_true(__builtin_popcount(change->mask & 0x00010300) <= 1);
 	note_ahead(receiver, change, former, path);
+	if (!(change->mask & FSEVENTS_MERGED && change->mask & FSEVENTS_DELETE)) {
+		check_way(receiver, path, false);
+		check_way(receiver, former, true);
+	}
+	if (!change->cookie || change->cookie != receiver->cookie)
+		note_merged(receiver, change, former, path);
 	if (change->mask & FSEVENTS_CREATE)
 		came(receiver, change, path);
 	else if (change->mask & FSEVENTS_DELETE)
@@ -521,7 +568,7 @@ static void check(struct model *model, struct receiver *receiver, unsigned int s
 		known->n = 0;
 		list(now, receiver->root, receiver->user, "", known);
 	}
-	receiver->again.n = receiver->ahead.n = 0;
+	receiver->again.n = receiver->ahead.n = receiver->merged.n = 0;
 	receiver->all_again = false;
 
 	list(now, receiver->root, receiver->user, "", &found);
@@ -546,7 +593,7 @@ static void watch_begin(struct model *model, struct receiver *receiver)
 	};
 
 	assert_int_equal(hub_watch_new(&receiver->watch, model->hub, &options), 0);
-	receiver->known.n = receiver->ahead.n = 0;
+	receiver->known.n = receiver->ahead.n = receiver->merged.n = 0;
 	memset(receiver->seen, 0, sizeof(receiver->seen));
 	list(present(model), receiver->root, receiver->user, "", &receiver->known);
 	see(present(model), receiver->root, receiver);
