@@ -3,7 +3,7 @@
 
 /*
  * Inside the source of file events: file-events.c has the groups and what is read from
- * them, file-events-mark.c their marks, module-file.c what the module tells.
+ * them, file-events-mark.c their marks, module-file*.c what the module tells.
  */
 
 #include <sys/queue.h>
@@ -28,6 +28,8 @@ struct marking {
 	char type[32];
 	uint32_t major, minor;
 	struct handle root;
+	struct module_inode *inode; /* of ->handle */
+	uint32_t watch_id; /* likewise: the answer */
 	uint32_t seq; /* of the request; 0: not sent yet */
 	bool answered;
 	int error; /* likewise */
@@ -46,6 +48,8 @@ struct file_events_member {
 
 	/* Of the module; ->io and ->timer are NULL. */
 	LIST_ENTRY(file_events_member) in_module;
+	uint32_t number; /* no other one has it */
+	struct module_watches *watches; /* of single inodes; else NULL */
 	uint32_t fs_id; /* 0: not known */
 	uint64_t mask; /* asked for */
 	bool in_batch;
@@ -74,6 +78,11 @@ int file_events_member_look(struct file_events_member *member, const struct file
 /** file_events_root_decode() - of the reply to that; Return: 0 or a negative errno */
 int file_events_root_decode(enum pool_result result, const void *reply, size_t n_reply,
 			    struct handle *ret);
+
+static inline bool file_events_member_is_modules(const struct file_events_member *member)
+{
+	return member->kind == FILE_EVENTS_MODULE || member->kind == FILE_EVENTS_MODULE_INODES;
+}
 
 /** module_file_join() - Return: 0, -ENOENT: no such module, or another negative errno */
 int module_file_join(struct file_events_member *member);

@@ -146,8 +146,8 @@ int file_events_member_mark(struct file_events_member *member, const struct file
 	assert(mark && mark->mount);
 	assert(mark->handle.n <= HANDLE_MAX);
 
-	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, false)
-						  : member_submit(member, mark, MARKING_ADD);
+	return file_events_member_is_modules(member) ? module_file_mark(member, mark, false)
+						     : member_submit(member, mark, MARKING_ADD);
 }
 
 int file_events_member_ignore(struct file_events_member *member,
@@ -181,8 +181,8 @@ int file_events_member_unmark(struct file_events_member *member,
 	assert(mark && mark->mount);
 	assert(mark->handle.n <= HANDLE_MAX);
 
-	return member->kind == FILE_EVENTS_MODULE ? module_file_mark(member, mark, true)
-						  : member_submit(member, mark, MARKING_REMOVE);
+	return file_events_member_is_modules(member) ? module_file_mark(member, mark, true)
+						     : member_submit(member, mark, MARKING_REMOVE);
 }
 
 void file_events_member_free_markings(struct file_events_member *member)

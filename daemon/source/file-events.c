@@ -44,6 +44,7 @@ static const struct group_kind kinds[] = {
 	[FILE_EVENTS_FANOTIFY] = { fanotify_open, file_event_next, FAN_EVENT_METADATA_LEN },
 	[FILE_EVENTS_INOTIFY] = { inotify_open, inotify_event_next, sizeof(struct inotify_event) },
 	[FILE_EVENTS_MODULE] = {}, /* has no group of its own */
+	[FILE_EVENTS_MODULE_INODES] = {}, /* likewise */
 };
 
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == _FILE_EVENTS_KIND_N, "all of them");
@@ -218,7 +219,7 @@ void file_events_member_read(struct file_events_member *member)
 
 	assert(member);
 
-	if (member->kind == FILE_EVENTS_MODULE) {
+	if (file_events_member_is_modules(member)) {
 		module_file_read(member->events->module);
 		return;
 	}
@@ -241,7 +242,7 @@ void file_events_member_set_pause(struct file_events_member *member, uint64_t pa
 	if (pause_us > FILE_EVENTS_PAUSE_MAX_US)
 		pause_us = FILE_EVENTS_PAUSE_MAX_US;
 	member->pause_us = pause_us;
-	if (member->kind == FILE_EVENTS_MODULE)
+	if (file_events_member_is_modules(member))
 		module_file_set_pause(member->events->module);
 }
 
@@ -295,7 +296,7 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 	assert(ret);
 	assert(events);
 	assert(ops && ops->begin && ops->event && ops->end && ops->marked);
-	assert(kind != FILE_EVENTS_MODULE || ops->gone);
+	assert((kind != FILE_EVENTS_MODULE && kind != FILE_EVENTS_MODULE_INODES) || ops->gone);
 
 	if (events->statistics.groups >= FILE_EVENTS_GROUPS_MAX)
 		return -EUSERS;
@@ -311,7 +312,7 @@ int file_events_member_new(struct file_events_member **ret, struct file_events *
 	LIST_INIT(&member->markings);
 	events->statistics.groups++;
 
-	r = kind == FILE_EVENTS_MODULE ? module_file_join(member) : member_start(member);
+	r = file_events_member_is_modules(member) ? module_file_join(member) : member_start(member);
 	if (r < 0)
 		return r;
 
@@ -325,7 +326,7 @@ struct file_events_member *file_events_member_free(struct file_events_member *me
 		return NULL;
 
 	file_events_member_free_markings(member);
-	if (member->kind == FILE_EVENTS_MODULE)
+	if (file_events_member_is_modules(member))
 		module_file_leave(member);
 	if (member->events->current == member)
 		member->events->current = NULL;

@@ -11,8 +11,9 @@
  * processes do is told like all. Marks are set by
  * workers and hold no filesystem busy; closing the group takes them away.
  *
- * The module tells of whole superblocks, all by one socket, nothing merged and each loss
- * by the numbers of its records, which is everybody's. Where it goes, what it told
+ * The module tells of whole superblocks and of inodes, all by one socket, nothing merged and each
+ * loss by the numbers of its records, which is everybody's. Of an inode it may tell twice
+ * what happens while its mask changes. Where the module goes, what it told
  * ends with it: each member of it hears that and is to be freed.
  *
  * Read late and in batches: who wakes for each event makes the watched process
@@ -44,7 +45,8 @@ struct file_events_member;
 enum file_events_kind {
 	FILE_EVENTS_FANOTIFY,
 	FILE_EVENTS_INOTIFY, /* what core/wire-inotify.h gives in place of handles */
-	FILE_EVENTS_MODULE, /* only the whole filesystem, of the types that file_events_has_module() says */
+	FILE_EVENTS_MODULE, /* the whole filesystem, of the types that file_events_has_module() says */
+	FILE_EVENTS_MODULE_INODES, /* single inodes of the same */
 
 	_FILE_EVENTS_KIND_N,
 };
@@ -100,7 +102,7 @@ DEFINE_FREEP(file_events_member, file_events_member_free)
 struct file_events_mark {
 	const struct mount *mount; /* to reach it by */
 	bool btrfs;
-	const char *type; /* of the module's: what it is on; */
+	const char *type; /* of the module's whole filesystem: what it is on; */
 	uint32_t major, minor;
 	enum pool_lane lane;
 	uint64_t lane_key;

@@ -47,16 +47,16 @@ static int file_send(struct module_file *file, const struct module_request *requ
 	return pool_submit(file->events->pool, &submission, ret_ticket);
 }
 
-/* Takes @marking. */
-static void marking_end(struct marking *marking, int error)
+void module_file_end_marking(struct marking *marking, int error)
 {
 	_cleanup_free_ struct marking *owned = marking;
 	struct file_events_member *member = owned->member;
-	const struct handle_view none = {}, root = handle_view(&owned->root);
+	const struct handle_view handle = handle_view(&owned->handle);
+	const struct handle_view root = handle_view(&owned->root);
 
 	LIST_REMOVE(owned, link);
 	if (owned->kind == MARKING_ADD)
-		member->ops->marked(error, &none, &root, member->userdata);
+		member->ops->marked(error, &handle, &root, member->userdata);
 }
 
 static void on_sent(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
@@ -78,7 +78,7 @@ static void on_sent(enum pool_result result, const void *reply, size_t n_reply, 
 		return;
 	if (error == 0)
 		error = marking->answered ? marking->error : -EIO;
-	marking_end(marking, error);
+	module_file_end_marking(marking, error);
 }
 
 static int marking_send(struct marking *marking)
@@ -111,7 +111,7 @@ static void on_looked(enum pool_result result, const void *reply, size_t n_reply
 	if (r == 0)
 		r = marking_send(marking);
 	if (r < 0)
-		marking_end(marking, r);
+		module_file_end_marking(marking, r);
 }
 
 int module_file_mark(struct file_events_member *member, const struct file_events_mark *mark,
@@ -122,6 +122,8 @@ int module_file_mark(struct file_events_member *member, const struct file_events
 	_cleanup_free_ struct marking *marking = NULL;
 	int r;
 
+	if (member->watches)
+		return module_watches_mark(member->watches, mark, remove);
 	assert(mark->type && mark->handle.n == 0);
 
 	marking = calloc(1, sizeof(*marking));
@@ -171,9 +173,7 @@ void module_file_leave(struct file_events_member *member)
 	 */
 	if (member->fs_id != 0 && member->events->has_module)
 		(void)file_send(file, &request, on_left, member->events, NULL);
+	member->watches = module_watches_free(member->watches);
 	LIST_REMOVE(member, in_module);
-	if (LIST_EMPTY(&file->members))
-		(void)sd_event_source_set_enabled(file->end, SD_EVENT_ONESHOT);
-	else
-		module_file_set_pause(file);
+	module_file_settle(file);
 }

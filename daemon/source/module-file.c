@@ -48,14 +48,20 @@ static void file_listen(struct module_file *file)
  * What is told. Any member may be freed by it, so none is held meanwhile.
  */
 
-static struct file_events_member *member_find(const struct module_file *file, uint32_t fs_id)
+static struct file_events_member *member_find(const struct module_file *file, uint32_t number)
 {
 	struct file_events_member *member;
 
 	LIST_FOREACH(member, &file->members, in_module)
-		if (member->fs_id == fs_id)
+		if (member->number == number)
 			return member;
 	return NULL;
+}
+
+/* Some record may be for it. */
+static bool member_is_told(const struct file_events_member *member)
+{
+	return member->watches ? !module_watches_are_none(member->watches) : member->fs_id != 0;
 }
 
 static void tell_begin(struct module_file *file, struct file_events_member *member)
@@ -66,13 +72,13 @@ static void tell_begin(struct module_file *file, struct file_events_member *memb
 	member->ops->begin(file->since_us ? file->since_us : file_events_now(), member->userdata);
 }
 
-static void tell(struct module_file *file, uint32_t fs_id, const struct file_event *event)
+static void tell(struct module_file *file, uint32_t number, const struct file_event *event)
 {
-	struct file_events_member *member = member_find(file, fs_id);
+	struct file_events_member *member = member_find(file, number);
 
 	if (member)
 		tell_begin(file, member);
-	member = member_find(file, fs_id);
+	member = member_find(file, number);
 	if (member)
 		member->ops->event(event, member->userdata);
 }
@@ -80,16 +86,17 @@ static void tell(struct module_file *file, uint32_t fs_id, const struct file_eve
 /* Whose they were is not known. */
 static void tell_lost(struct module_file *file)
 {
-	uint32_t ids[FILE_EVENTS_GROUPS_MAX];
+	uint32_t numbers[FILE_EVENTS_GROUPS_MAX];
 	struct file_events_member *member;
 	size_t n = 0;
 
+	module_file_forget_replaced(file);
 	LIST_FOREACH(member, &file->members, in_module)
-		if (member->fs_id != 0)
-			ids[n++] = member->fs_id;
+		if (member_is_told(member))
+			numbers[n++] = member->number;
 	file->events->statistics.overflows += n;
 	for (size_t i = 0; i < n; i++)
-		tell(file, ids[i], &overflow);
+		tell(file, numbers[i], &overflow);
 }
 
 static struct file_events_member *member_in_batch(const struct module_file *file)
@@ -117,24 +124,58 @@ static void tell_end(struct module_file *file)
  * What is read
  */
 
-static void record_take(struct module_file *file, const struct wire_record *record)
+/* @watched: the inode whose watch tells it; NULL: by the filesystem's request */
+static void record_tell(struct module_file *file, const struct wire_record_file *record,
+			uint32_t number, const struct handle_view *watched)
 {
-	const struct wire_record_file *told = &record->file;
 	struct file_record_names names;
 	struct file_event event;
 
-	file->n++;
-	if (record->kind != FS_RECORD_FILE || told->fs_id == 0 || !member_find(file, told->fs_id))
-		return;
 	file->events->statistics.events++;
-	if (file_events_is_own(file->events, (int32_t)told->pid))
+	if (file_events_is_own(file->events, (int32_t)record->pid))
 		return;
-	if (file_record_event(told, NULL, &names, &event)) {
-		tell(file, told->fs_id, &event);
+	if (file_record_event(record, watched, &names, &event)) {
+		tell(file, number, &event);
 	} else {
 		file->events->statistics.malformed++;
-		tell(file, told->fs_id, &overflow);
+		tell(file, number, &overflow);
 	}
+}
+
+static void record_take_watch(struct module_file *file, const struct wire_record_file *record)
+{
+	struct module_watch *watch = module_watch_find(file, record->watch_id);
+	struct handle handle;
+	struct handle_view view;
+
+	if (!watch)
+		return;
+	if (record->events & FS_FILE_IGNORED) {
+		module_watch_end(watch);
+		return;
+	}
+	/* Who is told may let the watch go. */
+	handle = watch->inode->handle;
+	view = handle_view(&handle);
+	record_tell(file, record, module_watches_member(watch->inode->owner)->number, &view);
+}
+
+static void record_take(struct module_file *file, const struct wire_record *record)
+{
+	struct file_events_member *member;
+
+	file->n++;
+	if (record->kind != FS_RECORD_FILE)
+		return;
+	if (record->file.watch_id != 0) {
+		record_take_watch(file, &record->file);
+		return;
+	}
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->fs_id != 0 && member->fs_id == record->file.fs_id) {
+			record_tell(file, &record->file, member->number, NULL);
+			return;
+		}
 }
 
 static void records_take(struct module_file *file, const struct wire_message *message)
@@ -230,6 +271,7 @@ static bool file_take(struct module_file *file, uint64_t max)
 
 void module_file_batch(struct module_file *file, uint64_t max)
 {
+	struct file_events_member *member;
 	bool empty;
 
 	assert(!file->in_batch);
@@ -246,8 +288,20 @@ void module_file_batch(struct module_file *file, uint64_t max)
 	} else {
 		file_wait(file, 0);
 	}
+	LIST_FOREACH(member, &file->members, in_module)
+		if (member->watches)
+			module_watches_withdraw(member->watches);
 	tell_end(file);
 	file->in_batch = false;
+}
+
+void module_file_wait(struct module_file *file)
+{
+	int enabled = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(file->timer, &enabled);
+	if (enabled == SD_EVENT_OFF)
+		file_wait(file, FILE_EVENTS_PAUSE_MAX_US);
 }
 
 void module_file_read(struct module_file *file)
@@ -313,6 +367,14 @@ static int on_end(sd_event_source *source, void *userdata)
 	return 0;
 }
 
+void module_file_settle(struct module_file *file)
+{
+	if (LIST_EMPTY(&file->members))
+		set_enabled(file->end, SD_EVENT_ONESHOT);
+	else
+		module_file_set_pause(file);
+}
+
 static int source_prepare(sd_event_source *source, const char *description, int enabled)
 {
 	int r;
@@ -372,6 +434,14 @@ int module_file_join(struct file_events_member *member)
 		if (r < 0)
 			return r;
 	}
+	if (member->kind == FILE_EVENTS_MODULE_INODES) {
+		r = module_watches_new(&member->watches, member);
+		if (r < 0) {
+			module_file_settle(events->module);
+			return r;
+		}
+	}
+	member->number = ++events->module->last_number;
 	LIST_INSERT_HEAD(&events->module->members, member, in_module);
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include "daemon/source/module-socket.h"
 #include "daemon/source/netlink.h"
 #include "daemon/worker/job-watch-wire.h"
+#include "daemon/worker/protocol.h"
 #include "tests/unit/event-fixture.h"
 
 #define OWN_PID 4711
@@ -42,23 +43,28 @@ struct module_socket {
 
 struct pool_ticket {
 	struct pool_submission submission;
-	char payload[256];
+	char payload[1024];
 	bool cancelled, answered;
 };
 
-static struct module_socket *current; /* NULL: closed */
-static struct pool_ticket tickets[16];
+static struct module_socket *current; /* that of the group; NULL: closed */
+static struct module_socket *asking; /* that of a member's requests; likewise */
+static struct pool_ticket tickets[32];
 static size_t n_tickets;
+static bool is_full; /* the pool */
 
 int module_socket_new(struct module_socket **ret, const struct module_socket_options *options)
 {
-	assert_string_equal(options->group, FS_EVENTS_GRP_INODE);
-	assert_null(current);
-	current = calloc(1, sizeof(*current));
-	assert_non_null(current);
-	current->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	assert_return_code(current->fd, errno);
-	*ret = current;
+	struct module_socket **place = options->group ? &current : &asking;
+
+	if (options->group)
+		assert_string_equal(options->group, FS_EVENTS_GRP_INODE);
+	assert_null(*place);
+	*place = calloc(1, sizeof(**place));
+	assert_non_null(*place);
+	(*place)->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_return_code((*place)->fd, errno);
+	*ret = *place;
 	return 0;
 }
 
@@ -66,10 +72,13 @@ struct module_socket *module_socket_free(struct module_socket *socket)
 {
 	if (!socket)
 		return NULL;
-	assert_ptr_equal(socket, current);
+	assert_true(socket == current || socket == asking);
+	if (socket == current)
+		current = NULL;
+	else
+		asking = NULL;
 	close(socket->fd);
 	free(socket);
-	current = NULL;
 	return NULL;
 }
 
@@ -99,7 +108,7 @@ int module_socket_receive(struct module_socket *socket, const void **ret, size_t
 	return queued->outcome;
 }
 
-/* As text: "command seq type:bytes ..." */
+/* As text: "command seq type:bytes ...", as long as a message of netlink would be */
 int module_socket_compose(const struct module_socket *socket, const struct module_request *request,
 			  void **ret, size_t *ret_n)
 {
@@ -120,8 +129,11 @@ int module_socket_compose(const struct module_socket *socket, const struct modul
 		memcpy(&value, attribute->data, sizeof(value));
 		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u=%x", attribute->type, value);
 	}
-	*ret = strdup(text);
-	*ret_n = n + 1;
+	assert_true(n < sizeof(text) - 1);
+	*ret_n = n < 16 ? 16 : (n + 4) / 4 * 4;
+	*ret = calloc(1, *ret_n);
+	assert_non_null(*ret);
+	memcpy(*ret, text, n);
 	return 0;
 }
 
@@ -136,8 +148,10 @@ int pool_submit(struct pool *pool, const struct pool_submission *submission,
 {
 	struct pool_ticket *ticket = &tickets[n_tickets];
 
+	if (is_full)
+		return -ENOBUFS;
 	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
-	assert_int_equal(submission->fd, current->fd);
+	assert_true(submission->fd == current->fd || (asking && submission->fd == asking->fd));
 	assert_true(submission->n_payload <= sizeof(ticket->payload));
 	n_tickets++;
 	*ticket = (struct pool_ticket){ .submission = *submission };
@@ -164,6 +178,7 @@ struct member {
 	char told[256];
 	unsigned int n_begin, n_end, n_marked, n_gone;
 	int error;
+	size_t n_handle;
 	struct handle root;
 	bool free_in_event;
 };
@@ -212,7 +227,7 @@ static void on_marked(int error, const struct handle_view *handle, const struct 
 
 	member->n_marked++;
 	member->error = error;
-	assert_int_equal(handle->n, 0);
+	member->n_handle = handle->n;
 	member->root = (struct handle){ .type = root->type, .n = root->n };
 	if (root->n > 0)
 		memcpy(member->root.bytes, root->bytes, root->n);
@@ -240,6 +255,7 @@ static int setup(void **state)
 
 	assert_non_null(world);
 	n_tickets = 0;
+	is_full = false;
 	assert_return_code(sd_event_new(&world->loop), 0);
 	assert_return_code(file_events_new(&world->events, world->loop, (struct pool *)world), 0);
 	file_events_set_module(world->events, true);
@@ -255,20 +271,26 @@ static int teardown(void **state)
 	file_events_member_free(world->other.member);
 	file_events_free(world->events);
 	assert_null(current);
+	assert_null(asking);
 	sd_event_unref(world->loop);
 	free(world);
 	return 0;
 }
 
+static struct datagram *add_to(struct module_socket *socket, int outcome)
+{
+	struct queued *queued = &socket->queue[socket->n];
+
+	assert_true(socket->n < sizeof(socket->queue) / sizeof(socket->queue[0]));
+	socket->n++;
+	queued->outcome = outcome;
+	assert_return_code(eventfd_write(socket->fd, 1), errno);
+	return &queued->datagram;
+}
+
 static struct datagram *add(int outcome)
 {
-	struct queued *queued = &current->queue[current->n];
-
-	assert_true(current->n < sizeof(current->queue) / sizeof(current->queue[0]));
-	current->n++;
-	queued->outcome = outcome;
-	assert_return_code(eventfd_write(current->fd, 1), errno);
-	return &queued->datagram;
+	return add_to(current, outcome);
 }
 
 static struct pool_ticket *last_ticket(enum job_kind job)
@@ -296,6 +318,22 @@ static void answer_root(int error)
 	ticket->submission.reply(POOL_DONE, bytes, n, ticket->submission.userdata);
 }
 
+static void refuse(struct datagram *datagram, uint32_t seq, int error)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} refusal = {
+		.header = { .nlmsg_len = sizeof(refusal),
+			    .nlmsg_type = NLMSG_ERROR,
+			    .nlmsg_seq = seq },
+		.error.error = error,
+	};
+
+	memcpy(datagram->bytes, &refusal, sizeof(refusal));
+	datagram->n = sizeof(refusal);
+}
+
 /* And has sent the request, to which the module said this. */
 static void answer_request(uint32_t fs_id, int error)
 {
@@ -307,18 +345,7 @@ static void answer_request(uint32_t fs_id, int error)
 	assert_int_equal(command, FS_NL_C_FS_SET);
 	datagram = add(0);
 	if (error < 0) {
-		struct {
-			struct nlmsghdr header;
-			struct nlmsgerr error;
-		} refusal = {
-			.header = { .nlmsg_len = sizeof(refusal),
-				    .nlmsg_type = NLMSG_ERROR,
-				    .nlmsg_seq = seq },
-			.error.error = error,
-		};
-
-		memcpy(datagram->bytes, &refusal, sizeof(refusal));
-		datagram->n = sizeof(refusal);
+		refuse(datagram, seq, error);
 	} else {
 		const uint64_t capable = 0;
 
@@ -378,13 +405,16 @@ static void put_handle(struct records *records, uint8_t of)
 	records->n += head.size;
 }
 
-static void put(struct records *records, uint32_t fs_id, uint32_t pid, const char *name)
+/* By the filesystem's request, or where @watch_id is not 0, by that watch. */
+static void put_by(struct records *records, uint32_t fs_id, uint32_t watch_id, uint32_t pid,
+		   const char *name)
 {
 	struct fs_event_file file = {
 		.record = { .header_size = sizeof(file), .kind = FS_RECORD_FILE },
 		.inode = 12,
 		.dir_inode = 2,
 		.fs_id = fs_id,
+		.watch_id = watch_id,
 		.events = FS_FILE_CREATE,
 		.pid = pid,
 		.name_size = (uint16_t)strlen(name),
@@ -399,6 +429,28 @@ static void put(struct records *records, uint32_t fs_id, uint32_t pid, const cha
 	put_handle(records, FS_HANDLE_DIR);
 	file.record.size = (uint32_t)(records->n - at);
 	memcpy(records->bytes + at, &file, sizeof(file));
+	records->n_records++;
+}
+
+static void put(struct records *records, uint32_t fs_id, uint32_t pid, const char *name)
+{
+	put_by(records, fs_id, 0, pid, name);
+}
+
+/* A watch is over. */
+static void put_end(struct records *records, uint32_t watch_id)
+{
+	const struct fs_event_file file = {
+		.record = { .size = sizeof(file),
+			    .header_size = sizeof(file),
+			    .kind = FS_RECORD_FILE },
+		.inode = 12,
+		.watch_id = watch_id,
+		.events = FS_FILE_IGNORED,
+	};
+
+	memcpy(records->bytes + records->n, &file, sizeof(file));
+	records->n += sizeof(file);
 	records->n_records++;
 }
 
@@ -562,13 +614,292 @@ static void test_freed(void **state)
 	assert_string_equal(world->other.told, "c ");
 }
 
+/*
+ * Single inodes: the directory whose handle put_handle() makes, and others
+ */
+
+static const struct handle dir_handle = { 1, 8, { 2, 2, 2, 2, 2, 2, 2, 2 } };
+
+#define SPOT ((uint64_t)(FAN_CREATE | FAN_ATTRIB | FAN_EVENT_ON_CHILD | FAN_ONDIR))
+
+static void begin_spots(struct world *world)
+{
+	assert_return_code(file_events_member_new(&world->one.member, world->events,
+						  FILE_EVENTS_MODULE_INODES, &ops, &world->one),
+			   0);
+	assert_non_null(asking);
+}
+
+static struct file_events_mark mark_of_inode(const struct handle *handle, uint64_t mask)
+{
+	struct file_events_mark mark = mark_of(0, mask);
+
+	mark.handle = handle_view(handle);
+	return mark;
+}
+
+/* The last request, which was to watch that with this mask; Return: its number. */
+static uint32_t watch_request(const struct handle *handle, uint64_t mask)
+{
+	const struct pool_ticket *ticket = &tickets[n_tickets - 1];
+	struct send_root_request request;
+	unsigned int command, seq, asked;
+
+	assert_int_equal(ticket->submission.job, JOB_SEND_ROOT);
+	assert_int_equal(ticket->submission.fd, asking->fd);
+	assert_return_code(send_root_request_decode(ticket->payload, ticket->submission.n_payload,
+						    &request),
+			   0);
+	assert_int_equal(request.attribute, FS_NL_A_FD);
+	assert_int_equal(request.handle.n, handle->n);
+	assert_memory_equal(request.handle.bytes, handle->bytes, handle->n);
+	assert_int_equal(sscanf(request.datagram, "%u %u 21=%x", &command, &seq, &asked), 3);
+	assert_int_equal(command, FS_NL_C_WATCH_ADD);
+	assert_int_equal(asked, mask | FS_FILE_HANDLES);
+	return seq;
+}
+
+static void answer_watch(uint32_t seq, uint32_t id, int error)
+{
+	const struct pool_ticket *ticket = last_ticket(JOB_SEND_ROOT);
+	struct datagram *datagram = add_to(asking, 0);
+
+	if (error < 0) {
+		refuse(datagram, seq, error);
+	} else {
+		datagram_begin(datagram, FIXTURE_FAMILY, seq, FS_NL_C_WATCH_ADD);
+		datagram_add_u32(datagram, FS_NL_A_WATCH_ID, id);
+	}
+	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+}
+
+/* Asks for it; the module says that it has that number. */
+static void watch(struct world *world, const struct handle *handle, uint64_t mask, uint64_t sum,
+		  uint32_t id)
+{
+	const struct file_events_mark mark = mark_of_inode(handle, mask);
+	unsigned int n_marked = world->one.n_marked;
+
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	answer_watch(watch_request(handle, sum), id, 0);
+	assert_int_equal(world->one.n_marked, n_marked + 1);
+	assert_int_equal(world->one.error, 0);
+	assert_int_equal(world->one.n_handle, handle->n);
+}
+
+/* The last request withdraws that watch, and is carried out. */
+static void check_withdrawn(uint32_t id)
+{
+	const struct pool_ticket *ticket = last_ticket(JOB_SEND);
+	char wanted[64];
+
+	snprintf(wanted, sizeof(wanted), "%u 0 22=%x", FS_NL_C_WATCH_DEL, id);
+	assert_string_equal(ticket->payload, wanted);
+	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+}
+
+static void tell_watch(struct world *world, uint32_t id, uint64_t seq)
+{
+	struct records records = {};
+
+	put_by(&records, 0, id, 44, "a");
+	tell(&records, seq);
+	world->one.told[0] = '\0';
+	file_events_member_read(world->one.member);
+}
+
+static void test_watch(void **state)
+{
+	struct world *world = *state;
+	struct records records = {};
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	/* The other one's is the filesystem as a whole. */
+	begin(world, &world->other, 16, 8);
+	put_by(&records, 0, 5, 44, "a");
+	put_by(&records, 0, 6, 44, "foreign");
+	put_by(&records, 0, 5, OWN_PID, "own");
+	put(&records, 8, 44, "b");
+	tell(&records, 1);
+	run_until(world, &world->one.n_end, 1);
+	assert_string_equal(world->one.told, "a ");
+	assert_string_equal(world->other.told, "b ");
+	/* It has nothing by which it could be told. */
+	((struct fs_event_file *)records.bytes)->handles_size = 0;
+	tell(&records, 6);
+	file_events_member_read(world->one.member);
+	assert_non_null(strchr(world->one.told, '!'));
+}
+
+/* A mask that grows: the one before is heard until its last record, and no longer. */
+static void test_watch_replaced(void **state)
+{
+	struct world *world = *state;
+	struct records end = {};
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	watch(world, &dir_handle, FAN_MODIFY, SPOT | FAN_MODIFY, 6);
+	check_withdrawn(5);
+	tell_watch(world, 5, 1);
+	assert_string_equal(world->one.told, "a ");
+	tell_watch(world, 6, 2);
+	assert_string_equal(world->one.told, "a ");
+	put_end(&end, 5);
+	tell(&end, 3);
+	tell_watch(world, 5, 4);
+	assert_string_equal(world->one.told, "");
+	tell_watch(world, 6, 5);
+	assert_string_equal(world->one.told, "a ");
+
+	/* Where its last record may be lost, that is told to all in place of it. */
+	watch(world, &dir_handle, FAN_OPEN, SPOT | FAN_MODIFY | FAN_OPEN, 7);
+	check_withdrawn(6);
+	tell_watch(world, 6, 9);
+	assert_string_equal(world->one.told, "! ");
+	tell_watch(world, 7, 10);
+	assert_string_equal(world->one.told, "a ");
+}
+
+/* What is asked for and there already is looked at, and not asked for. */
+static void test_watch_shared(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark again = mark_of_inode(&dir_handle, FAN_CREATE);
+	size_t n;
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	assert_return_code(file_events_member_mark(world->one.member, &again), 0);
+	assert_int_equal(world->one.n_marked, 1);
+	answer_root(0);
+	assert_int_equal(world->one.n_marked, 2);
+	assert_int_equal(world->one.error, 0);
+
+	/* Less of it, and nothing of what was none. */
+	assert_return_code(file_events_member_unmark(world->one.member, &again), 0);
+	answer_watch(watch_request(&dir_handle, SPOT & ~FAN_CREATE), 6, 0);
+	assert_int_equal(world->one.n_marked, 2);
+	check_withdrawn(5);
+	n = n_tickets;
+	assert_return_code(file_events_member_unmark(world->one.member, &again), 0);
+	assert_int_equal(n_tickets, n);
+}
+
+static void unwatch(struct world *world)
+{
+	const struct file_events_mark mark = mark_of_inode(&dir_handle, UINT64_MAX);
+
+	assert_return_code(file_events_member_unmark(world->one.member, &mark), 0);
+}
+
+static void test_watch_ended(void **state)
+{
+	struct world *world = *state;
+	struct records end = {};
+	size_t n;
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	unwatch(world);
+	check_withdrawn(5);
+	tell_watch(world, 5, 1);
+	assert_string_equal(world->one.told, "");
+
+	/* The inode is gone: there is nothing to withdraw. */
+	watch(world, &dir_handle, SPOT, SPOT, 6);
+	put_end(&end, 6);
+	tell(&end, 2);
+	file_events_member_read(world->one.member);
+	n = n_tickets;
+	unwatch(world);
+	assert_int_equal(n_tickets, n);
+
+	/* Where the pool has no room, it is withdrawn with one of the next batches. */
+	watch(world, &dir_handle, SPOT, SPOT, 7);
+	is_full = true;
+	unwatch(world);
+	file_events_member_read(world->one.member);
+	n = n_tickets;
+	is_full = false;
+	while (n_tickets == n)
+		assert_return_code(sd_event_run(world->loop, 30000000), 0);
+	check_withdrawn(7);
+}
+
+static void test_watch_refused(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark mark = mark_of_inode(&dir_handle, SPOT);
+	struct pool_ticket *ticket;
+	struct datagram *late;
+	uint32_t seq;
+	int error = -ESTALE;
+
+	begin_spots(world);
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	answer_watch(watch_request(&dir_handle, SPOT), 0, -ENOSPC);
+	assert_int_equal(world->one.error, -ENOSPC);
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	ticket = last_ticket(JOB_SEND_ROOT);
+	ticket->submission.reply(POOL_FAILED, &error, sizeof(error), ticket->submission.userdata);
+	assert_int_equal(world->one.error, -ESTALE);
+
+	/* An answer that comes when nobody waits for it any more. */
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	seq = watch_request(&dir_handle, SPOT);
+	ticket = last_ticket(JOB_SEND_ROOT);
+	ticket->submission.reply(POOL_STALLED, NULL, 0, ticket->submission.userdata);
+	assert_int_equal(world->one.error, -ETIMEDOUT);
+	late = add_to(asking, 0);
+	datagram_begin(late, FIXTURE_FAMILY, seq, FS_NL_C_WATCH_ADD);
+	datagram_add_u32(late, FS_NL_A_WATCH_ID, 9);
+	watch(world, &dir_handle, SPOT, SPOT, 10);
+	check_withdrawn(9);
+	tell_watch(world, 9, 1);
+	assert_string_equal(world->one.told, "");
+	tell_watch(world, 10, 2);
+	assert_string_equal(world->one.told, "a ");
+}
+
+/* All that it had ends with it; another one goes on. */
+static void test_watch_freed(void **state)
+{
+	struct world *world = *state;
+	struct records records = {};
+
+	begin(world, &world->other, 16, 8);
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	world->one.free_in_event = true;
+	put_by(&records, 0, 5, 44, "a");
+	put_by(&records, 0, 5, 44, "b");
+	put(&records, 8, 44, "c");
+	tell(&records, 1);
+	file_events_member_read(world->other.member);
+	assert_string_equal(world->one.told, "a ");
+	assert_string_equal(world->other.told, "c ");
+	assert_null(asking);
+
+	world->one = (struct member){};
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 6);
+	file_events_set_module(world->events, false);
+	assert_int_equal(world->one.n_gone, 1);
+	assert_null(asking);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_records),  TEST(test_losses), TEST(test_malformed), TEST(test_refused),
-		TEST(test_unmarked), TEST(test_gone),	TEST(test_freed),
+		TEST(test_records),	 TEST(test_losses),	 TEST(test_malformed),
+		TEST(test_refused),	 TEST(test_unmarked),	 TEST(test_gone),
+		TEST(test_freed),	 TEST(test_watch),	 TEST(test_watch_replaced),
+		TEST(test_watch_shared), TEST(test_watch_ended), TEST(test_watch_refused),
+		TEST(test_watch_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
