@@ -21,6 +21,7 @@
 #include "daemon/bus/bus-watch.h"
 #include "daemon/core/credential.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/node-tree.h"
 #include "daemon/core/watch-queue.h"
 #include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
@@ -30,6 +31,9 @@
 
 /* Of all users together. */
 #define WATCHES_TOTAL 65536
+
+/* For what is known of directories, in all filesystems together: some 100,000. */
+#define WATCHES_NODE_BYTES (32U << 20)
 
 /* An access in the first moments of a mount can make the umount of who mounted it fail. */
 #define WATCHES_BIRTH_US 50000
@@ -266,6 +270,7 @@ struct watches {
 
 	struct credentials *credentials;
 	struct file_events *events;
+	struct node_budget nodes; /* of all hubs */
 	struct unread *unread; /* of streams that were closed */
 	LIST_HEAD(, volume) volumes;
 	LIST_HEAD(, watched) watched;

@@ -317,7 +317,10 @@ const struct hub_ops watches_hub_ops = {
 
 int side_open(struct side *side)
 {
-	const struct hub_options options = { .tree = side->kind == SIDE_TREE };
+	const struct hub_options options = {
+		.tree = side->kind == SIDE_TREE,
+		.budget = &side->volume->watches->nodes,
+	};
 	_cleanup_(hub_freep) struct hub *hub = NULL;
 	int r;
 

@@ -433,6 +433,7 @@ int watches_new(struct watches **ret, sd_event *loop, const struct watches_optio
 	watches->quota = options->quota;
 	watches->pool = options->pool;
 	watches->superblocks = options->superblocks;
+	watches->nodes.n_max = WATCHES_NODE_BYTES;
 	TAILQ_INIT(&watches->waiting);
 	watches->state_directory = options->state_directory;
 	quiets_init(watches);

@@ -49,7 +49,7 @@ static struct node_verdict *verdict_free(struct hub *hub, struct node *node)
 
 static struct node_verdict *verdict_get(struct hub *hub, struct node *node, uint32_t serial)
 {
-	struct node_verdict *verdict = verdict_find(node, serial), *more;
+	struct node_verdict *verdict = verdict_find(node, serial);
 
 	if (verdict)
 		return verdict;
@@ -58,16 +58,11 @@ static struct node_verdict *verdict_get(struct hub *hub, struct node *node, uint
 	if (!verdict) {
 		size_t n = node->n_more ? 2 * (size_t)node->n_more : 4;
 
-		if (n > UINT16_MAX)
+		size_t n_before = node->n_more;
+
+		if (n > UINT16_MAX || node_grow(&hub->tree, node, (uint16_t)n) < 0)
 			return NULL;
-		more = reallocarray(node->more, n, sizeof(*more));
-		if (!more)
-			return NULL;
-		for (size_t i = node->n_more; i < n; i++)
-			more[i] = (struct node_verdict){};
-		verdict = &more[node->n_more];
-		node->more = more;
-		node->n_more = (uint16_t)n;
+		verdict = &node->more[n_before];
 	}
 	*verdict = (struct node_verdict){ .serial = serial };
 	return verdict;

@@ -33,7 +33,8 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 	if (hub->options.n_ahead_max == 0)
 		hub->options.n_ahead_max = HUB_AHEAD_MAX;
 	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
-	node_tree_init(&hub->tree, n_nodes > HUB_NODES_MIN ? n_nodes : HUB_NODES_MIN);
+	node_tree_init(&hub->tree, n_nodes > HUB_NODES_MIN ? n_nodes : HUB_NODES_MIN,
+		       options->budget);
 	hub_row_init(&hub->row);
 	hub_ignore_init(&hub->ignore, options);
 	LIST_INIT(&hub->watches);

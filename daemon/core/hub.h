@@ -95,6 +95,7 @@ struct hub_ops {
 
 struct hub_options {
 	bool tree; /* else spots */
+	struct node_budget *budget; /* shared by hubs; borrowed, NULL: none */
 	size_t n_nodes_max, n_pending_max, n_slice; /* 0: as above; tests take less */
 	size_t n_ahead_max; /* likewise, a power of two from 8 */
 	unsigned int n_ignore_heat; /* likewise */

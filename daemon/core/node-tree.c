@@ -17,18 +17,39 @@ static uint32_t hash_of(const struct handle_view *handle)
 	return (uint32_t)(hash >> 32);
 }
 
-void node_tree_init(struct node_tree *tree, size_t n_max)
+void node_tree_init(struct node_tree *tree, size_t n_max, struct node_budget *budget)
 {
 	assert(tree);
 	assert(n_max > 0);
 
-	*tree = (struct node_tree){ .n_max = n_max };
+	*tree = (struct node_tree){ .n_max = n_max, .budget = budget };
 	TAILQ_INIT(&tree->free);
+	if (budget)
+		LIST_INSERT_HEAD(&budget->trees, tree, in_budget);
+}
+
+static void count(struct node_tree *tree, size_t more, size_t less)
+{
+	tree->n_bytes += more - less;
+	if (tree->budget)
+		tree->budget->n_bytes += more - less;
 }
 
 static char *room_of(struct node *node)
 {
 	return (char *)node->bytes + node->n_handle;
+}
+
+/* As malloc() has it. */
+static size_t node_size(const struct node *node)
+{
+	size_t n = sizeof(*node) + node->n_handle + node->n_room + 16;
+
+	if (node->n_more > 0)
+		n += node->n_more * sizeof(node->more[0]) + 16;
+	if (node->name != room_of((struct node *)node))
+		n += node->n_name + 16U;
+	return n;
 }
 
 static void node_free(struct node *node)
@@ -49,6 +70,9 @@ void node_tree_deinit(struct node_tree *tree)
 			node_free(tree->slots[i]);
 		}
 	free(tree->slots);
+	if (tree->budget)
+		LIST_REMOVE(tree, in_budget);
+	count(tree, 0, tree->n_bytes);
 	*tree = (struct node_tree){};
 }
 
@@ -190,11 +214,43 @@ void node_tree_remove(struct node_tree *tree, struct node *node)
 	near_leave(tree, node);
 	slot_remove(tree, node);
 	tree->n_nodes--;
+	count(tree, 0, node_size(node));
 	node_free(node);
 
 	/* Best effort: what is too large serves as well. */
 	if (tree->n_slots > SLOTS_MIN && tree->n_nodes < tree->n_slots / 8)
 		(void)slots_resize(tree, tree->n_slots / 4);
+}
+
+static void evict(struct node_tree *tree)
+{
+	struct node *node = TAILQ_FIRST(&tree->free);
+
+	tree->dead_evicted |= node->dead;
+	node_tree_remove(tree, node);
+	tree->evicted++;
+}
+
+/* NULL: all that there is is held. */
+static struct node_tree *largest(const struct node_budget *budget)
+{
+	struct node_tree *tree, *found = NULL;
+
+	LIST_FOREACH(tree, &budget->trees, in_budget)
+		if (!TAILQ_EMPTY(&tree->free) && (!found || tree->n_bytes > found->n_bytes))
+			found = tree;
+	return found;
+}
+
+static void make_room(struct node_tree *tree)
+{
+	const struct node_budget *budget = tree->budget;
+	struct node_tree *other;
+
+	while (tree->n_nodes >= tree->n_max && !TAILQ_EMPTY(&tree->free))
+		evict(tree);
+	while (budget && budget->n_bytes >= budget->n_max && (other = largest(budget)))
+		evict(other);
 }
 
 int node_tree_add(struct node_tree *tree, const struct handle_view *handle, size_t n_name,
@@ -209,11 +265,7 @@ int node_tree_add(struct node_tree *tree, const struct handle_view *handle, size
 	assert(handle->n > 0 && handle->n <= HANDLE_MAX);
 	assert(ret);
 
-	while (tree->n_nodes >= tree->n_max && !TAILQ_EMPTY(&tree->free)) {
-		tree->dead_evicted |= TAILQ_FIRST(&tree->free)->dead;
-		node_tree_remove(tree, TAILQ_FIRST(&tree->free));
-		tree->evicted++;
-	}
+	make_room(tree);
 	if (2 * (tree->n_nodes + 1) > tree->n_slots) {
 		r = slots_resize(tree, tree->n_slots ? 2 * tree->n_slots : SLOTS_MIN);
 		if (r < 0)
@@ -234,12 +286,14 @@ int node_tree_add(struct node_tree *tree, const struct handle_view *handle, size
 	TAILQ_INSERT_TAIL(&tree->free, node, link);
 	slot_put(tree->slots, tree->n_slots, node);
 	tree->n_nodes++;
+	count(tree, node_size(node), 0);
 	*ret = node;
 	return 0;
 }
 
-static int name_set(struct node *node, const char *name, size_t n_name)
+static int name_set(struct node_tree *tree, struct node *node, const char *name, size_t n_name)
 {
+	size_t before = node_size(node);
 	char *copy = room_of(node);
 
 	if (n_name == node->n_name && memcmp(node->name, name, n_name) == 0)
@@ -254,6 +308,7 @@ static int name_set(struct node *node, const char *name, size_t n_name)
 		free(node->name);
 	node->name = copy;
 	node->n_name = (uint16_t)n_name;
+	count(tree, node_size(node), before);
 	return 0;
 }
 
@@ -283,7 +338,7 @@ int node_tree_move(struct node_tree *tree, struct node *node, struct node *paren
 		if (above == node)
 			return -ELOOP;
 
-	r = name_set(node, name, n_name);
+	r = name_set(tree, node, name, n_name);
 	if (r < 0)
 		return r;
 	if (parent)
@@ -327,14 +382,35 @@ void node_tree_unplace_near(struct node_tree *tree, struct node *node, struct no
 	node->near_seq = (uint32_t)seq;
 }
 
-void node_forget_verdicts(struct node *node)
+int node_grow(struct node_tree *tree, struct node *node, uint16_t n)
 {
+	size_t before;
+	struct node_verdict *more;
+
+	assert(tree);
 	assert(node);
+	assert(n > node->n_more);
+
+	before = node_size(node);
+	more = reallocarray(node->more, n, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memset(more + node->n_more, 0, (n - node->n_more) * sizeof(*more));
+	node->more = more;
+	node->n_more = n;
+	count(tree, node_size(node), before);
+	return 0;
+}
+
+static void forget_verdicts(struct node_tree *tree, struct node *node)
+{
+	size_t before = node_size(node);
 
 	free(node->more);
 	node->more = NULL;
 	node->n_more = 0;
 	node->verdict = (struct node_verdict){};
+	count(tree, node_size(node), before);
 }
 
 void node_tree_forget(struct node_tree *tree)
@@ -346,7 +422,7 @@ void node_tree_forget(struct node_tree *tree)
 		if (tree->slots[i]) {
 			node_tree_unplace(tree, tree->slots[i]);
 			tree->slots[i]->dead = false;
-			node_forget_verdicts(tree->slots[i]);
+			forget_verdicts(tree, tree->slots[i]);
 		}
 	while (!TAILQ_EMPTY(&tree->free))
 		node_tree_remove(tree, TAILQ_FIRST(&tree->free));

@@ -7,7 +7,10 @@
  * A node for each one known: by its handle, with its parent and its name there.
  * Paths are not kept: a rename changes one node. Nodes that nothing holds (no child,
  * no watch) are forgotten, the longest unused first, when there are too many. What
- * is known of its permissions stands at the node and is no business of the tree.
+ * is known of its permissions stands at the node; the tree only counts its memory.
+ *
+ * Several trees may have a budget of memory together: where it is used up, the largest of
+ * them forgets, whichever grows.
  */
 
 #include <stdbool.h>
@@ -62,16 +65,26 @@ struct node {
 	uint8_t bytes[]; /* of the handle */
 };
 
+/* Zeroed but for ->n_max: no tree. */
+struct node_budget {
+	size_t n_max, n_bytes;
+	LIST_HEAD(, node_tree) trees;
+};
+
 struct node_tree {
 	struct node **slots; /* open addressing, at most half full */
 	size_t n_slots;
 	size_t n_nodes, n_max;
+	size_t n_bytes; /* of the nodes */
+	struct node_budget *budget; /* NULL: none */
+	LIST_ENTRY(node_tree) in_budget;
 	uint64_t evicted;
 	bool dead_evicted; /* one of those that are ->dead; set back by who looks at it */
 	TAILQ_HEAD(node_list, node) free; /* held by nothing; the longest unused first */
 };
 
-void node_tree_init(struct node_tree *tree, size_t n_max);
+/** node_tree_init() - of at most @n_max nodes; @budget: borrowed, NULL: none */
+void node_tree_init(struct node_tree *tree, size_t n_max, struct node_budget *budget);
 /** node_tree_deinit() - no node may have a watch */
 void node_tree_deinit(struct node_tree *tree);
 
@@ -82,7 +95,8 @@ struct node *node_tree_find(struct node_tree *tree, const struct handle_view *ha
  *
  * @n_name:	how long its name will be, as far as is known: then it costs no memory of its own
  *
- * May forget others, never one that is held; where all are, there is one more than wanted.
+ * May forget others, in each tree of its budget, never one that is held; where all are, there is one
+ * more than wanted.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -115,7 +129,8 @@ void node_watched(struct node_tree *tree, struct node *node);
 void node_unwatched(struct node_tree *tree, struct node *node);
 /** node_touch() - it was used */
 void node_touch(struct node_tree *tree, struct node *node);
-void node_forget_verdicts(struct node *node);
+/** node_grow() - have room for @n in ->more; the new ones are zeroed; Return: 0 or -ENOMEM */
+int node_grow(struct node_tree *tree, struct node *node, uint16_t n);
 
 static inline struct handle_view node_handle(const struct node *node)
 {

@@ -233,7 +233,7 @@ def test_the_bus_keeps_little_for_who_does_not_read(watching, client, bus, disk)
     # Whoever reads has it all, or is told that something is missing.
     assert reader.losses() or len(reader.names(CREATE)) == ROUNDS * (FILES + 1)
     grown, grown_us = resident_kb(bus.pids()) - before, resident_kb([running.pid]) - before_us
-    print(f"{ROUNDS * FILES} files, {STALLED} that do not read: the bus has {grown} KiB more, the daemon {grown_us} KiB")
+    print(f"{ROUNDS * FILES} files, {STALLED} that do not read: the bus has {grown} KiB more, we have {grown_us}")
     check_took("a question to the bus, 99 of 100", sorted(took)[len(took) * 99 // 100], 0.005)
     assert grown < BUS_MAX_KB and grown_us < DAEMON_MAX_KB
     # Each of them was told something, and the bus let nobody go.

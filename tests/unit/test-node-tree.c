@@ -37,7 +37,7 @@ static void test_places(void **state)
 	struct node_tree tree;
 	char long_name[200];
 
-	node_tree_init(&tree, 100);
+	node_tree_init(&tree, 100, NULL);
 	assert_null(find(&tree, 1));
 	root = add(&tree, 1, NULL, "");
 	a = add(&tree, 2, root, "a");
@@ -70,7 +70,7 @@ static void test_sizes(void **state)
 	struct node_tree tree;
 	struct node *root;
 
-	node_tree_init(&tree, 10000);
+	node_tree_init(&tree, 10000, NULL);
 	root = add(&tree, 1, NULL, "");
 	for (uint32_t i = 2; i < 3000; i++)
 		add(&tree, i, root, "directory");
@@ -91,7 +91,7 @@ static void test_evicted(void **state)
 	struct node *root, *kept;
 	struct node_tree tree;
 
-	node_tree_init(&tree, 10);
+	node_tree_init(&tree, 10, NULL);
 	root = add(&tree, 1, NULL, "");
 	kept = add(&tree, 2, root, "kept");
 	for (uint32_t i = 3; i <= 10; i++)
@@ -118,12 +118,68 @@ static void test_evicted(void **state)
 	node_tree_deinit(&tree);
 }
 
+static void grow_to(struct node_tree *tree, uint32_t first, uint32_t n)
+{
+	struct node *root = add(tree, first, NULL, "");
+
+	for (uint32_t i = 1; i < n; i++)
+		add(tree, first + i, root, "directory");
+}
+
+/* The largest one makes room for all, and what is held by each of them is kept. */
+static void test_budget(void **state)
+{
+	struct node_budget budget = { .n_max = 64 << 10 };
+	struct node_tree trees[3];
+	struct node *node;
+	size_t before, n;
+
+	for (size_t i = 0; i < 3; i++)
+		node_tree_init(&trees[i], 10000, &budget);
+	grow_to(&trees[0], 1, 1000);
+	n = trees[0].n_nodes;
+	assert_true(n > 100 && n < 1000);
+	assert_int_equal(budget.n_bytes, trees[0].n_bytes);
+	assert_true(budget.n_bytes <= budget.n_max + 1024);
+
+	grow_to(&trees[1], 1, 50);
+	assert_int_equal(trees[1].n_nodes, 50);
+	assert_int_equal(trees[1].evicted, 0);
+	assert_true(trees[0].n_nodes < n);
+	grow_to(&trees[2], 1, 1000);
+	assert_int_equal(trees[1].n_nodes, 50);
+	assert_in_range(trees[0].n_nodes, trees[2].n_nodes - 2, trees[2].n_nodes + 2);
+	assert_int_equal(budget.n_bytes, trees[0].n_bytes + trees[1].n_bytes + trees[2].n_bytes);
+	assert_true(budget.n_bytes <= budget.n_max + 1024);
+
+	/* Verdicts of many users and names that have no room count, too. */
+	node = find(&trees[1], 7);
+	before = budget.n_bytes;
+	assert_int_equal(node_grow(&trees[1], node, 64), 0);
+	assert_int_equal(node->more[63].serial, 0);
+	assert_true(budget.n_bytes >= before + 64 * sizeof(struct node_verdict));
+	before = budget.n_bytes;
+	assert_int_equal(node_tree_move(&trees[1], node, find(&trees[1], 1),
+					"a name that is too long for its room", 36),
+			 0);
+	assert_true(budget.n_bytes >= before + 36);
+	node_tree_forget(&trees[1]);
+	assert_int_equal(trees[1].n_bytes, 0);
+
+	node_tree_deinit(&trees[0]);
+	node_tree_deinit(&trees[2]);
+	assert_int_equal(budget.n_bytes, 0);
+	node_tree_deinit(&trees[1]);
+	assert_true(LIST_EMPTY(&budget.trees));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_evicted),
+		cmocka_unit_test(test_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
