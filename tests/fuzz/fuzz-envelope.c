@@ -12,8 +12,7 @@
 #include <string.h>
 
 #include "daemon/core/envelope.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static void check_text(const char *text, const uint8_t *data, const struct envelope *e)
 {
@@ -39,10 +38,8 @@ static void check_refusal(const struct envelope *call)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct envelope e, again;
-	uint8_t *copy = malloc(size ? size : 1);
+	uint8_t *copy = input_copy(data, size);
 
-	assert(copy);
-	memcpy(copy, data, size);
 	if (envelope_decode(&e, copy, size) == 0) {
 		assert(e.n_header <= size && e.n_header <= e.n_total);
 		check_text(e.sender, copy, &e);

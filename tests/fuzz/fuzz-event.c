@@ -13,8 +13,7 @@
 #include <string.h>
 
 #include "daemon/core/wire-event.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static void decode_event(const struct wire_message *message)
 {
@@ -52,13 +51,11 @@ static void decode_others(const struct wire_message *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t *copy = malloc(size ? size : 1);
+	uint8_t *copy = input_copy(data, size);
 	struct wire_message message;
 	size_t offset = 0, before;
 	int r;
 
-	assert(copy);
-	memcpy(copy, data, size);
 	for (;;) {
 		before = offset;
 		r = wire_message_next(copy, size, &offset, &message);

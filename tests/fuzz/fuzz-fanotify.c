@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "daemon/core/wire-fanotify.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static void check_error(const struct fanotify_error *error)
 {
@@ -26,29 +25,19 @@ static void check_error(const struct fanotify_error *error)
 	assert(!error->has_inode || (error->has_handle && error->inode != 0));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static int next(const uint8_t *buffer, size_t n_buffer, size_t *offset)
 {
-	uint8_t *copy = malloc(size ?: 1);
 	struct fanotify_error error;
-	size_t offset = 0, before;
 	int r;
 
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	assert(copy);
-	memcpy(copy, data, size);
+	r = fanotify_error_next(buffer, n_buffer, offset, &error);
+	if (r == 1)
+		check_error(&error);
+	return r;
+}
 
-	do {
-		before = offset;
-		r = fanotify_error_next(copy, size, &offset, &error);
-		assert(r == 1 || r == 0 || r == -EBADMSG);
-		assert(offset <= size);
-		if (r == 1) {
-			assert(offset > before);
-			check_error(&error);
-		}
-	} while (r == 1);
-	assert(r != 0 || offset == size);
-
-	free(copy);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	input_read(data, size, next);
 	return 0;
 }

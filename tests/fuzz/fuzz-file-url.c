@@ -8,19 +8,15 @@
 #include <string.h>
 
 #include "daemon/core/file-url.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* Exact, so that the sanitizer sees a byte too far. */
-	char *url = malloc(size ? size : 1), *path = malloc(size + 1);
+	char *url = input_copy(data, size), *path = malloc(size + 1);
 	ssize_t n;
 
-	if (!url || !path)
+	if (!path)
 		abort();
-	if (size)
-		memcpy(url, data, size);
 
 	n = file_url_decode(path, url, size);
 	if (n >= 0) {

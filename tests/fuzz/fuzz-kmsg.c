@@ -10,18 +10,14 @@
 #include <string.h>
 
 #include "daemon/core/kernel-message.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kernel_message message;
-	char *copy = malloc(size ?: 1);
+	char *copy = input_copy(data, size);
 	int r;
 
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	assert(copy);
-	memcpy(copy, data, size);
 	memset(&message, 0xa5, sizeof(message));
 
 	r = kernel_message_decode(copy, size, &message);

@@ -14,8 +14,7 @@
 
 #include "daemon/core/cleanup.h"
 #include "daemon/worker/job-lookup-wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static volatile uint64_t sink;
 
@@ -90,10 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	copy = malloc(size - 1 ?: 1);
-	assert(copy);
-	memcpy(copy, data + 1, size - 1);
+	copy = input_copy(data + 1, size - 1);
 	check_reply(copy, size - 1, data[0]);
 	check_request(copy, size - 1);
 	free(copy);

@@ -17,6 +17,7 @@
 #include "daemon/core/mount-tree.h"
 #include "daemon/core/mountinfo.h"
 #include "daemon/core/superblock.h"
+#include "tests/fuzz/input.h"
 
 #define READING_SEPARATOR 0x1e
 
@@ -31,8 +32,6 @@ struct lines {
 	const char *begin, *end;
 	size_t n_entries;
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void on_added(struct superblock *sb, void *userdata)
 {
@@ -98,22 +97,9 @@ static int on_entry(const struct mountinfo_entry *entry, void *userdata)
 	return 0;
 }
 
-static char *copy_of(const uint8_t *data, size_t size)
-{
-	/* Exact, so that the sanitizer sees a byte too far. */
-	char *copy = malloc(size ? size : 1);
-
-	if (!copy)
-		abort();
-
-	if (size)
-		memcpy(copy, data, size);
-	return copy;
-}
-
 static void check_lines(const uint8_t *data, size_t size)
 {
-	char *copy = copy_of(data, size);
+	char *copy = input_copy(data, size);
 	struct lines lines = { .begin = copy, .end = copy + size };
 	size_t n_lines = 0, skipped = 0;
 
@@ -179,7 +165,7 @@ static void check_table(struct fuzz *fuzz)
 static void feed(struct fuzz *fuzz, const uint8_t *data, size_t size)
 {
 	struct superblock_reading reading = {
-		.text = copy_of(data, size),
+		.text = input_copy(data, size),
 		.n_text = size,
 		.unique_id = unique_id,
 		.userdata = fuzz,

@@ -11,19 +11,16 @@
 
 #include "daemon/core/process-policy.h"
 #include "daemon/core/procfile.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct procfile_status status;
 	struct procfile_stat stat;
 	uint32_t uids[4] = {};
-	char *copy = malloc(size ? size : 1), unit[256];
+	char *copy = input_copy(data, size), unit[256];
 	int r;
 
-	assert(copy);
-	memcpy(copy, data, size);
 	r = procfile_decode_stat(copy, size, &stat);
 	assert(r == -EBADMSG || (r == 0 && stat.pid > 0));
 	r = procfile_decode_status(copy, size, &status);

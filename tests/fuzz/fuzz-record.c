@@ -14,10 +14,9 @@
 #include <string.h>
 
 #include "daemon/core/record.h"
+#include "tests/fuzz/input.h"
 
 #define FILE_MAX (1 << 18)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint32_t crc32(const uint8_t *p, size_t n)
 {
@@ -63,12 +62,8 @@ static unsigned int read_file(const uint8_t *data, size_t n)
 	struct record_reader reader = { .data = data, .n_data = n };
 	unsigned int n_records = 0;
 	struct record record;
-	uint8_t *copy;
+	uint8_t *copy = input_copy(data, n);
 
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	copy = malloc(n ?: 1);
-	assert(copy);
-	memcpy(copy, data, n);
 	reader.data = copy;
 
 	while (record_reader_next(&reader, &record)) {

@@ -15,8 +15,7 @@
 
 #include "daemon/core/wire-event.h"
 #include "daemon/core/wire-records.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static const uint8_t *from;
 static size_t n_from;
@@ -95,12 +94,10 @@ static void decode(const struct wire_message *message)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t *copy = malloc(size ? size : 1);
+	uint8_t *copy = input_copy(data, size);
 	struct wire_message message;
 	size_t offset = 0;
 
-	assert(copy);
-	memcpy(copy, data, size);
 	from = copy;
 	n_from = size;
 	while (wire_message_next(copy, size, &offset, &message) == 1)

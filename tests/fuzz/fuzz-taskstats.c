@@ -10,17 +10,14 @@
 #include <string.h>
 
 #include "daemon/core/wire-taskstats.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct wire_taskstats record, before;
-	uint8_t *copy = malloc(size ? size : 1);
+	uint8_t *copy = input_copy(data, size);
 	int r;
 
-	assert(copy);
-	memcpy(copy, data, size);
 	memset(&record, 0x5a, sizeof(record));
 	before = record;
 	r = wire_taskstats_decode(copy, size, &record);

@@ -10,19 +10,14 @@
 #include <string.h>
 
 #include "daemon/core/wire-uevent.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct uevent untouched = { UEVENT_CHANGED, 77, 78 };
 	struct uevent event = untouched;
-	char *copy = malloc(size ?: 1);
+	char *copy = input_copy(data, size);
 	int r;
-
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	assert(copy);
-	memcpy(copy, data, size);
 
 	r = uevent_decode(copy, size, &event);
 	assert(r == 0 || r == UEVENT_OTHER || r == -EBADMSG);

@@ -14,8 +14,7 @@
 #include <string.h>
 
 #include "daemon/core/watch-queue.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/input.h"
 
 static const char names[] = "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z";
 
@@ -23,12 +22,8 @@ static void read_packet(const uint8_t *data, size_t n)
 {
 	struct watch_record record;
 	size_t offset = 0, sum = 0;
-	/* An exact-size copy, so that a read one byte too far is seen. */
-	uint8_t *copy = malloc(n ?: 1);
+	uint8_t *copy = input_copy(data, n);
 
-	assert(copy);
-	if (n > 0)
-		memcpy(copy, data, n);
 	while (watch_record_next(copy, n, &offset, &record)) {
 		assert(offset <= n);
 		for (size_t i = 0; i < record.change.n_name + record.change.n_former; i++)
