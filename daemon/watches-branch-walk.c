@@ -242,7 +242,11 @@ void branch_marked(struct anchor *anchor, int error)
 	struct branch *branch = twig->branch;
 
 	if (anchor->hub_watch) {
-		anchor_remarked(anchor, error);
+		/* What is there no more is dropped when that is heard of. */
+		if (error == -EXDEV)
+			file_events_member_read(anchor->side->member);
+		if (!twig->dropped)
+			anchor_remarked(anchor, error);
 		return;
 	}
 	if (branch->current == twig)

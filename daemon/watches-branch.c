@@ -119,6 +119,11 @@ bool branch_tells(struct anchor *anchor, size_t n_name)
 	return !anchor->doubted && (!anchor->prefix || strlen(anchor->prefix) != n_name);
 }
 
+bool branch_left(const struct anchor *anchor)
+{
+	return anchor->twig && anchor->twig->dropped;
+}
+
 void branch_count(const struct branch *branch, uint64_t *ret_watched, uint64_t *ret_left)
 {
 	*ret_watched = branch->n_twigs;

@@ -123,6 +123,8 @@ struct branch *branch_free(struct branch *branch); /* with all anchors but the f
 void branch_heard(struct side *side, const struct file_event *event);
 /** branch_tells() - whether what the hub tells for @anchor of what has that name is to be told */
 bool branch_tells(struct anchor *anchor, size_t n_name);
+/** branch_left() - @anchor is of a directory that is not below any more: it is marked no more */
+bool branch_left(const struct anchor *anchor);
 /** branch_count() - directories that are watched, and those known that are not */
 void branch_count(const struct branch *branch, uint64_t *ret_watched, uint64_t *ret_left);
 /** branches_count() - likewise, of all */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/fanotify.h>
 
-#include "daemon/watches-internal.h"
+#include "daemon/watches-branch.h"
 #include "include/fsevents_stream.h"
 
 /*
@@ -121,6 +121,8 @@ int anchor_mark(struct anchor *anchor)
 	/* One at a time: what is wanted beyond it is asked for after its answer. */
 	if (anchor->asked)
 		return 0;
+	if (branch_left(anchor))
+		return 1;
 	if (side->kind == SIDE_TREE && (wanted & ~side->mask) == 0)
 		return 1;
 	if (side->kind != SIDE_TREE && (wanted & ~anchor->mask) == 0)

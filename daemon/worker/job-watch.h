@@ -129,7 +129,7 @@ struct watch_list_reply {
 	 */
 	int error;
 	bool is_empty; /* there is nothing in it, file or directory; not known of one ->name */
-	bool is_cut; /* it has more than WATCH_LIST_ENTRIES_MAX */
+	bool is_cut; /* it has more than WATCH_LIST_ENTRIES_MAX, or takes too long */
 	uint64_t n_left; /* directories that are not told, being more than WATCH_LIST_MAX */
 	/* Into which the caller may go and list them, on the same mount. */
 	struct watch_list_entry *entries;

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 import service
+from overlays import Overlay
 from waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.buses("dbus-daemon")
@@ -169,6 +170,15 @@ def test_ends_with_sigterm_and_without_a_reader(running, watcher, disk):
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_recursive_where_each_directory_is_watched(running, watcher, disk):
+    overlay = Overlay(disk).mount()
+    try:
+        os.makedirs(overlay.path("dir/below"))
+        watcher("-r", "--json", overlay.where, probe=[overlay.path("dir/below")])
+    finally:
+        overlay.umount()
 
 
 def test_recursive_and_chosen_events(running, watcher, disk):

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import threading
 
 import pytest
@@ -437,3 +438,89 @@ def test_what_is_mounted_inside_is_not_entered(watching, client, loopfs, place):
     watch.wait("marker", CREATE)
     assert watch.names(CREATE) == {b"marker"}
     umount_raw(inner.where)
+
+
+def test_other_events_from_now_on(watching, client, place):
+    watching()
+    names = [f"dir{number}" for number in range(300)]
+    for name in names:
+        os.mkdir(place.path(name))
+        write(place.path(f"{name}/file"))
+    watch = Watch(client, place.where, ["create"], **TREE)
+    assert counts(watch) == (301, 0)
+    watch.call("SetEvents", "as", ["modify", "delete"])
+
+    def told():
+        """Who wrote just before the mark was there tries again."""
+        for name in names:
+            write(place.path(f"{name}/file"), "more")
+        return {f"{name}/file".encode() for name in names} <= watch.names(MODIFY)
+    wait_for(told, what="all of them", interval=0.1)
+    shutil.rmtree(place.path("dir7"))
+    watch.wait("dir7/file", DELETE)
+    watch.wait("dir7", DELETE)
+    assert watch.names(CREATE) == set()
+
+
+def test_more_than_the_kernel_keeps(watching, client, as_user, place):
+    """All is walked again, and told to be looked through."""
+    running = watching()
+    os.makedirs(place.path("old/below"))
+    watches = [Watch(one, place.where, NAMES, **TREE) for one in (client, as_user(USER))]
+    replays = [Replay(watch, place.where) for watch in watches]
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        os.rename(place.path("old/below"), place.path("elsewhere"))
+        with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as file:
+            most = int(file.read())
+        for number in range(most // 2 + 100):
+            write(place.path(f"file{number % 10}"))
+            os.unlink(place.path(f"file{number % 10}"))
+        # Of this nothing is told.
+        shutil.rmtree(place.path("old"))
+        os.makedirs(place.path("new/below"))
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+    for watch, replay in zip(watches, replays):
+        wait_for(lambda w=watch: any(one.under == b"" for one in w.losses()), what="a loss of all")
+        wait_for(lambda w=watch: counts(w) == (4, 0), what="what is there now")
+        wait_for(lambda w=watch: told_in(w, place, "new/below"), what="a file", interval=0.05)
+        wait_for(lambda w=watch: told_in(w, place, "elsewhere"), what="a file", interval=0.05)
+        replay.check()
+    assert statistics(client)["watch-overflows"] > 0
+    check_invariant(client)
+
+
+def test_a_server_that_hangs_on_the_way(watching, client, fuse):
+    """The watch is there, and says that it does not have all."""
+    watching()
+    server = fuse()
+    server.swallow("READDIR")
+    try:
+        watch = Watch(client, server.where, NAMES, **TREE)
+        assert counts(watch) == (1, 1)
+        wait_for(watch.losses, what="a loss")
+        assert [one.under for one in watch.losses()] == [b""]
+    finally:
+        server.answer()
+
+
+def test_a_section_with_all_below(daemon, journal, place):
+    os.makedirs(place.path("dir/below"))
+    daemon(NO_FILESYSTEMS + f"[watch {place.where}]\nrecursive = yes\nevents = create\n", journal=journal)
+
+    def entries(name):
+        return [one for one in journal.find(MESSAGE_ID="f4b0e47fc52343019d3102ae80642516")
+                if one["FSEVENTS_PATH"] == os.fsencode(place.path(name))]
+
+    def told(name):
+        """Nobody says when it begins."""
+        write(place.path(name))
+        if entries(name):
+            return True
+        os.unlink(place.path(name))
+        return False
+    wait_for(lambda: told("dir/below/file"), what="an entry", interval=0.1)
+    os.mkdir(place.path("dir/new"))
+    wait_for(lambda: entries("dir/new"), what="the directory")
+    wait_for(lambda: told("dir/new/file"), what="what is in it", interval=0.1)
