@@ -21,8 +21,8 @@ static void on_reloaded(const struct bus_refusal *refusal, void *userdata)
 	struct manager *manager = userdata;
 
 	if (manager->serving)
-		(void)sd_notifyf(false, "READY=1\nSTATUS=Monitoring %zu filesystems",
-				 manager->n_monitors);
+		(void)sd_notifyf(false, "READY=1\nSTATUS=Monitoring %zu filesystem%s",
+				 manager->n_monitors, manager->n_monitors == 1 ? "" : "s");
 }
 
 static void manager_reload(struct manager *manager)

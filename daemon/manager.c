@@ -170,8 +170,10 @@ void manager_check_ready(struct manager *manager)
 		return;
 
 	manager->serving = true;
-	(void)sd_notifyf(false, "READY=1\nSTATUS=Monitoring %zu filesystems", manager->n_monitors);
-	journal_log(LOG_INFO, CATALOG_STARTED, "Monitoring %zu filesystems", manager->n_monitors);
+	(void)sd_notifyf(false, "READY=1\nSTATUS=Monitoring %zu filesystem%s", manager->n_monitors,
+			 manager->n_monitors == 1 ? "" : "s");
+	journal_log(LOG_INFO, CATALOG_STARTED, "Monitoring %zu filesystem%s", manager->n_monitors,
+		    manager->n_monitors == 1 ? "" : "s");
 }
 
 static void on_publisher_signal(const struct event *event, uint64_t count, void *userdata)

@@ -114,22 +114,22 @@ static void print_help(FILE *file)
 		char call[64];
 
 		snprintf(call, sizeof(call), "%s %s", verbs[i].name, verbs[i].args);
-		fprintf(file, "  %-24s %s\n", call, verbs[i].summary);
+		fprintf(file, "  %-26s %s\n", call, verbs[i].summary);
 	}
 	fputs("\n"
 	      "Options:\n"
-	      "      --bus=BUS            system (default), session, or a D-Bus address\n"
-	      "      --json               one JSON object a line\n"
-	      "      --openmetrics        status: as figures for a collector\n"
-	      "      --since=ID           history: only events after this id\n"
-	      "      --list               relay: those there are\n"
-	      "      --stop=PID           relay: end the one to this process\n"
-	      "  -r, --recursive          watch: everything below\n"
-	      "  -e, --events=LIST        watch: these alone\n"
-	      "      --latency=MS         watch: how late changes may be told\n"
-	      "      --cross-mounts       watch: across mount points\n"
-	      "      --version            print the version and exit\n"
-	      "  -h, --help               print this, or the help of VERB, and exit\n"
+	      "      --bus=BUS              system (default), session, or a D-Bus address\n"
+	      "      --json                 one JSON object a line\n"
+	      "      --openmetrics          status: as figures for a collector\n"
+	      "      --since=ID             history: only events after this id\n"
+	      "      --list                 relay: those there are\n"
+	      "      --stop=PID             relay: end the one to this process\n"
+	      "  -r, --recursive            watch: everything below\n"
+	      "  -e, --events=LIST          watch: these alone\n"
+	      "      --latency=MS           watch: how late changes may be told\n"
+	      "      --cross-mounts         watch: across mount points\n"
+	      "      --version              print the version and exit\n"
+	      "  -h, --help                 print this, or the help of VERB, and exit\n"
 	      "\n"
 	      "Exit status: 0 done, 1 failed, 2 wrong use, 3 the daemon is not running; of\n"
 	      "\"track -- COMMAND\" that of the command.\n",

@@ -235,7 +235,8 @@ void tree_lost(struct tree *tree, uint64_t count)
 		return;
 	}
 	if (count)
-		snprintf(text, sizeof(text), "... %" PRIu64 " events were lost", count);
+		snprintf(text, sizeof(text), "... %" PRIu64 " event%s lost", count,
+			 count == 1 ? " was" : "s were");
 	else
 		snprintf(text, sizeof(text), "... events were lost");
 	print_coloured(tree, TABLE_RED, text);
@@ -300,7 +301,8 @@ void tree_summary(struct tree *tree, const struct track_totals *totals, uint64_t
 	fprintf(tree->file, "%-10s %" PRIu64 " forked, %" PRIu64 " executed, %" PRIu64 " ended\n",
 		"processes", totals->forks, totals->execs, totals->exits);
 	if (totals->lost)
-		fprintf(tree->file, "%-10s %" PRIu64 " events\n", "lost", totals->lost);
+		fprintf(tree->file, "%-10s %" PRIu64 " event%s\n", "lost", totals->lost,
+			totals->lost == 1 ? "" : "s");
 	if (totals->incomplete)
 		fputs("incomplete: not all processes, or not all that they took, is in these "
 		      "figures\n",

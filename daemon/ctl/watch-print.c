@@ -168,7 +168,8 @@ void watch_print_lost(const char *root, uint64_t count, const char *under, size_
 
 	fputs(table_colour_start(style->colour, TABLE_RED), stdout);
 	if (count)
-		printf("... %" PRIu64 " changes were lost: look again through ", count);
+		printf("... %" PRIu64 " change%s lost: look again through ", count,
+		       count == 1 ? " was" : "s were");
 	else
 		fputs("... changes were lost, nobody knows how many: look again through ", stdout);
 	print_path(root, under, n_under);

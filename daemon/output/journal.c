@@ -314,8 +314,8 @@ static int on_suppressed(sd_event_source *source, uint64_t usec, void *userdata)
 
 	while ((n = limiter_next(&j->limiter, now, label)) > 0) {
 		(void)snprintf(text, sizeof(text),
-			       "%" PRIu64 " more journal entries of this kind were suppressed: %s",
-			       n, label);
+			       "%" PRIu64 " more journal entr%s of this kind %s suppressed: %s", n,
+			       n == 1 ? "y" : "ies", n == 1 ? "was" : "were", label);
 		journal_write(j, LOG_NOTICE, CATALOG_SUPPRESSED, text);
 	}
 
