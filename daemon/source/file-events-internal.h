@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "daemon/source/file-events.h"
+#include "daemon/source/late-reader.h"
 
 enum marking_kind {
 	MARKING_ADD,
@@ -40,13 +41,12 @@ struct file_events_member {
 	enum file_events_kind kind;
 	const struct file_events_ops *ops;
 	void *userdata;
-	sd_event_source *io; /* owns the group; off while the timer is on */
-	sd_event_source *timer; /* the next batch */
+	struct late_reader reader; /* owns the group */
 	uint64_t pause_us;
 	uint64_t since_us; /* the first sign of what was not read yet; 0: there was none */
 	LIST_HEAD(, marking) markings;
 
-	/* Of the module; ->io and ->timer are NULL. */
+	/* Of the module; ->reader is stopped. */
 	LIST_ENTRY(file_events_member) in_module;
 	uint32_t number; /* no other one has it */
 	struct module_watches *watches; /* of single inodes; else NULL */

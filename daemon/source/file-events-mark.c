@@ -107,7 +107,7 @@ static int member_submit(struct file_events_member *member, const struct file_ev
 		.lane_key = mark->lane_key,
 		.owner_uid = mark->owner_uid,
 		.job = JOB_WATCH_MARK,
-		.fd = sd_event_source_get_io_fd(member->io),
+		.fd = late_reader_fd(&member->reader),
 		.deadline_us = MARK_DEADLINE_US,
 		.reply = on_marked,
 	};
@@ -170,7 +170,7 @@ void file_events_member_heed(struct file_events_member *member)
 	assert(member);
 	assert(member->kind == FILE_EVENTS_FANOTIFY);
 
-	r = fanotify_mark(sd_event_source_get_io_fd(member->io), FAN_MARK_FLUSH, 0, AT_FDCWD, NULL);
+	r = fanotify_mark(late_reader_fd(&member->reader), FAN_MARK_FLUSH, 0, AT_FDCWD, NULL);
 	assert(r == 0);
 }
 

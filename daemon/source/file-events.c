@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -14,9 +13,6 @@
 
 #include "daemon/core/wire-inotify.h"
 #include "daemon/source/file-events-internal.h"
-
-/* Below the bus, which stays responsive in a storm. */
-#define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 /* Some two thousand events. */
 #define BUFFER_SIZE (256U << 10)
@@ -51,37 +47,12 @@ _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == _FILE_EVENTS_KIND_N, "all of 
 
 static const struct file_event overflow = { .overflow = true, .at.name = "", .to.name = "" };
 
-static void set_enabled(sd_event_source *source, int enabled)
-{
-	int r;
-
-	r = sd_event_source_set_enabled(source, enabled);
-	assert(r >= 0);
-}
-
 uint64_t file_events_now(void)
 {
 	struct timespec now = {};
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* Reads after a while, and is not woken until then. */
-static void member_wait(struct file_events_member *member, uint64_t us)
-{
-	int r;
-
-	set_enabled(member->io, SD_EVENT_OFF);
-	r = sd_event_source_set_time_relative(member->timer, us);
-	assert(r >= 0);
-	set_enabled(member->timer, SD_EVENT_ONESHOT);
-}
-
-static void member_listen(struct file_events_member *member)
-{
-	set_enabled(member->timer, SD_EVENT_OFF);
-	set_enabled(member->io, SD_EVENT_ONESHOT);
 }
 
 /* A batch on its way through the buffer. */
@@ -148,7 +119,7 @@ static bool member_take(struct file_events_member *member, struct batch *batch, 
  */
 static bool member_read(struct file_events_member *member, uint64_t max, bool *ret_empty)
 {
-	int fd = sd_event_source_get_io_fd(member->io);
+	int fd = late_reader_fd(&member->reader);
 	struct batch batch = {};
 
 	*ret_empty = false;
@@ -192,26 +163,29 @@ static void member_batch(struct file_events_member *member, uint64_t max)
 	events->current = NULL;
 	member->since_us = empty ? 0 : since_us;
 	if (empty)
-		member_listen(member);
+		late_reader_listen(&member->reader);
 	else
-		member_wait(member, 0);
+		late_reader_wait(&member->reader, 0);
 	member->ops->end(empty, member->userdata);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_due(void *userdata)
 {
 	member_batch(userdata, FILE_EVENTS_BATCH);
-	return 0;
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct file_events_member *member = userdata;
 
 	member->since_us = file_events_now();
-	member_wait(member, member->pause_us);
-	return 0;
+	late_reader_wait(&member->reader, member->pause_us);
 }
+
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
 
 void file_events_member_read(struct file_events_member *member)
 {
@@ -228,7 +202,7 @@ void file_events_member_read(struct file_events_member *member)
 	 * faster than they are told would keep the loop here. The kernel counts at least the
 	 * head of each that waits.
 	 */
-	if (ioctl(sd_event_source_get_io_fd(member->io), FIONREAD, &n) < 0)
+	if (ioctl(late_reader_fd(&member->reader), FIONREAD, &n) < 0)
 		n = 0;
 	member_batch(member, (uint64_t)n / kinds[member->kind].n_event + 1);
 }
@@ -246,18 +220,8 @@ void file_events_member_set_pause(struct file_events_member *member, uint64_t pa
 		module_file_set_pause(member->events->module);
 }
 
-static int source_prepare(sd_event_source *source, const char *description)
-{
-	int r;
-
-	(void)sd_event_source_set_description(source, description);
-	r = sd_event_source_set_priority(source, PRIORITY);
-	return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
-}
-
 static int member_start(struct file_events_member *member)
 {
-	sd_event *loop = member->events->loop;
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -265,25 +229,19 @@ static int member_start(struct file_events_member *member)
 	if (fd < 0)
 		return errno == EPERM || errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 
-	r = sd_event_add_io(loop, &member->io, fd, EPOLLIN, on_readable, member);
-	if (r < 0)
-		return r;
-	r = sd_event_source_set_io_fd_own(member->io, true);
+	r = late_reader_start(&member->reader, member->events->loop,
+			      &(const struct late_reader_options){
+				      .fd = fd,
+				      .owns_fd = true,
+				      .name = "file-events",
+				      .ops = &reader_ops,
+				      .userdata = member,
+			      });
 	if (r < 0)
 		return r;
 	TAKE_FD(fd);
-
-	r = source_prepare(member->io, "file-events");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(member->io, SD_EVENT_ONESHOT);
-	if (r >= 0)
-		r = sd_event_add_time(loop, &member->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
-				      on_timer, member);
-	if (r >= 0)
-		r = source_prepare(member->timer, "file-events-late");
-	if (r >= 0)
-		r = sd_event_source_set_enabled(member->timer, SD_EVENT_OFF);
-	return r;
+	late_reader_listen(&member->reader);
+	return 0;
 }
 
 int file_events_member_new(struct file_events_member **ret, struct file_events *events,
@@ -331,8 +289,7 @@ struct file_events_member *file_events_member_free(struct file_events_member *me
 	if (member->events->current == member)
 		member->events->current = NULL;
 	member->events->statistics.groups--;
-	sd_event_source_disable_unref(member->timer);
-	sd_event_source_disable_unref(member->io);
+	late_reader_stop(&member->reader);
 	free(member);
 	return NULL;
 }

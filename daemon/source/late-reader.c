@@ -117,6 +117,16 @@ void late_reader_wait(struct late_reader *reader, uint64_t us)
 	source_set(reader->timer, SD_EVENT_ONESHOT);
 }
 
+bool late_reader_is_waiting(const struct late_reader *reader)
+{
+	int enabled = SD_EVENT_OFF;
+
+	assert(reader && reader->timer);
+
+	(void)sd_event_source_get_enabled(reader->timer, &enabled);
+	return enabled != SD_EVENT_OFF;
+}
+
 void late_reader_listen(struct late_reader *reader)
 {
 	assert(reader && reader->io);

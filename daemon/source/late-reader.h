@@ -57,6 +57,9 @@ int late_reader_fd(const struct late_reader *reader);
 /** late_reader_wait() - due in @us, and no sign until then */
 void late_reader_wait(struct late_reader *reader, uint64_t us);
 
+/** late_reader_is_waiting() - something is due */
+bool late_reader_is_waiting(const struct late_reader *reader);
+
 /** late_reader_listen() - the next sign, and nothing is due */
 void late_reader_listen(struct late_reader *reader);
 

@@ -33,8 +33,7 @@ struct module_inode {
 struct module_file {
 	struct file_events *events;
 	struct module_socket *socket;
-	sd_event_source *io; /* off while the timer is on */
-	sd_event_source *timer; /* the next batch */
+	struct late_reader reader;
 	uint64_t pause_us;
 	uint64_t since_us; /* the first sign of what was not read yet; 0: there was none */
 	uint32_t seq; /* of requests; the last one's */

@@ -4,45 +4,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "daemon/core/file-record.h"
 #include "daemon/core/wire-event.h"
 #include "daemon/source/module-file-internal.h"
 #include "daemon/source/netlink.h"
 
-/* Below the bus, which stays responsive in a storm. */
+/* Below the bus, as what it reads. */
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
 /* Taken by one call, each of some fifty records. */
 #define DATAGRAMS 16
 
 static const struct file_event overflow = { .overflow = true, .at.name = "", .to.name = "" };
-
-static void set_enabled(sd_event_source *source, int enabled)
-{
-	int r;
-
-	r = sd_event_source_set_enabled(source, enabled);
-	assert(r >= 0);
-}
-
-/* Reads after a while, and is not woken until then. */
-static void file_wait(struct module_file *file, uint64_t us)
-{
-	int r;
-
-	set_enabled(file->io, SD_EVENT_OFF);
-	r = sd_event_source_set_time_relative(file->timer, us);
-	assert(r >= 0);
-	set_enabled(file->timer, SD_EVENT_ONESHOT);
-}
-
-static void file_listen(struct module_file *file)
-{
-	set_enabled(file->timer, SD_EVENT_OFF);
-	set_enabled(file->io, SD_EVENT_ONESHOT);
-}
 
 /*
  * What is told. Any member may be freed by it, so none is held meanwhile.
@@ -284,9 +258,9 @@ void module_file_batch(struct module_file *file, uint64_t max)
 	file->unsure = false;
 	if (empty) {
 		file->since_us = 0;
-		file_listen(file);
+		late_reader_listen(&file->reader);
 	} else {
-		file_wait(file, 0);
+		late_reader_wait(&file->reader, 0);
 	}
 	LIST_FOREACH(member, &file->members, in_module)
 		if (member->watches)
@@ -297,11 +271,8 @@ void module_file_batch(struct module_file *file, uint64_t max)
 
 void module_file_wait(struct module_file *file)
 {
-	int enabled = SD_EVENT_OFF;
-
-	(void)sd_event_source_get_enabled(file->timer, &enabled);
-	if (enabled == SD_EVENT_OFF)
-		file_wait(file, FILE_EVENTS_PAUSE_MAX_US);
+	if (!late_reader_is_waiting(&file->reader))
+		late_reader_wait(&file->reader, FILE_EVENTS_PAUSE_MAX_US);
 }
 
 void module_file_read(struct module_file *file)
@@ -312,20 +283,23 @@ void module_file_read(struct module_file *file)
 	module_file_batch(file, MODULE_FILE_WAITING_MAX);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_due(void *userdata)
 {
 	module_file_batch(userdata, FILE_EVENTS_BATCH);
-	return 0;
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_sign(void *userdata)
 {
 	struct module_file *file = userdata;
 
 	file->since_us = file_events_now();
-	file_wait(file, file->pause_us);
-	return 0;
+	late_reader_wait(&file->reader, file->pause_us);
 }
+
+static const struct late_reader_ops reader_ops = {
+	.sign = on_sign,
+	.due = on_due,
+};
 
 void module_file_set_pause(struct module_file *file)
 {
@@ -347,8 +321,7 @@ struct module_file *module_file_free(struct module_file *file)
 		return NULL;
 
 	assert(LIST_EMPTY(&file->members));
-	sd_event_source_disable_unref(file->timer);
-	sd_event_source_disable_unref(file->io);
+	late_reader_stop(&file->reader);
 	sd_event_source_disable_unref(file->end);
 	module_socket_free(file->socket);
 	free(file);
@@ -369,21 +342,28 @@ static int on_end(sd_event_source *source, void *userdata)
 
 void module_file_settle(struct module_file *file)
 {
-	if (LIST_EMPTY(&file->members))
-		set_enabled(file->end, SD_EVENT_ONESHOT);
-	else
+	int r;
+
+	if (!LIST_EMPTY(&file->members)) {
 		module_file_set_pause(file);
+		return;
+	}
+	r = sd_event_source_set_enabled(file->end, SD_EVENT_ONESHOT);
+	assert(r >= 0);
 }
 
-static int source_prepare(sd_event_source *source, const char *description, int enabled)
+static int file_add_end(struct module_file *file)
 {
 	int r;
 
-	(void)sd_event_source_set_description(source, description);
-	r = sd_event_source_set_priority(source, PRIORITY);
+	r = sd_event_add_defer(file->events->loop, &file->end, on_end, file);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_description(file->end, "module-file-end");
+	r = sd_event_source_set_priority(file->end, PRIORITY);
 	if (r >= 0)
-		r = sd_event_source_set_exit_on_failure(source, true);
-	return r < 0 ? r : sd_event_source_set_enabled(source, enabled);
+		r = sd_event_source_set_exit_on_failure(file->end, true);
+	return r < 0 ? r : sd_event_source_set_enabled(file->end, SD_EVENT_OFF);
 }
 
 static int file_new(struct module_file **ret, struct file_events *events)
@@ -402,22 +382,19 @@ static int file_new(struct module_file **ret, struct file_events *events)
 	file->pause_us = FILE_EVENTS_PAUSE_MAX_US;
 	r = module_socket_new(&file->socket, &options);
 	if (r >= 0)
-		r = sd_event_add_io(events->loop, &file->io, module_socket_fd(file->socket),
-				    EPOLLIN, on_readable, file);
+		r = late_reader_start(&file->reader, events->loop,
+				      &(const struct late_reader_options){
+					      .fd = module_socket_fd(file->socket),
+					      .name = "module-file",
+					      .ops = &reader_ops,
+					      .userdata = file,
+				      });
 	if (r >= 0)
-		r = source_prepare(file->io, "module-file", SD_EVENT_ONESHOT);
-	if (r >= 0)
-		r = sd_event_add_time(events->loop, &file->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
-				      on_timer, file);
-	if (r >= 0)
-		r = source_prepare(file->timer, "module-file-late", SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_add_defer(events->loop, &file->end, on_end, file);
-	if (r >= 0)
-		r = source_prepare(file->end, "module-file-end", SD_EVENT_OFF);
+		r = file_add_end(file);
 	if (r < 0)
 		return r;
 
+	late_reader_listen(&file->reader);
 	*ret = TAKE_PTR(file);
 	return 0;
 }

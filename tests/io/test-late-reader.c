@@ -118,8 +118,11 @@ static void test_due_once(void **state)
 {
 	struct world *world = *state;
 
+	assert_false(late_reader_is_waiting(&world->reader));
 	late_reader_wait(&world->reader, 0);
+	assert_true(late_reader_is_waiting(&world->reader));
 	check_told(world, 0, 1);
+	assert_false(late_reader_is_waiting(&world->reader));
 	check_told(world, 0, 1);
 }
 
@@ -144,6 +147,7 @@ static void test_listening_ends_the_wait(void **state)
 
 	late_reader_wait(&world->reader, 0);
 	late_reader_listen(&world->reader);
+	assert_false(late_reader_is_waiting(&world->reader));
 	check_told(world, 0, 0);
 }
 
