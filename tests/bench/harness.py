@@ -164,11 +164,14 @@ def family(pid):
 
 
 def wakeups(pid):
-    """Times that a process went to sleep by itself, so far."""
-    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-        for line in status:
-            if line.startswith("voluntary_ctxt_switches:"):
-                return int(line.split()[1])
+    """Times that a process went to sleep by itself, so far; 0 of one that has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            for line in status:
+                if line.startswith("voluntary_ctxt_switches:"):
+                    return int(line.split()[1])
+    except OSError:
+        pass
     return 0
 
 

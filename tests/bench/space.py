@@ -274,15 +274,16 @@ def bench_idle(args, programs, scratch, filesystems, bus):
     if daemon:
         pids["daemon, main process"] = daemon.pids()[:1]
         pids["daemon, its workers"] = daemon.pids()[1:]
-    before = {name: sum(map(harness.wakeups, some)) for name, some in pids.items()}
+    before = {pid: harness.wakeups(pid) for some in pids.values() for pid in some}
     time.sleep(seconds)
-    after = {name: sum(map(harness.wakeups, some)) for name, some in pids.items()}
+    # A worker that had nothing to do ends.
+    woken = {name: sum(max(0, harness.wakeups(pid) - before[pid]) for pid in some) for name, some in pids.items()}
     for thing in [*pollers, daemon]:
         if thing:
             thing.close()
     print(f"\nWake-ups a minute, {len(watched)} idle filesystems (measured over {seconds} s)\n")
     harness.table(["process", "wake-ups/min"],
-                  [[name, (after[name] - before[name]) * 60 / seconds] for name in pids])
+                  [[name, woken[name] * 60 / seconds] for name in pids])
 
 
 def main():
