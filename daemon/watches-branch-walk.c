@@ -201,6 +201,12 @@ static int look_into(struct twig *twig)
 	r = watch_list_request_encode(&request, &payload, &submission.n_payload);
 	if (r < 0)
 		return r;
+	/* What takes long keeps nobody else from local disks; one that hangs has a worker of its own. */
+	if (submission.lane == POOL_LANE_LOCAL) {
+		submission.lane = POOL_LANE_FOREIGN;
+		submission.lane_key = WATCHES_FIND_LANE | branch->watched->uid;
+		submission.owner_uid = branch->watched->uid;
+	}
 	submission.payload = payload;
 	submission.reply = on_listed;
 	submission.userdata = branch;

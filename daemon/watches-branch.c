@@ -208,13 +208,11 @@ struct branch *branch_free(struct branch *branch)
 	return NULL;
 }
 
-/* What was left out may have room: when enough of the others are gone that it is worth it. */
+/* What was left out may have room, or be what can be looked into now. */
 static void look_again(struct branch *branch)
 {
 	struct twig *twig;
 
-	if (branch->n_left == 0 || branch->n_freed * 8 < branch->n_twigs)
-		return;
 	branch->n_freed = 0;
 	for (twig = branch->top; twig; twig = twig_next(twig, branch->top, true))
 		if (twig->is_short)
@@ -245,7 +243,9 @@ void branches_settle(struct watches *watches)
 
 	LIST_FOREACH(branch, &watches->branches, all) {
 		free_dropped(branch);
-		look_again(branch);
+		/* When enough of the others are gone that it is worth it. */
+		if (branch->n_left > 0 && branch->n_freed * 8 >= branch->n_twigs)
+			look_again(branch);
 		branch_go_on(branch);
 	}
 }
@@ -259,4 +259,13 @@ void branches_again(struct watches *watches)
 			watches_settle_later(watches);
 		branch->put_off = false;
 	}
+}
+
+void branches_tick(struct watches *watches)
+{
+	struct branch *branch;
+
+	LIST_FOREACH(branch, &watches->branches, all)
+		if (branch->n_left > 0)
+			look_again(branch);
 }

@@ -132,6 +132,7 @@ void branches_count(const struct watches *watches, uint64_t *ret_watched, uint64
 /** branches_settle() - what was dropped is freed, and what is new is looked for */
 void branches_settle(struct watches *watches);
 void branches_again(struct watches *watches); /* what was put off */
+void branches_tick(struct watches *watches); /* look again for what was left out */
 
 /* watches-branch-walk.c */
 void branch_marked(struct anchor *anchor, int error);

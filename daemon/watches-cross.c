@@ -32,6 +32,13 @@ void cross_drop(struct anchor *anchor)
 	watches_settle_later(watches);
 }
 
+/* It cannot be marked: what happens there is not told. */
+static void cross_refuse(struct anchor *anchor)
+{
+	watched_tell_lost(anchor->watched, 0, anchor->prefix, strlen(anchor->prefix));
+	cross_drop(anchor);
+}
+
 static void cross_stand(struct watch_tree *tree, struct anchor *anchor)
 {
 	struct watched *watched = anchor->watched;
@@ -40,8 +47,7 @@ static void cross_stand(struct watch_tree *tree, struct anchor *anchor)
 	if (anchor->doubted)
 		return;
 	if (anchor_stand(anchor) < 0) {
-		watched_tell_lost(watched, 0, anchor->prefix, strlen(anchor->prefix));
-		cross_drop(anchor);
+		cross_refuse(anchor);
 		return;
 	}
 	/* What happened there until now is not known. */
@@ -90,7 +96,7 @@ void watch_tree_marked(struct anchor *anchor, int error)
 		return;
 	}
 	if (error < 0)
-		cross_drop(anchor);
+		cross_refuse(anchor);
 	else if (!anchor->doubted)
 		cross_find_root(tree, anchor);
 }
@@ -105,7 +111,7 @@ static void cross_mark(struct anchor *anchor)
 	else if (r == -ENOBUFS)
 		watches_retry_later(anchor->watched->watches);
 	else if (r < 0)
-		cross_drop(anchor);
+		cross_refuse(anchor);
 }
 
 void cross_again(struct watch_tree *tree)

@@ -359,6 +359,7 @@ void watches_tick(struct watches *watches)
 	assert(watches);
 
 	sections_tick(watches);
+	branches_tick(watches);
 }
 
 static int source_init(sd_event_source *source, const char *name)

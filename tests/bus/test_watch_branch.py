@@ -438,6 +438,11 @@ def test_what_is_mounted_inside_is_not_entered(watching, client, loopfs, place):
     watch.wait("marker", CREATE)
     assert watch.names(CREATE) == {b"marker"}
     umount_raw(inner.where)
+    # The other way round: what cannot be followed is told so.
+    outer = os.path.dirname(place.where)
+    across = Watch(client, outer, NAMES, **TREE, **{"cross-mounts": ("b", True)})
+    wait_for(lambda: os.fsencode(os.path.basename(place.where)) in {one.under for one in across.losses()},
+             what="a loss where the overlay is")
 
 
 def test_other_events_from_now_on(watching, client, place):
@@ -492,8 +497,8 @@ def test_more_than_the_kernel_keeps(watching, client, as_user, place):
 
 
 def test_a_server_that_hangs_on_the_way(watching, client, fuse):
-    """The watch is there, and says that it does not have all."""
-    watching()
+    """The watch is there, and says that it does not have all; what hung is looked into later."""
+    watching("[daemon]\nre-evaluation = 5\n")
     server = fuse()
     server.swallow("READDIR")
     try:
@@ -503,6 +508,8 @@ def test_a_server_that_hangs_on_the_way(watching, client, fuse):
         assert [one.under for one in watch.losses()] == [b""]
     finally:
         server.answer()
+    wait_for(lambda: counts(watch) == (1, 0), what="what is there")
+    assert len(watch.losses()) == 1
 
 
 def test_a_section_with_all_below(daemon, journal, place):
