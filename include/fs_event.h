@@ -67,7 +67,8 @@
  * Merging
  *	Repetitions of one event on one filesystem within a second (for the
  *	events with a culprit: of one process) are one event, and what followed
- *	the first is told when the second is over, with COUNT.
+ *	the first is told when the second is over, with COUNT, which no other event
+ *	has: what it tells may be over.
  *
  * Identity
  *	FS_ID names a filesystem from its first request until it is unmounted or
@@ -163,7 +164,7 @@ enum fs_nl_attribute {
 	FS_NL_A_TIME = 12, /* u64, ns, CLOCK_MONOTONIC */
 	FS_NL_A_ERRNO = 13, /* u32, positive */
 	FS_NL_A_INODE = 14, /* u64 */
-	FS_NL_A_COUNT = 15, /* u32, how many this one stands for, when more than one */
+	FS_NL_A_COUNT = 15, /* u32, how many repetitions this one stands for; none: see "Merging" */
 	FS_NL_A_RECORDS = 16, /* binary */
 	FS_NL_A_N_RECORDS = 17, /* u32 */
 	FS_NL_A_FD = 18, /* u32 */

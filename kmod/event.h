@@ -27,7 +27,7 @@ struct event {
 	u64 data;
 	u64 inode; /* 0: none */
 	u32 error; /* positive, 0: none */
-	u32 count; /* 0 and 1: one */
+	u32 count; /* of repetitions, 0: it is none */
 	bool test;
 	char level[FS_EVENT_LEVEL_NAME_MAX + 1]; /* "": none */
 	struct sk_buff *message; /* NULL: to be made of the fields above */

@@ -133,7 +133,7 @@ static int family_fill_event(struct sk_buff *skb, const struct event *event)
 	    (event->level[0] && nla_put_string(skb, FS_NL_A_LEVEL, event->level)) ||
 	    (event->error && nla_put_u32(skb, FS_NL_A_ERRNO, event->error)) ||
 	    (event->inode && nla_put_u64_64bit(skb, FS_NL_A_INODE, event->inode, FS_NL_A_PAD)) ||
-	    (event->count > 1 && nla_put_u32(skb, FS_NL_A_COUNT, event->count)) ||
+	    (event->count && nla_put_u32(skb, FS_NL_A_COUNT, event->count)) ||
 	    (event->test && nla_put_flag(skb, FS_NL_A_TEST)))
 		return -EMSGSIZE;
 	return 0;

@@ -13,6 +13,7 @@
 /* Between two checks because of processes that find no space: they may try without end. */
 #define HURRY_PAUSE_NS (50 * NSEC_PER_MSEC)
 
+/* @count: of repetitions, 0: it is none. */
 static void tell_push(struct filesystem *fs, u32 id, const struct telling *telling, u32 count)
 {
 	struct event event = {
@@ -73,7 +74,7 @@ void tell(struct filesystem *fs, u32 id, u32 pid, u32 error, u64 inode)
 		*telling = now_told;
 		telling->until_ns = now + TELL_PAUSE_NS;
 		/* Under the lock: two tellings are numbered in their order. */
-		tell_push(fs, id, telling, 1);
+		tell_push(fs, id, telling, 0);
 	}
 	raw_spin_unlock_irqrestore(&fs->tell_lock, flags);
 	if (merged)
@@ -161,7 +162,7 @@ void tell_end(struct filesystem *fs, bool is_unmounted)
 
 			telling.caused_id = fs->pending[i].caused_id;
 			if (fs->events & FS_EVENT_BIT(id))
-				tell_push(fs, id, &telling, 1);
+				tell_push(fs, id, &telling, 0);
 		}
 		event_push(&event);
 	}

@@ -64,6 +64,7 @@ bool fusion_hint_from_event(struct fusion_hint *ret, const struct wire_event *ev
 		.error = (int)event->error,
 		.pid = event->pid,
 		.count = event->count,
+		.repeats = event->repeats,
 		.has_inode = event->has_inode,
 		.inode = event->inode,
 	};

@@ -121,7 +121,7 @@ void fusion_space_hint(struct fusion *fusion, uint64_t now_us, const struct fusi
 	/* Until then a look tells it, and what was told already is so no more. */
 	if (!fusion->looked || was_told(fusion, now_us, code))
 		return;
-	if (full && !(fusion->space_waits & same))
+	if ((full || hint->repeats) && !(fusion->space_waits & same))
 		return;
 	fusion->space_waits &= ~same;
 	*culprit_us(fusion, code) = now_us;

@@ -30,8 +30,10 @@
  *
  * Who found no space, or no inode, is told at once with the process, and not
  * again before enough was there or FUSION_WINDOW_MAX_US have passed: a large
- * request may fail while much is left. Where somebody tells that, what a look
- * finds used up waits FUSION_CULPRIT_US for it.
+ * request may fail while much is left. A hint that repeats another names who
+ * found what is used up, and by itself is no news: enough may be there by now.
+ * Where somebody tells that, what a look finds used up waits FUSION_CULPRIT_US
+ * for it.
  *
  * What an error counter (ext4's errors_count, btrfs' error_stats) shows beyond
  * what hints told is told after FUSION_GRACE_US, in which a hint may still
@@ -109,6 +111,7 @@ struct fusion_hint {
 	int error; /* errno, positive; 0: not known */
 	uint32_t pid; /* 0: nobody's, or not known */
 	uint64_t count; /* errors that it stands for, at least 1 */
+	bool repeats; /* it was some time ago, and another hint told the first of them */
 	bool has_inode;
 	uint64_t inode;
 };

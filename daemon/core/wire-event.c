@@ -135,6 +135,7 @@ int wire_event_decode(const void *attributes, size_t n_attributes, struct wire_e
 	if (event.id == FS_EVENT_NONE)
 		return 0;
 
+	event.repeats = event.count > 0;
 	if (event.count == 0)
 		event.count = 1;
 	if (event.error > 4095)

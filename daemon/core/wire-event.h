@@ -50,6 +50,7 @@ struct wire_event {
 	uint64_t time_ns;
 	uint32_t error; /* errno, 0: none or not known */
 	uint32_t count; /* at least 1 */
+	bool repeats; /* it followed another of its kind, up to a second ago */
 	bool has_inode;
 	uint64_t inode;
 	bool test;

@@ -72,6 +72,27 @@ static void test_look_first(void **state)
 	assert_true(fusion_due(&fs->fusion) == UINT64_MAX);
 }
 
+/* What a process met again before there was room comes when there is: that is no news. */
+static void test_repeated(void **state)
+{
+	struct fs *fs = full(true);
+
+	HINT(fs, NO_SPACE, MODULE, .pid = 4711);
+	available(fs, 0);
+	fs_pass(fs, SECOND / 2);
+	available(fs, 50000);
+	fs_pass(fs, SECOND / 2);
+	HINT(fs, NO_SPACE, MODULE, .pid = 4711, .repeats = true);
+	fs_pass(fs, 10 * SECOND);
+	assert_string_equal(fs_codes(fs), "enospc");
+
+	/* Of what waits for who it was, it says so. */
+	available(fs, 0);
+	HINT(fs, NO_SPACE, MODULE, .pid = 4712, .repeats = true);
+	assert_string_equal(fs_codes(fs), "enospc enospc");
+	assert_int_equal(fs->told[1].fact.pid, 4712);
+}
+
 /* Nobody was refused: the last block was taken, that is all. */
 static void test_nobody(void **state)
 {
@@ -209,10 +230,15 @@ static void test_same_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_process_first), cmocka_unit_test(test_look_first),
-		cmocka_unit_test(test_nobody),	      cmocka_unit_test(test_large_request),
-		cmocka_unit_test(test_inodes),	      cmocka_unit_test(test_initial),
-		cmocka_unit_test(test_frozen),	      cmocka_unit_test(test_frozen_until_written),
+		cmocka_unit_test(test_process_first),
+		cmocka_unit_test(test_look_first),
+		cmocka_unit_test(test_repeated),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_large_request),
+		cmocka_unit_test(test_inodes),
+		cmocka_unit_test(test_initial),
+		cmocka_unit_test(test_frozen),
+		cmocka_unit_test(test_frozen_until_written),
 		cmocka_unit_test(test_same_failure),
 	};
 

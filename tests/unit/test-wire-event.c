@@ -111,6 +111,7 @@ static void test_composed(void **state)
 	assert_int_equal(decode(&datagram, &event), 1);
 	assert_int_equal(event.id, 4711);
 	assert_int_equal(event.count, 12);
+	assert_true(event.repeats);
 	assert_true(event.test);
 	assert_int_equal(event.pid, 0);
 	assert_int_equal(event.error, 0);

@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -88,11 +89,15 @@ static void shut_down(const char *where)
 	with_open(where, XFS_IOC_GOINGDOWN, &how);
 }
 
+/* It is refused once more, which the module tells when there may be room already. */
 static void fill(const char *where)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s/full", where);
+	if (fill_file(path) != -ENOSPC)
+		_exit(1);
+	nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
 	_exit(fill_file(path) == -ENOSPC ? 0 : 1);
 }
 

@@ -414,6 +414,7 @@ static void repetitions_are_merged(void)
 	while (n < 100) {
 		CHECK(listener_event(&listener, SOON_MS));
 		CHECK_INT(listener.event.id, FS_EVENT_IO_ERROR);
+		CHECK(n > 0 || listener.event.count == 0);
 		n += listener.event.count ? listener.event.count : 1;
 	}
 	CHECK_INT(n, 100);
