@@ -7,12 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <mntent.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -203,6 +206,40 @@ static void print_tasks(void)
 	write_text("/proc/sys/kernel/printk", "4");
 }
 
+/* What its daemon has open goes with it, in a moment. */
+static void unmount_left(const char *where)
+{
+	int fd = open(where, O_RDONLY | O_CLOEXEC), i;
+
+	if (fd >= 0) {
+		ioctl(fd, FITHAW, NULL);
+		close(fd);
+	}
+	for (i = 0; i < 100; i++) {
+		if (umount2(where, 0) == 0 || errno != EBUSY)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	}
+	umount2(where, MNT_DETACH);
+}
+
+/* Tests with the daemon mount where process 1 and those after them see it. */
+static void unmount_all_left(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	const struct mntent *entry;
+	char left[16][64];
+	unsigned int n = 0;
+
+	while (mounts && n < 16 && (entry = getmntent(mounts)))
+		if (!strncmp(entry->mnt_dir, "/mnt/", 5))
+			snprintf(left[n++], sizeof(left[0]), "%s", entry->mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+	while (n > 0)
+		unmount_left(left[--n]);
+}
+
 static bool run_test(const struct test *test)
 {
 	struct timespec start, end;
@@ -229,6 +266,7 @@ static bool run_test(const struct test *test)
 		snprintf(message, sizeof(message), "killed by signal %d", WTERMSIG(status));
 		print_tasks();
 	}
+	unmount_all_left();
 	clock_gettime(CLOCK_MONOTONIC, &end);
 
 	verdict = WIFEXITED(status) && WEXITSTATUS(status) == 0		       ? "pass"
