@@ -271,8 +271,12 @@ enum hub_verdict {
  */
 enum hub_verdict hub_verdict(struct hub *hub, const struct hub_watch *watch, struct node *dir,
 			     uint64_t seq, bool ask);
-/** hub_verdict_below() - who may know the names in @dir: may it go into its directories, too */
-bool hub_verdict_below(const struct hub_watch *watch, struct node *dir, uint64_t seq);
+/**
+ * hub_verdict_is_split() - who may know the names in @at and @to: may it go into the directories of
+ * one of them alone, or is that not known
+ */
+bool hub_verdict_is_split(const struct hub_watch *watch, struct node *at, struct node *to,
+			  uint64_t seq);
 /** hub_verdict_self() - may it know something of its root itself */
 enum hub_verdict hub_verdict_self(struct hub *hub, const struct hub_watch *watch, uint64_t seq,
 				  bool ask);

@@ -174,8 +174,7 @@ static bool is_split(const struct hub_sighting *sighting, const struct hub_watch
 	/* Both records of an exchange in the same way, whichever is of a directory. */
 	if (!(sighting->mask & FSEVENTS_DIRECTORY) && !sighting->cookie)
 		return false;
-	return hub_verdict_below(watch, sighting->at.dir, sighting->seq) !=
-	       hub_verdict_below(watch, sighting->to.dir, sighting->seq);
+	return hub_verdict_is_split(watch, sighting->at.dir, sighting->to.dir, sighting->seq);
 }
 
 static void tell_move(struct teller *teller, struct hub_watch *watch, uint32_t mask, bool at,

@@ -13,6 +13,7 @@ enum verdict_bit {
 	VERDICT_ABSENT = 8, /* it is gone, and nothing was known of it */
 	VERDICT_FAILED = 16, /* it could not be asked, for the events before ->seq */
 	VERDICT_OLD = 32, /* READ and SEARCH were answered, now or before */
+	VERDICT_STALE = 64, /* it changed since, and was gone before it was asked for again */
 	VERDICT_LAST = VERDICT_OLD | VERDICT_READ | VERDICT_SEARCH,
 };
 
@@ -140,13 +141,29 @@ enum hub_verdict hub_verdict(struct hub *hub, const struct hub_watch *watch, str
 	return lost || !living ? HUB_VERDICT_LOST : HUB_VERDICT_ALLOWED;
 }
 
-bool hub_verdict_below(const struct hub_watch *watch, struct node *dir, uint64_t seq)
+static bool may_go_below(const struct hub_watch *watch, struct node *dir, uint64_t seq)
 {
-	assert(watch);
-	assert(dir);
-
 	return !watch->user || node_is_absent(dir, watch->user->serial) ||
 	       node_look(dir, watch->user->serial, seq, VERDICT_SEARCH) == HUB_VERDICT_ALLOWED;
+}
+
+static bool is_stale(const struct hub_watch *watch, struct node *dir)
+{
+	const struct node_verdict *verdict =
+		watch->user ? verdict_find(dir, watch->user->serial) : NULL;
+
+	return verdict && verdict->bits & VERDICT_STALE;
+}
+
+bool hub_verdict_is_split(const struct hub_watch *watch, struct node *at, struct node *to,
+			  uint64_t seq)
+{
+	assert(watch);
+	assert(at);
+	assert(to);
+
+	return is_stale(watch, at) || is_stale(watch, to) ||
+	       may_go_below(watch, at, seq) != may_go_below(watch, to, seq);
 }
 
 enum hub_verdict hub_verdict_self(struct hub *hub, const struct hub_watch *watch, uint64_t seq,
@@ -188,7 +205,7 @@ void hub_verdict_answer(struct hub *hub, struct node *node, uint32_t serial,
 	else if (answer->error != -ESTALE && answer->error != -ENOENT)
 		verdict->bits = (former & VERDICT_LAST) | VERDICT_KNOWN | VERDICT_FAILED;
 	else if (former & VERDICT_OLD)
-		verdict->bits = (former & VERDICT_LAST) | VERDICT_KNOWN;
+		verdict->bits = (former & VERDICT_LAST) | VERDICT_KNOWN | VERDICT_STALE;
 	else
 		verdict->bits = VERDICT_KNOWN | VERDICT_ABSENT;
 }

@@ -31,7 +31,9 @@
  * change; renames move nodes and so change nothing. An event is judged by what holds
  * when it is told; a bit that is known when a change of attributes comes holds for the events
  * before. Where the bits of a directory cannot be asked for because it is gone, the last known
- * count, else those of its nearest living ancestor, else the record becomes a loss there.
+ * count, else those of its nearest living ancestor, else the record becomes a loss there. Where
+ * the last known are of before a change, nobody knows whether the receiver knew what is below
+ * a directory that is moved out of it or into it: that is told as delete and create.
  * A rename between a visible and an invisible directory is told as create or
  * delete. Root is never asked for.
  *

@@ -93,6 +93,25 @@ static void test_split(void **state)
 	unwatch(&told);
 }
 
+/* It was closed, and gone before anybody asked: who could look below it then is not known any more. */
+static void test_closed_and_gone(void **state)
+{
+	uint32_t a = make(SIM_ROOT, "a"), d = make(a, "d");
+	struct told told;
+
+	forget();
+	watch(&told, SIM_ROOT, 1000, ALL);
+	touch(d, "f");
+	check(&told, "+a/d/f");
+	assert_true(sim_chmod(&sim, 9, a, 0, 4));
+	check(&told, "~a/");
+	touch(d, "g");
+	assert_true(sim_rename(&sim, 9, a, "d", SIM_ROOT, "e"));
+	assert_true(sim_remove(&sim, 9, SIM_ROOT, "a"));
+	check(&told, "+a/d/g -a/d/ +e/ -a/");
+	unwatch(&told);
+}
+
 static void test_pids(void **state)
 {
 	struct told root, one, two;
@@ -117,8 +136,9 @@ static void test_pids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		HUB_TEST(test_verdict), HUB_TEST(test_chmod), HUB_TEST(test_chmod_overtakes),
-		HUB_TEST(test_split),	HUB_TEST(test_pids),
+		HUB_TEST(test_verdict),		HUB_TEST(test_chmod),
+		HUB_TEST(test_chmod_overtakes), HUB_TEST(test_split),
+		HUB_TEST(test_closed_and_gone), HUB_TEST(test_pids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
