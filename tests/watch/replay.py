@@ -5,10 +5,15 @@ The tree as one knows it who has seen nothing but what a watch told.
 A reader that is told of a directory from elsewhere, or of a loss, has to look for itself.
 Here such a directory is `unknown`: what was told of it since must be true, the
 rest is not compared, and is taken from the disk at the next barrier.
+
+A name with MERGED is told as it was when the daemon looked: what is told below it until the next barrier may
+be of another directory that stood there before, or came later. Such a path is not held against what was
+told: `n_excused` counts it where it differs.
 """
 
 import os
 import stat
+from collections import deque
 
 from actor import MOVED_IN
 from watching import CREATE, DELETE, DIRECTORY, MERGED, MOUNT, MOVE, UNMOUNT, Lost
@@ -21,6 +26,8 @@ class Node:
         self.unknown = unknown
         # Never told itself, only what happened below it.
         self.implied = False
+        # Told as it was when somebody looked, or moved from within such a one.
+        self.merged = False
         # What is told of it may be of these, which were there before.
         self.others = set()
         self.children = {}
@@ -71,26 +78,36 @@ class Node:
         self.gone.clear()
 
 
+class Side:
+    """Where a record says that something is: @name in @parent, or @merged: perhaps in another one at that path."""
+
+    def __init__(self, parent, name, merged):
+        self.parent, self.name, self.merged = parent, name, merged
+
+    def directories(self):
+        return self.parent.inodes() | ({0} if self.merged else set())
+
+
 class Told:
     """
     A record with inodes for directories, as in the log of an actor: all that they may be, 0: any. Which one
     a directory is may be told only later.
     """
 
-    def __init__(self, record, parent, name, former_parent, former):
+    def __init__(self, record, side, former_side=None):
         self.record = record
         self.inode, self.pid, self.mask = record.inode, record.pid, record.mask
-        self.name, self.former = name, former
-        self.bit = MOVE if former_parent else 0
-        self.parents = parent, former_parent
+        self.side, self.former_side = side, former_side
+        self.name, self.former = side.name, former_side and former_side.name
+        self.bit = MOVE if former_side else 0
 
     @property
     def directories(self):
-        return self.parents[0].inodes()
+        return self.side.directories()
 
     @property
     def former_directories(self):
-        return self.parents[1].inodes()
+        return self.former_side.directories()
 
     def __repr__(self):
         return f"<{self.record} in {self.directories}>"
@@ -105,15 +122,20 @@ class Replay:
         self.moved_in = set()
         self.told = []
         self.losses = []
-        self.n_taken = self.n_there = 0
-        self.passed_gone = False
+        self.n_taken = self.n_there = self.n_excused = 0
+        self.passed_gone = self.passed_merged = False
+
+    def _hold(self, true, merged, why):
+        """It must be so, or @merged."""
+        assert true or merged, why
+        self.n_excused += not true
 
     def directory(self, path, sure=True):
         """
         The node at @path; where not even that it is there is @sure, perhaps of no tree. `passed_gone`: there was
-        another one.
+        another one; `passed_merged`: it may be another one.
         """
-        here, self.passed_gone = self.root, False
+        here, self.passed_gone, self.passed_merged = self.root, False, False
         for name in path.split(b"/") if path else ():
             below = here.children.get(name)
             self.passed_gone |= name in here.gone
@@ -124,18 +146,20 @@ class Replay:
                 below = here.gone[name]
                 below.unknown = True
             elif below is None:
-                assert here.unknown or not sure, f"{path} was never told, at {name}"
+                self._hold(here.unknown or not sure, self.passed_merged, f"{path} was never told, at {name}")
                 below = Node(0, True, unknown=True)
                 below.implied = True
                 if sure:
                     here.children[name] = below
             here = below
+            self.passed_merged |= here.merged
         assert here.directory, f"{path} is no directory"
         return here
 
     def split(self, path, sure=True):
         parent, _, name = path.rpartition(b"/")
-        return self.directory(parent, sure), name
+        node = self.directory(parent, sure)
+        return Side(node, name, self.passed_merged)
 
     def expect(self, deeds):
         """Of @deeds only what a reader has to find out by looking."""
@@ -144,16 +168,18 @@ class Replay:
     def apply(self, records):
         """All of @records in their order."""
         self.root.settle()
-        records = iter(records)
-        for record in records:
+        rest, before = deque(records), None
+        while rest:
+            record = rest.popleft()
             if isinstance(record, Lost):
                 self._lose(record)
-            elif record.cookie and record.mask & MOVE:
-                other = next(records)
-                assert other.cookie == record.cookie, f"{record} is one half of an exchange"
-                self._exchange(record, other)
+            elif record.cookie and rest and getattr(rest[0], "cookie", 0) == record.cookie:
+                self._exchange(record, rest.popleft())
             elif record.name:
+                beside = (before, rest[0] if rest else None)
+                assert not record.cookie or any(isinstance(one, Lost) for one in beside), f"{record} is one half"
                 self._change(record)
+            before = record
 
     def _lose(self, lost):
         self.losses.append(lost)
@@ -169,13 +195,18 @@ class Replay:
 
     def _exchange(self, one, other):
         assert (one.name, one.former) == (other.former, other.name), f"{one} and {other}"
-        (a, a_name), (b, b_name) = self.split(one.former), self.split(one.name)
-        self.told += [Told(one, b, b_name, a, a_name), Told(other, a, a_name, b, b_name)]
-        self._check_known(a, a_name, one)
-        self._check_known(b, b_name, other)
-        first, second = a.children.pop(a_name, None), b.children.pop(b_name, None)
-        b.children[b_name] = first or self._new(one)
-        a.children[a_name] = second or self._new(other)
+        a, b = self.split(one.former), self.split(one.name)
+        self.told += [Told(one, b, a), Told(other, a, b)]
+        self._check_known(a, one)
+        self._check_known(b, other)
+        first, second = self._leave(a, one), self._leave(b, other)
+        b.parent.children[b.name], a.parent.children[a.name] = first, second
+
+    def _leave(self, side, record):
+        """What moves from @side."""
+        node = side.parent.children.pop(side.name, None) or self._new(record)
+        node.merged |= side.merged
+        return node
 
     def _new(self, record):
         """What was not seen to be made is not known within."""
@@ -183,57 +214,60 @@ class Replay:
 
     def _change(self, record):
         # That a name is gone may be found out when its directory is gone as well.
-        parent, name = self.split(record.name, record.mask & (MERGED | DELETE) != MERGED | DELETE)
-        former_parent = former = None
+        here = self.split(record.name, record.mask & (MERGED | DELETE) != MERGED | DELETE)
+        former = None
         if record.mask & MOVE:
-            former_parent, former = self.split(record.former)
-            self._check_known(former_parent, former, record)
-            node = former_parent.children.pop(former, None) or self._new(record)
+            former = self.split(record.former)
+            self._check_known(former, record)
+            node = self._leave(former, record)
             node.learn(record.inode)
-            parent.put(name, node)
+            here.parent.put(here.name, node)
         elif record.mask & CREATE:
-            self._create(parent, name, record)
+            self._create(here, record)
         elif record.mask & DELETE:
-            self._delete(parent, name, record)
+            self._delete(here, record)
         elif not record.mask & (MOUNT | UNMOUNT):
             # What is closed may be gone, and its directory with it: then the path is that of before.
             if self.passed_gone:
-                parent = Node(0, True, unknown=True)
-            self._check_known(parent, name, record)
-            if name in parent.children and name not in parent.gone:
-                parent.children[name].learn(record.inode)
-        self.told.append(Told(record, parent, name, former_parent, former))
+                here.parent = Node(0, True, unknown=True)
+            self._check_known(here, record)
+            if here.name in here.parent.children and here.name not in here.parent.gone:
+                here.parent.children[here.name].learn(record.inode)
+        self.told.append(Told(record, here, former))
 
-    def _check_known(self, parent, name, record):
+    def _check_known(self, side, record):
         """What is told of something is told of what is there, or was."""
+        parent, name = side.parent, side.name
         there = [node for node in (parent.children.get(name), parent.gone.get(name)) if node]
-        assert there or parent.unknown, f"{record}: {name} was never told"
-        assert parent.unknown or any(node.may_be(record.inode) for node in there), f"{record}: {name} is another one"
+        self._hold(parent.unknown or any(node.may_be(record.inode) for node in there), side.merged,
+                   f"{record}: {name} {'is another one' if there else 'was never told'}")
 
-    def _create(self, parent, name, record):
+    def _create(self, side, record):
         directory, merged = bool(record.mask & DIRECTORY), bool(record.mask & MERGED)
+        parent, name = side.parent, side.name
         there = parent.children.get(name)
         if there and not (merged or there.implied or parent.others):
-            assert there.may_be(record.inode), f"{record}: that {there.inodes()} is gone was not told"
+            self._hold(there.may_be(record.inode), side.merged,
+                       f"{record}: that {there.inodes()} is gone was not told")
             if directory and there.inode == record.inode:
                 return
-        if directory and merged:
-            # The last state: what is told meanwhile may still be of the directory before it.
-            node = Node(record.inode, True, unknown=True)
-            parent.put(name, node)
-            node.follow(parent.gone.get(name))
-        else:
-            node = Node(record.inode, directory, record.inode in self.moved_in)
-            parent.put(name, node)
+        node = Node(record.inode, directory, directory and merged or record.inode in self.moved_in)
+        parent.put(name, node)
+        # The last state: what is told meanwhile may still be of the directory before it.
+        if merged:
+            node.merged = True
+            node.follow(parent.gone.get(name) if directory else None)
 
-    def _delete(self, parent, name, record):
-        if not record.mask & MERGED:
-            self._check_known(parent, name, record)
+    def _delete(self, side, record):
+        parent, name, merged = side.parent, side.name, bool(record.mask & MERGED)
+        if not merged:
+            self._check_known(side, record)
         node = parent.take(name)
-        if node and not record.mask & MERGED:
+        if node and not merged:
             node.learn(record.inode)
         elif not node or record.inode not in node.inodes():
             parent.lose(name, self._new(record))
+        parent.gone[name].merged |= merged
 
     def check_tree(self):
         """What was told is what is on the disk; then take from there what is not known: `n_taken` of `n_there`."""
@@ -265,6 +299,6 @@ class Replay:
         node.gone.clear()
         for name, child in node.children.items():
             child.inode = real[name][0]
-            child.implied = False
+            child.implied = child.merged = False
             if child.directory:
                 self._check(child, os.path.join(path, name))
