@@ -251,6 +251,9 @@ struct quiet {
 	const char *name; /* NULL: none */
 	char *path; /* where that leads, through symbolic links; NULL: not known */
 	struct pool_ticket *ticket;
+	char **places; /* where mounts show that, by the mount table of now */
+	size_t n_places;
+	bool placed; /* these are known */
 };
 
 #define WATCHES_OWNERS 64
@@ -489,7 +492,8 @@ void quiets_deinit(struct watches *watches);
 void quiets_look(
 	struct watches *watches); /* where their names lead, as long as that is not known */
 /** quiets_hold() - is all of a change in one of them? @root: of the watch, as found */
-bool quiets_hold(const struct watches *watches, const char *root, const struct change *change);
+bool quiets_hold(struct watches *watches, const char *root, const struct change *change);
+void quiets_forget_places(struct watches *watches); /* the mount table is another one */
 
 /* watches-section-tell.c */
 void section_take(struct section *section, const void *packet, size_t n_packet);

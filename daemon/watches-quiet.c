@@ -25,6 +25,7 @@ void quiets_init(struct watches *watches)
 
 void quiets_deinit(struct watches *watches)
 {
+	quiets_forget_places(watches);
 	for (size_t i = 0; i < WATCHES_QUIETS; i++) {
 		pool_cancel(watches->quiets[i].ticket);
 		free(watches->quiets[i].path);
@@ -109,36 +110,76 @@ static const struct mount *mount_of(const struct superblock *sb, const char *pat
 	return best;
 }
 
-/* By the other mounts of its filesystem, too: a bind mount of the journal's directory may be told by both. */
-static bool holds_by_mounts(const struct watches *watches, const char *path, const char *root,
-			    const struct change *change)
+static void quiet_forget(struct quiet *quiet)
 {
-	const struct superblock *sb = superblock_table_resolve(watches->superblocks, path);
-	const struct mount *mount = sb ? mount_of(sb, path) : NULL;
+	for (size_t i = 0; i < quiet->n_places; i++)
+		free(quiet->places[i]);
+	free(quiet->places);
+	quiet->places = NULL;
+	quiet->n_places = 0;
+	quiet->placed = false;
+}
+
+/*
+ * By the other mounts of its filesystem, too: a bind mount of the journal's directory may be told by
+ * both. Without memory with the next change.
+ */
+static void quiet_place(const struct watches *watches, struct quiet *quiet)
+{
+	const struct superblock *sb = superblock_table_resolve(watches->superblocks, quiet->path);
+	const struct mount *mount = sb ? mount_of(sb, quiet->path) : NULL;
 	char inside[2 * PATH_MAX], other[2 * PATH_MAX];
 
-	if (!mount || !join(inside, sizeof(inside), mount->root, rest_of(path, mount->where)))
-		return false;
-	for (size_t i = 0; i < sb->n_mounts; i++) {
+	quiet->placed = true;
+	if (!mount ||
+	    !join(inside, sizeof(inside), mount->root, rest_of(quiet->path, mount->where)))
+		return;
+	quiet->places = calloc(sb->n_mounts, sizeof(*quiet->places));
+	for (size_t i = 0; quiet->places && i < sb->n_mounts; i++) {
 		const char *rest = rest_of(inside, sb->mounts[i]->root);
+		char *copy;
 
-		if (rest && join(other, sizeof(other), sb->mounts[i]->where, rest) &&
-		    watch_entry_is_within(root, change, other))
-			return true;
+		if (!rest || !join(other, sizeof(other), sb->mounts[i]->where, rest))
+			continue;
+		copy = strdup(other);
+		if (copy)
+			quiet->places[quiet->n_places++] = copy;
+		else
+			quiet->placed = false;
 	}
+	if (!quiet->places || !quiet->placed)
+		quiet_forget(quiet);
+}
+
+void quiets_forget_places(struct watches *watches)
+{
+	for (size_t i = 0; i < WATCHES_QUIETS; i++)
+		quiet_forget(&watches->quiets[i]);
+}
+
+static bool quiet_holds(const struct watches *watches, struct quiet *quiet, const char *root,
+			const struct change *change)
+{
+	if (!quiet->name)
+		return false;
+	if (watch_entry_is_within(root, change, quiet->name))
+		return true;
+	if (!quiet->path)
+		return false;
+	if (watch_entry_is_within(root, change, quiet->path))
+		return true;
+	if (!quiet->placed)
+		quiet_place(watches, quiet);
+	for (size_t i = 0; i < quiet->n_places; i++)
+		if (watch_entry_is_within(root, change, quiet->places[i]))
+			return true;
 	return false;
 }
 
-bool quiets_hold(const struct watches *watches, const char *root, const struct change *change)
+bool quiets_hold(struct watches *watches, const char *root, const struct change *change)
 {
-	for (size_t i = 0; i < WATCHES_QUIETS; i++) {
-		const struct quiet *quiet = &watches->quiets[i];
-
-		if (quiet->name && watch_entry_is_within(root, change, quiet->name))
+	for (size_t i = 0; i < WATCHES_QUIETS; i++)
+		if (quiet_holds(watches, &watches->quiets[i], root, change))
 			return true;
-		if (quiet->path && (watch_entry_is_within(root, change, quiet->path) ||
-				    holds_by_mounts(watches, quiet->path, root, change)))
-			return true;
-	}
 	return false;
 }

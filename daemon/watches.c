@@ -132,6 +132,8 @@ static int on_review(sd_event_source *source, void *userdata)
 	struct watches *watches = userdata;
 	struct watched *watched;
 
+	/* While it changed, something may have been told by half of it. */
+	quiets_forget_places(watches);
 	LIST_FOREACH(watched, &watches->watched, all)
 		watched_return(watched);
 	sections_review(watches);
@@ -181,6 +183,7 @@ static int on_unblock(sd_event_source *source, uint64_t us, void *userdata)
 
 static void review_later(struct watches *watches)
 {
+	quiets_forget_places(watches);
 	if (watches->n_watched > 0 || !LIST_EMPTY(&watches->sections))
 		defer(watches->review);
 }
