@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The one socket of a source to the module, of cardboard: takes the place of
- * module-socket.c, but for what is composed, which each test writes as it
- * reads it; include <cmocka.h> before.
+ * Sockets of a source to the module, of cardboard: one that joins a group, and
+ * one for requests alone. Takes the place of module-socket.c, but for what is
+ * composed, which each test writes as it reads it; include <cmocka.h> before.
  */
 
 #include "daemon/source/module-socket.h"
@@ -15,19 +15,23 @@ struct module_socket {
 	unsigned int n_syncs;
 };
 
-static struct module_socket *current; /* NULL: closed */
+static struct module_socket *current; /* of the group; NULL: closed */
+static struct module_socket *asking; /* of none; likewise */
 static const char *current_group; /* the one that may be joined; NULL: there is no module */
 
 int module_socket_new(struct module_socket **ret, const struct module_socket_options *options)
 {
+	struct module_socket **place = options->group ? &current : &asking;
+
 	if (!current_group)
 		return -ENOENT;
-	assert_string_equal(options->group, current_group);
-	assert_null(current);
-	current = calloc(1, sizeof(*current));
-	assert_non_null(current);
-	fake_open(&current->socket);
-	*ret = current;
+	if (options->group)
+		assert_string_equal(options->group, current_group);
+	assert_null(*place);
+	*place = calloc(1, sizeof(**place));
+	assert_non_null(*place);
+	fake_open(&(*place)->socket);
+	*ret = *place;
 	return 0;
 }
 
@@ -35,10 +39,13 @@ struct module_socket *module_socket_free(struct module_socket *socket)
 {
 	if (!socket)
 		return NULL;
-	assert_ptr_equal(socket, current);
+	assert_true(socket == current || socket == asking);
+	if (socket == current)
+		current = NULL;
+	else
+		asking = NULL;
 	fake_close(&socket->socket);
 	free(socket);
-	current = NULL;
 	return NULL;
 }
 

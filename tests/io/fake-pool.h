@@ -6,18 +6,20 @@
  * takes the place of pool.c; include <cmocka.h> before.
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/worker/pool.h"
 
 struct pool_ticket {
 	struct pool_submission submission;
-	char payload[256];
+	char payload[1024];
 	bool cancelled, answered;
 };
 
 static struct pool_ticket tickets[32];
 static size_t n_tickets;
+static bool is_full; /* the pool */
 
 /* Given by the test: what each submission must be. */
 static void check_submission(const struct pool_submission *submission);
@@ -27,6 +29,8 @@ int pool_submit(struct pool *pool, const struct pool_submission *submission,
 {
 	struct pool_ticket *ticket = &tickets[n_tickets];
 
+	if (is_full)
+		return -ENOBUFS;
 	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
 	check_submission(submission);
 	assert_true(submission->n_payload <= sizeof(ticket->payload));

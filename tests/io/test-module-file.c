@@ -14,99 +14,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/core/cleanup.h"
 #include "daemon/source/file-events.h"
-#include "daemon/source/module-socket.h"
-#include "daemon/source/netlink.h"
 #include "daemon/worker/job-watch-wire.h"
 #include "daemon/worker/protocol.h"
-#include "tests/unit/event-fixture.h"
+#include "tests/io/fake-module-socket.h"
+#include "tests/io/fake-pool.h"
 
 #define OWN_PID 4711
-
-struct queued {
-	int outcome; /* 0: the datagram */
-	struct datagram datagram;
-};
-
-struct module_socket {
-	int fd;
-	struct queued queue[16];
-	size_t n, at;
-	unsigned int n_syncs;
-};
-
-struct pool_ticket {
-	struct pool_submission submission;
-	char payload[1024];
-	bool cancelled, answered;
-};
-
-static struct module_socket *current; /* that of the group; NULL: closed */
-static struct module_socket *asking; /* that of a member's requests; likewise */
-static struct pool_ticket tickets[32];
-static size_t n_tickets;
-static bool is_full; /* the pool */
-
-int module_socket_new(struct module_socket **ret, const struct module_socket_options *options)
-{
-	struct module_socket **place = options->group ? &current : &asking;
-
-	if (options->group)
-		assert_string_equal(options->group, FS_EVENTS_GRP_INODE);
-	assert_null(*place);
-	*place = calloc(1, sizeof(**place));
-	assert_non_null(*place);
-	(*place)->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	assert_return_code((*place)->fd, errno);
-	*ret = *place;
-	return 0;
-}
-
-struct module_socket *module_socket_free(struct module_socket *socket)
-{
-	if (!socket)
-		return NULL;
-	assert_true(socket == current || socket == asking);
-	if (socket == current)
-		current = NULL;
-	else
-		asking = NULL;
-	close(socket->fd);
-	free(socket);
-	return NULL;
-}
-
-int module_socket_fd(const struct module_socket *socket)
-{
-	return socket->fd;
-}
-
-uint16_t module_socket_family(const struct module_socket *socket)
-{
-	return FIXTURE_FAMILY;
-}
-
-int module_socket_receive(struct module_socket *socket, const void **ret, size_t *ret_n)
-{
-	struct queued *queued = &socket->queue[socket->at];
-	eventfd_t value;
-
-	if (socket->at == socket->n) {
-		socket->at = socket->n = 0;
-		(void)eventfd_read(socket->fd, &value);
-		return NETLINK_EMPTY;
-	}
-	socket->at++;
-	*ret = queued->datagram.bytes;
-	*ret_n = queued->datagram.n;
-	return queued->outcome;
-}
 
 /* As text: "command seq type:bytes ...", as long as a message of netlink would be */
 int module_socket_compose(const struct module_socket *socket, const struct module_request *request,
@@ -137,34 +55,10 @@ int module_socket_compose(const struct module_socket *socket, const struct modul
 	return 0;
 }
 
-int module_socket_sync(struct module_socket *socket, uint32_t seq)
+static void check_submission(const struct pool_submission *submission)
 {
-	socket->n_syncs++;
-	return 0;
-}
-
-int pool_submit(struct pool *pool, const struct pool_submission *submission,
-		struct pool_ticket **ret_ticket)
-{
-	struct pool_ticket *ticket = &tickets[n_tickets];
-
-	if (is_full)
-		return -ENOBUFS;
-	assert_true(n_tickets < sizeof(tickets) / sizeof(tickets[0]));
-	assert_true(submission->fd == current->fd || (asking && submission->fd == asking->fd));
-	assert_true(submission->n_payload <= sizeof(ticket->payload));
-	n_tickets++;
-	*ticket = (struct pool_ticket){ .submission = *submission };
-	memcpy(ticket->payload, submission->payload, submission->n_payload);
-	if (ret_ticket)
-		*ret_ticket = ticket;
-	return 0;
-}
-
-void pool_cancel(struct pool_ticket *ticket)
-{
-	if (ticket)
-		ticket->cancelled = true;
+	assert_true(submission->fd == current->socket.fd ||
+		    (asking && submission->fd == asking->socket.fd));
 }
 
 bool pool_owns_pid(const struct pool *pool, pid_t pid)
@@ -256,6 +150,7 @@ static int setup(void **state)
 	assert_non_null(world);
 	n_tickets = 0;
 	is_full = false;
+	current_group = FS_EVENTS_GRP_INODE;
 	assert_return_code(sd_event_new(&world->loop), 0);
 	assert_return_code(file_events_new(&world->events, world->loop, (struct pool *)world), 0);
 	file_events_set_module(world->events, true);
@@ -277,36 +172,19 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct datagram *add_to(struct module_socket *socket, int outcome)
-{
-	struct queued *queued = &socket->queue[socket->n];
-
-	assert_true(socket->n < sizeof(socket->queue) / sizeof(socket->queue[0]));
-	socket->n++;
-	queued->outcome = outcome;
-	assert_return_code(eventfd_write(socket->fd, 1), errno);
-	return &queued->datagram;
-}
-
-static struct datagram *add(int outcome)
-{
-	return add_to(current, outcome);
-}
-
 static struct pool_ticket *last_ticket(enum job_kind job)
 {
 	struct pool_ticket *ticket = &tickets[n_tickets - 1];
 
 	assert_true(n_tickets > 0 && !ticket->answered && !ticket->cancelled);
 	assert_int_equal(ticket->submission.job, job);
-	ticket->answered = true;
 	return ticket;
 }
 
 /* The worker has looked at the root. */
 static void answer_root(int error)
 {
-	const struct pool_ticket *ticket = last_ticket(JOB_WATCH_MARK);
+	struct pool_ticket *ticket = last_ticket(JOB_WATCH_MARK);
 	const struct watch_mark_reply reply = {
 		.error = error,
 		.root = { .type = 1, .n = error ? 0 : 8, .bytes = { 2 } },
@@ -315,45 +193,29 @@ static void answer_root(int error)
 	size_t n;
 
 	assert_return_code(watch_mark_reply_encode(&reply, &bytes, &n), 0);
+	ticket->answered = true;
 	ticket->submission.reply(POOL_DONE, bytes, n, ticket->submission.userdata);
-}
-
-static void refuse(struct datagram *datagram, uint32_t seq, int error)
-{
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-	} refusal = {
-		.header = { .nlmsg_len = sizeof(refusal),
-			    .nlmsg_type = NLMSG_ERROR,
-			    .nlmsg_seq = seq },
-		.error.error = error,
-	};
-
-	memcpy(datagram->bytes, &refusal, sizeof(refusal));
-	datagram->n = sizeof(refusal);
 }
 
 /* And has sent the request, to which the module said this. */
 static void answer_request(uint32_t fs_id, int error)
 {
-	const struct pool_ticket *ticket = last_ticket(JOB_SEND);
+	struct pool_ticket *ticket = last_ticket(JOB_SEND);
 	unsigned int command, seq;
-	struct datagram *datagram;
 
 	assert_int_equal(sscanf(ticket->payload, "%u %u", &command, &seq), 2);
 	assert_int_equal(command, FS_NL_C_FS_SET);
-	datagram = add(0);
 	if (error < 0) {
-		refuse(datagram, seq, error);
+		fake_answer(&current->socket, seq, error);
 	} else {
+		struct datagram *datagram = fake_queue(&current->socket, 0);
 		const uint64_t capable = 0;
 
 		datagram_begin(datagram, FIXTURE_FAMILY, seq, FS_NL_C_FS_SET);
 		datagram_add_u32(datagram, FS_NL_A_FS_ID, fs_id);
 		datagram_add(datagram, FS_NL_A_CAPABLE, &capable, sizeof(capable));
 	}
-	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+	pool_answer_one(ticket, POOL_DONE, 0);
 }
 
 static struct file_events_mark mark_of(uint32_t minor, uint64_t mask)
@@ -456,7 +318,7 @@ static void put_end(struct records *records, uint32_t watch_id)
 
 static void tell(const struct records *records, uint64_t seq)
 {
-	struct datagram *datagram = add(0);
+	struct datagram *datagram = fake_queue(&current->socket, 0);
 
 	datagram_begin(datagram, FIXTURE_FAMILY, 0, FS_NL_C_RECORDS);
 	datagram_add(datagram, FS_NL_A_SEQ, &seq, sizeof(seq));
@@ -508,7 +370,7 @@ static void test_losses(void **state)
 	assert_string_equal(world->other.told, "! ");
 
 	/* The gap of an overrun is told with it. */
-	add(NETLINK_OVERRUN);
+	fake_queue(&current->socket, NETLINK_OVERRUN);
 	tell(&second, 9);
 	tell(&second, 10);
 	file_events_member_read(world->one.member);
@@ -646,7 +508,7 @@ static uint32_t watch_request(const struct handle *handle, uint64_t mask)
 	unsigned int command, seq, asked;
 
 	assert_int_equal(ticket->submission.job, JOB_SEND_ROOT);
-	assert_int_equal(ticket->submission.fd, asking->fd);
+	assert_int_equal(ticket->submission.fd, asking->socket.fd);
 	assert_return_code(send_root_request_decode(ticket->payload, ticket->submission.n_payload,
 						    &request),
 			   0);
@@ -661,16 +523,17 @@ static uint32_t watch_request(const struct handle *handle, uint64_t mask)
 
 static void answer_watch(uint32_t seq, uint32_t id, int error)
 {
-	const struct pool_ticket *ticket = last_ticket(JOB_SEND_ROOT);
-	struct datagram *datagram = add_to(asking, 0);
+	struct pool_ticket *ticket = last_ticket(JOB_SEND_ROOT);
 
 	if (error < 0) {
-		refuse(datagram, seq, error);
+		fake_answer(&asking->socket, seq, error);
 	} else {
+		struct datagram *datagram = fake_queue(&asking->socket, 0);
+
 		datagram_begin(datagram, FIXTURE_FAMILY, seq, FS_NL_C_WATCH_ADD);
 		datagram_add_u32(datagram, FS_NL_A_WATCH_ID, id);
 	}
-	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+	pool_answer_one(ticket, POOL_DONE, 0);
 }
 
 /* Asks for it; the module says that it has that number. */
@@ -690,12 +553,12 @@ static void watch(struct world *world, const struct handle *handle, uint64_t mas
 /* The last request withdraws that watch, and is carried out. */
 static void check_withdrawn(uint32_t id)
 {
-	const struct pool_ticket *ticket = last_ticket(JOB_SEND);
+	struct pool_ticket *ticket = last_ticket(JOB_SEND);
 	char wanted[64];
 
 	snprintf(wanted, sizeof(wanted), "%u 0 22=%x", FS_NL_C_WATCH_DEL, id);
 	assert_string_equal(ticket->payload, wanted);
-	ticket->submission.reply(POOL_DONE, NULL, 0, ticket->submission.userdata);
+	pool_answer_one(ticket, POOL_DONE, 0);
 }
 
 static void tell_watch(struct world *world, uint32_t id, uint64_t seq)
@@ -835,7 +698,6 @@ static void test_watch_refused(void **state)
 	struct pool_ticket *ticket;
 	struct datagram *late;
 	uint32_t seq;
-	int error = -ESTALE;
 
 	begin_spots(world);
 	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
@@ -843,16 +705,16 @@ static void test_watch_refused(void **state)
 	assert_int_equal(world->one.error, -ENOSPC);
 	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
 	ticket = last_ticket(JOB_SEND_ROOT);
-	ticket->submission.reply(POOL_FAILED, &error, sizeof(error), ticket->submission.userdata);
+	pool_answer_one(ticket, POOL_FAILED, -ESTALE);
 	assert_int_equal(world->one.error, -ESTALE);
 
 	/* An answer that comes when nobody waits for it any more. */
 	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
 	seq = watch_request(&dir_handle, SPOT);
 	ticket = last_ticket(JOB_SEND_ROOT);
-	ticket->submission.reply(POOL_STALLED, NULL, 0, ticket->submission.userdata);
+	pool_answer_one(ticket, POOL_STALLED, 0);
 	assert_int_equal(world->one.error, -ETIMEDOUT);
-	late = add_to(asking, 0);
+	late = fake_queue(&asking->socket, 0);
 	datagram_begin(late, FIXTURE_FAMILY, seq, FS_NL_C_WATCH_ADD);
 	datagram_add_u32(late, FS_NL_A_WATCH_ID, 9);
 	watch(world, &dir_handle, SPOT, SPOT, 10);
