@@ -83,7 +83,7 @@ enum pool_lane monitor_lane(const struct monitor *monitor)
 	return POOL_LANE_LOCAL;
 }
 
-/* A server is asked at least this often, so that a hang is told within a second. */
+/* A server is asked at least this often: a hang of one on this machine is told within a second. */
 static uint64_t check_probe_us(const struct monitor *monitor)
 {
 	if (!monitor_is_foreign(monitor))
