@@ -319,7 +319,7 @@ static void cross_begin(struct watch_tree *tree, struct watched *watched, const 
 	if (anchor && !anchor->doubted)
 		return;
 	mount = find_mount(tree, walk->mount, &sb);
-	if (!mount || superblock_class(sb) == SUPERBLOCK_PSEUDO || volume_mount_is_idmapped(mount))
+	if (!mount || !volume_keeps_files(sb) || volume_mount_is_idmapped(mount))
 		return;
 
 	copy = strdup(prefix);

@@ -325,6 +325,8 @@ const struct mount *volume_mount(const struct superblock *sb, uint64_t *ret_wait
 /** volume_mount_to() - one that shows @path, as of an anchor; @ret_below: from the root of the mount */
 const struct mount *volume_mount_to(const struct superblock *sb, const char *path,
 				    const char **ret_below, uint64_t *ret_wait_us);
+/** volume_keeps_files() - and does not show the kernel */
+bool volume_keeps_files(const struct superblock *sb);
 bool volume_mount_is_idmapped(const struct mount *mount);
 /** volume_submission() - a job on it, to be completed */
 struct pool_submission volume_submission(const struct superblock *sb, enum job_kind job);

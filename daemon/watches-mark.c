@@ -259,8 +259,8 @@ static void unmark_keep(struct side *side, const struct handle_view *handle, uin
 {
 	struct unmark *unmark;
 
-	/* Otherwise it goes with the last one. */
-	if (side->n_unmarks == SIDE_UNMARKS_MAX)
+	/* Otherwise it goes with the last one. Whole trees go at once. */
+	if (side->n_unmarks == (side->kind == SIDE_PATH ? BRANCH_TOTAL : SIDE_UNMARKS_MAX))
 		return;
 	unmark = calloc(1, sizeof(*unmark));
 	if (!unmark)
@@ -302,9 +302,10 @@ static void side_unmark(struct side *side, const struct handle_view *handle, uin
 
 void side_unmark_again(struct side *side)
 {
-	size_t n = side->n_unmarks;
+	size_t left = side->n_unmarks;
 
-	for (size_t i = 0; i < n; i++) {
+	/* As long as there is room. */
+	for (; left > 0 && side->n_unmarks == left; left--) {
 		_cleanup_free_ struct unmark *unmark = STAILQ_FIRST(&side->unmarks);
 		const struct handle_view handle = handle_view(&unmark->handle);
 

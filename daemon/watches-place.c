@@ -83,7 +83,7 @@ static void watched_give_up_tree(struct watched *watched, const char *type)
 static bool place_is_possible(struct watched *watched, const struct superblock *sb,
 			      const struct mount *by)
 {
-	if (superblock_class(sb) == SUPERBLOCK_PSEUDO) {
+	if (!volume_keeps_files(sb)) {
 		watched_give_up_type(watched, sb->type, "it shows the kernel, and keeps no files");
 		return false;
 	}

@@ -79,6 +79,12 @@ enum pool_lane volume_lane(const struct superblock *sb)
 	return superblock_class(sb) == SUPERBLOCK_LOCAL ? POOL_LANE_LOCAL : POOL_LANE_FOREIGN;
 }
 
+/* A ramfs has no space to tell of, but files. */
+bool volume_keeps_files(const struct superblock *sb)
+{
+	return superblock_class(sb) != SUPERBLOCK_PSEUDO || strcmp(sb->type, "ramfs") == 0;
+}
+
 /* What it shows are other owners than the filesystem has. */
 bool volume_mount_is_idmapped(const struct mount *mount)
 {

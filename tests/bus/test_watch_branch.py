@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from disks import umount_raw
+from disks import mount_raw, umount_raw
 from overlays import Overlay
 from waiting import wait_for
 from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
@@ -26,11 +26,29 @@ def watching(daemon):
     return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
 
 
-@pytest.fixture
-def place(loopfs):
+class Ram:
+    """A ramfs, whose files have no handles either."""
+
+    def __init__(self, where):
+        self.where = where
+        os.mkdir(where)
+
+    def mount(self):
+        mount_raw("none", self.where, "ramfs", 0, "mode=755")
+        return self
+
+    def umount(self):
+        umount_raw(self.where)
+
+    def path(self, name):
+        return os.path.join(self.where, name)
+
+
+@pytest.fixture(params=["overlay", "ramfs"])
+def place(request, loopfs):
     disk = loopfs("ext4", 256)
     os.chmod(disk.where, 0o755)
-    made = Overlay(disk).mount()
+    made = (Overlay(disk) if request.param == "overlay" else Ram(disk.path("ram"))).mount()
     yield made
     if os.path.ismount(made.where):
         made.umount()
@@ -531,3 +549,38 @@ def test_a_section_with_all_below(daemon, journal, place):
     os.mkdir(place.path("dir/new"))
     wait_for(lambda: entries("dir/new"), what="the directory")
     wait_for(lambda: told("dir/new/file"), what="what is in it", interval=0.1)
+
+
+def n_marks(running):
+    """Of inotify, that the daemon has."""
+    n = 0
+    for name in os.listdir(f"/proc/{running.pid}/fdinfo"):
+        try:
+            with open(f"/proc/{running.pid}/fdinfo/{name}", encoding="ascii") as file:
+                n += sum(line.startswith("inotify ") for line in file)
+        except FileNotFoundError:
+            pass
+    return n
+
+
+def test_nothing_is_left_of_those_that_go(watching, client, as_user, place):
+    """Whole trees at once, by removal and by leaving the bus, while another watch goes on."""
+    running = watching()
+    os.mkdir(place.path("kept"))
+    for tree in range(4):
+        for number in range(800):
+            os.makedirs(place.path(f"tree{tree}/{number}"))
+    kept = Watch(client, place.path("kept"), NAMES)
+    before = n_marks(running)
+    watches = [Watch(client, place.path(f"tree{tree}"), NAMES, **TREE) for tree in range(3)]
+    user = as_user(USER)
+    left = [Watch(user, place.path(f"tree{tree}"), NAMES, **TREE) for tree in range(4)]
+    assert [counts(watch) for watch in watches + left] == [(801, 0)] * 7
+    assert n_marks(running) == before + 4 * 801
+    for watch in watches:
+        watch.call("Remove")
+    user.close()
+    wait_for(lambda: n_marks(running) == before, what="the end of the marks")
+    write(place.path("kept/file"))
+    kept.wait("file", CREATE)
+    check_invariant(client)
