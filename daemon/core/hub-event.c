@@ -127,7 +127,7 @@ static enum outcome side_find(struct hub *hub, const struct file_name *name, uin
 		hub_ask_chain(hub, &missing);
 	/* In a removed directory no names change: it was there, wherever that was. */
 	if (found == HUB_PLACE_GONE && hub->options.tree &&
-	    mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME))
+	    mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME | HUB_HALVES))
 		return OUTCOME_LOST;
 	if (found != HUB_PLACE_FOUND)
 		return outcome_of(found);

@@ -7,9 +7,6 @@
 
 #include "daemon/core/hub-internal.h"
 
-/* A power of two near to a million microseconds. */
-#define SECOND_SHIFT 20
-
 void hub_ignore_init(struct hub_ignore *ignore, const struct hub_options *options)
 {
 	size_t n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
@@ -95,7 +92,7 @@ static void node_is_hot(struct hub *hub, struct node *node)
 
 bool hub_ignore_drop(struct hub *hub, const struct file_event *event, uint64_t realtime_us)
 {
-	uint32_t second = (uint32_t)(realtime_us >> SECOND_SHIFT);
+	uint32_t second = (uint32_t)(realtime_us / hub->options.second_us);
 	struct node *node;
 
 	assert(hub);
@@ -141,7 +138,8 @@ bool hub_ignorable(struct hub *hub, struct handle_view *ret)
 	assert(ret);
 
 	ignore = &hub->ignore;
-	if (ignore->under_way || ignore->refused || ignore->past || ignore->n_done == ignore->n)
+	if (ignore->under_way || ignore->refused || ignore->past || ignore->n_done == ignore->n ||
+	    hub->hush.state == HUB_HUSHING || hub->hush.state == HUB_UNHUSHING)
 		return false;
 	ignore->under_way = true;
 	*ret = node_handle(ignore->nodes[ignore->n_done]);

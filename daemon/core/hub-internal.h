@@ -18,6 +18,7 @@
 #define HUB_STEPS_TELL 64
 #define HUB_NODES_MIN 64
 #define HUB_NAMES 0x00010300U /* FSEVENTS_CREATE, _DELETE, _MOVE */
+#define HUB_HALVES 0x000000C0U /* FAN_MOVED_FROM, _TO */
 #define HUB_IGNORED_MAX 512
 #define HUB_ASKED_SLOTS 1024 /* four times HUB_QUESTIONS_MAX: a table of those asked */
 
@@ -143,6 +144,23 @@ struct hub_ignore {
 	bool refused; /* the kernel cannot do it */
 };
 
+/* Of files nothing but names is told, and of renames nothing but the halves where they are not ignored. */
+struct hub_hush {
+	enum hub_hush_state {
+		HUB_LOUD,
+		HUB_HUSHING, /* from here on something may be missing */
+		HUB_HUSHED,
+		HUB_UNHUSHING,
+		HUB_UNHUSHED, /* what waits in the kernel may still be of before */
+	} state;
+	unsigned int heat, heat_min; /* files whose links changed, in ->second */
+	uint64_t second;
+	uint64_t now_us, inside_us; /* of the last event of a file, and of the last one inside */
+	uint64_t since_us;
+	uint64_t until; /* HUB_UNHUSHED: behind that event nothing is of before in any case */
+	bool refused; /* the kernel cannot do it */
+};
+
 struct hub {
 	struct hub_options options;
 	const struct hub_ops *ops;
@@ -161,6 +179,7 @@ struct hub {
 	uint64_t blind; /* up to that event, of what is gone it is not known when it went */
 	struct hub_round *round;
 	struct hub_ignore ignore;
+	struct hub_hush hush;
 	LIST_HEAD(, hub_watch) watches;
 	LIST_HEAD(, hub_user) users;
 	size_t n_watches;
@@ -257,6 +276,13 @@ bool hub_ignore_lose(struct hub *hub, const struct hub_pending *pending);
 void hub_ignore_lose_ask(struct hub *hub, const struct hub_pending *pending);
 /** hub_ignore_lose_now() - though something is missing */
 void hub_ignore_lose_now(struct hub *hub, const struct hub_pending *pending);
+
+/* hub-hush.c */
+void hub_hush_init(struct hub_hush *hush, const struct hub_options *options);
+/** hub_hush_hear() - each event of a file, before it is dropped */
+void hub_hush_hear(struct hub *hub, const struct file_event *event, uint64_t realtime_us);
+/** hub_hush_settle() - what waited in the kernel was read; @empty: all of it */
+void hub_hush_settle(struct hub *hub, bool empty);
 
 /* hub-verdict.c */
 enum hub_verdict {

@@ -7,38 +7,9 @@
 #include <string.h>
 
 #include "daemon/core/hub-internal.h"
+#include "daemon/core/hub-trace.h"
 
-#define TRACES_MIN 256
 #define TRACES_KEPT 4096 /* a table that was larger is given back */
-
-enum trace_kind {
-	TRACE_NAME, /* in a directory */
-	TRACE_MOVER, /* an inode */
-	TRACE_TOUCH, /* this inode had that name */
-};
-
-enum trace_flag {
-	TRACE_DOUBT = 1, /* name, mover */
-	TRACE_FREE = 64, /* name: nobody has it */
-	TRACE_LOOSE = 2, /* mover: its links changed */
-	TRACE_DEAD = 4, /* mover: it is no more */
-	TRACE_LEFT = 16, /* touch: removed, or renamed away */
-	TRACE_RETURN = 8, /* mover: a name that was made for it was free again */
-};
-
-/* References are numbers of traces, counted from 1. */
-struct hub_trace {
-	uint64_t hash;
-	uint32_t
-		next; /* mover: its first touch; touch: the next one of the mover; name: who has it */
-	uint32_t name; /* touch: of what; name: the touch that made it last */
-	uint32_t mover; /* touch: of whom; name: the one that made and removed it */
-	uint32_t bytes; /* name: where its handle and its name are */
-	int32_t type; /* name: of the handle */
-	uint16_t n_name;
-	uint8_t n_handle;
-	uint8_t flags;
-};
 
 void hub_window_deinit(struct hub_window *window)
 {
@@ -55,7 +26,10 @@ void hub_window_clear(struct hub_window *window)
 	assert(window);
 
 	if (window->n_room > TRACES_KEPT) {
+		bool hushed = window->hushed;
+
 		hub_window_deinit(window);
+		window->hushed = hushed;
 		return;
 	}
 	if (window->n_traces > 0)
@@ -78,133 +52,10 @@ void hub_window_emptied(struct hub_window *window)
 		hub_window_clear(window);
 }
 
-static struct hub_trace *trace_at(const struct hub_window *window, uint32_t number)
-{
-	return &window->traces[number - 1];
-}
-
-static uint32_t *slot_of(const struct hub_window *window, uint64_t hash)
-{
-	size_t i = (size_t)hash_number(hash) >> 20 & (window->n_slots - 1);
-
-	while (window->slots[i] && trace_at(window, window->slots[i])->hash != hash)
-		i = (i + 1) & (window->n_slots - 1);
-	return &window->slots[i];
-}
-
-static int room_make(struct hub_window *window)
-{
-	size_t n_room = window->n_room ? 2 * window->n_room : TRACES_MIN;
-	struct hub_trace *traces;
-	uint32_t *slots;
-
-	if (window->n_traces < window->n_room)
-		return 0;
-
-	slots = calloc(2 * n_room, sizeof(*slots));
-	if (!slots)
-		return -ENOMEM;
-	traces = reallocarray(window->traces, n_room, sizeof(*traces));
-	if (!traces) {
-		free(slots);
-		return -ENOMEM;
-	}
-	free(window->slots);
-	window->slots = slots;
-	window->traces = traces;
-	window->n_room = n_room;
-	window->n_slots = 2 * n_room;
-	for (uint32_t i = 1; i <= window->n_traces; i++)
-		*slot_of(window, traces[i - 1].hash) = i;
-	return 0;
-}
-
-/* Two that have the same hash of 64 bits count as one: that can only raise a doubt. */
-static int trace_get(struct hub_window *window, uint64_t hash, uint32_t *ret)
-{
-	uint32_t *slot;
-	int r;
-
-	r = room_make(window);
-	if (r < 0)
-		return r;
-	slot = slot_of(window, hash);
-	if (!*slot) {
-		window->traces[window->n_traces++] = (struct hub_trace){ .hash = hash };
-		*slot = (uint32_t)window->n_traces;
-	}
-	*ret = *slot;
-	return 0;
-}
-
-static int mover_get(struct hub_window *window, const struct handle_view *target, uint32_t *ret)
-{
-	return trace_get(window, hash_number(handle_hash(target)) + TRACE_MOVER, ret);
-}
-
-static int bytes_put(struct hub_window *window, struct hub_trace *trace,
-		     const struct file_name *name)
-{
-	size_t n = name->dir.n + name->n_name, n_room = window->n_bytes_room ?: 4096;
-	char *bytes;
-
-	while (n_room < window->n_bytes + n)
-		n_room *= 2;
-	if (n_room > UINT32_MAX || name->n_name > UINT16_MAX || name->dir.n > UINT8_MAX)
-		return -ENOMEM;
-	if (n_room != window->n_bytes_room) {
-		bytes = realloc(window->bytes, n_room);
-		if (!bytes)
-			return -ENOMEM;
-		window->bytes = bytes;
-		window->n_bytes_room = n_room;
-	}
-	memcpy(window->bytes + window->n_bytes, name->dir.bytes, name->dir.n);
-	memcpy(window->bytes + window->n_bytes + name->dir.n, name->name, name->n_name);
-	trace->bytes = (uint32_t)window->n_bytes;
-	trace->type = name->dir.type;
-	trace->n_handle = (uint8_t)name->dir.n;
-	trace->n_name = (uint16_t)name->n_name;
-	window->n_bytes += n;
-	return 0;
-}
-
-static int touch_get(struct hub_window *window, const struct file_name *at, uint32_t mover,
-		     uint32_t *ret)
-{
-	uint64_t hash = hash_bytes(handle_hash(&at->dir), at->name, at->n_name);
-	struct hub_trace *touch;
-	uint32_t name, number;
-	int r;
-
-	hash = hash_number(hash) + TRACE_NAME;
-	r = trace_get(window, hash, &name);
-	if (r < 0)
-		return r;
-	if (trace_at(window, name)->n_handle == 0) {
-		r = bytes_put(window, trace_at(window, name), at);
-		if (r < 0)
-			return r;
-	}
-	hash = hash_number(hash ^ trace_at(window, mover)->hash * 3) + TRACE_TOUCH;
-	r = trace_get(window, hash, &number);
-	if (r < 0)
-		return r;
-	touch = trace_at(window, number);
-	if (!touch->name) {
-		touch->name = name;
-		touch->mover = mover;
-		touch->next = trace_at(window, mover)->next;
-		trace_at(window, mover)->next = number;
-	}
-	*ret = number;
-	return 0;
-}
-
 static bool name_is_doubtful(const struct hub_window *window, const struct hub_trace *name)
 {
 	return name->flags & TRACE_DOUBT ||
-	       (name->mover && !(trace_at(window, name->mover)->flags & TRACE_DEAD));
+	       (name->mover && !(hub_trace_at(window, name->mover)->flags & TRACE_DEAD));
 }
 
 /* What one record means. */
@@ -220,15 +71,21 @@ struct note {
 
 static void mover_doubt(struct hub_window *window, struct note *note, uint32_t mover)
 {
-	if (trace_at(window, mover)->flags & TRACE_DOUBT)
+	if (hub_trace_at(window, mover)->flags & TRACE_DOUBT)
 		return;
-	trace_at(window, mover)->flags |= TRACE_DOUBT;
+	hub_trace_at(window, mover)->flags |= TRACE_DOUBT;
 	note->doubted[note->n_doubted++] = mover;
+}
+
+/* Its links changed, or may have. */
+static bool is_loose(const struct hub_window *window, const struct hub_trace *mover)
+{
+	return mover->flags & TRACE_LOOSE || (window->hushed && !(mover->flags & TRACE_DEAD));
 }
 
 static void note_left(struct hub_window *window, struct note *note, struct hub_trace *touch)
 {
-	struct hub_trace *name = trace_at(window, touch->name);
+	struct hub_trace *name = hub_trace_at(window, touch->name);
 
 	if (!note->by_exchange) {
 		if (name->flags & TRACE_FREE || (name->next && name->next != note->mover))
@@ -237,10 +94,10 @@ static void note_left(struct hub_window *window, struct note *note, struct hub_t
 		name->next = 0;
 	}
 	if (name->name) {
-		struct hub_trace *maker = trace_at(window, name->name);
+		struct hub_trace *maker = hub_trace_at(window, name->name);
 
-		trace_at(window, maker->mover)->flags |= TRACE_RETURN;
-		if (trace_at(window, maker->mover)->flags & TRACE_LOOSE)
+		hub_trace_at(window, maker->mover)->flags |= TRACE_RETURN;
+		if (is_loose(window, hub_trace_at(window, maker->mover)))
 			mover_doubt(window, note, maker->mover);
 	}
 	touch->flags |= TRACE_LEFT;
@@ -248,8 +105,8 @@ static void note_left(struct hub_window *window, struct note *note, struct hub_t
 
 static void note_came(struct hub_window *window, struct note *note, uint32_t number, bool made)
 {
-	struct hub_trace *touch = trace_at(window, number);
-	struct hub_trace *name = trace_at(window, touch->name);
+	struct hub_trace *touch = hub_trace_at(window, number);
+	struct hub_trace *name = hub_trace_at(window, touch->name);
 
 	if (made && name->next)
 		note->doubt = true;
@@ -264,8 +121,8 @@ static void note_came(struct hub_window *window, struct note *note, uint32_t num
 /* Made and removed, in one record: the order is not known. */
 static void note_both(struct hub_window *window, struct note *note, struct hub_trace *touch)
 {
-	struct hub_trace *name = trace_at(window, touch->name);
-	struct hub_trace *mover = trace_at(window, touch->mover);
+	struct hub_trace *name = hub_trace_at(window, touch->name);
+	struct hub_trace *mover = hub_trace_at(window, touch->mover);
 
 	mover->flags |= TRACE_RETURN;
 	note->by_death = !name_is_doubtful(window, name) && !(mover->flags & TRACE_DOUBT);
@@ -279,7 +136,7 @@ static void note_both(struct hub_window *window, struct note *note, struct hub_t
 		return;
 	name->mover = touch->mover;
 	note->doubt = true;
-	if (mover->flags & TRACE_LOOSE)
+	if (is_loose(window, mover))
 		mover_doubt(window, note, touch->mover);
 }
 
@@ -292,7 +149,7 @@ static int note_touches(struct hub_window *window, struct note *note,
 	for (size_t i = 0; i < 2; i++) {
 		if (names[i]->dir.n == 0 || names[i]->n_name == 0)
 			continue;
-		r = touch_get(window, names[i], note->mover, &note->touches[i]);
+		r = hub_trace_touch(window, names[i], note->mover, &note->touches[i]);
 		if (r < 0)
 			return r;
 	}
@@ -302,23 +159,45 @@ static int note_touches(struct hub_window *window, struct note *note,
 static void note_rename(struct hub_window *window, struct note *note)
 {
 	uint32_t at = note->touches[0], to = note->touches[1];
-	uint32_t at_name = at ? trace_at(window, at)->name : 0;
-	uint32_t to_name = to ? trace_at(window, to)->name : 0;
+	uint32_t at_name = at ? hub_trace_at(window, at)->name : 0;
+	uint32_t to_name = to ? hub_trace_at(window, to)->name : 0;
 
 	note->by_exchange = at && to && window->last[0] && window->last[0] != note->mover &&
 			    window->last[1] == to_name && window->last[2] == at_name;
 	if (at)
-		note_left(window, note, trace_at(window, at));
+		note_left(window, note, hub_trace_at(window, at));
 	if (at && note->unseen) {
-		trace_at(window, note->mover)->flags |= TRACE_RETURN;
-		if (trace_at(window, note->mover)->flags & TRACE_LOOSE)
+		hub_trace_at(window, note->mover)->flags |= TRACE_RETURN;
+		if (is_loose(window, hub_trace_at(window, note->mover)))
 			mover_doubt(window, note, note->mover);
 	}
+	if (at && window->hushed)
+		hub_trace_at(window, at)->flags |= TRACE_FROM;
+	if (to && window->hushed)
+		hub_trace_at(window, to)->flags |= TRACE_TO;
 	if (to)
 		note_came(window, note, to, false);
 	window->last[0] = note->by_exchange ? 0 : note->mover;
 	window->last[1] = at_name;
 	window->last[2] = to_name;
+}
+
+/* Alone, and of a rename that was told before it. */
+static bool half_is_known(struct hub_window *window, const struct note *note,
+			  const struct file_event *event)
+{
+	uint8_t flag = event->mask == FAN_MOVED_FROM ? TRACE_FROM
+		       : event->mask == FAN_MOVED_TO ? TRACE_TO
+						     : 0;
+	struct hub_trace *touch;
+
+	if (!note->touches[0])
+		return false;
+	touch = hub_trace_at(window, note->touches[0]);
+	if (!(touch->flags & flag))
+		return false;
+	touch->flags &= (uint8_t)~flag;
+	return true;
 }
 
 static void note_names(struct hub_window *window, struct note *note, const struct file_event *event)
@@ -329,16 +208,16 @@ static void note_names(struct hub_window *window, struct note *note, const struc
 	if (event->mask & FAN_RENAME) {
 		note_rename(window, note);
 	} else if (at && event->mask & FAN_CREATE && event->mask & FAN_DELETE && !is_directory) {
-		note_both(window, note, trace_at(window, at));
+		note_both(window, note, hub_trace_at(window, at));
 	} else if (at) {
 		/* A directory that was removed does not come back. */
 		if (event->mask & FAN_CREATE)
 			note_came(window, note, at, true);
 		if (event->mask & FAN_DELETE)
-			note_left(window, note, trace_at(window, at));
+			note_left(window, note, hub_trace_at(window, at));
 	}
 
-	if (trace_at(window, note->mover)->flags & TRACE_DOUBT || note->n_doubted > 0) {
+	if (hub_trace_at(window, note->mover)->flags & TRACE_DOUBT || note->n_doubted > 0) {
 		note->doubt = true;
 		note->by_death = false;
 	}
@@ -347,7 +226,7 @@ static void note_names(struct hub_window *window, struct note *note, const struc
 
 		if (!note->touches[i])
 			continue;
-		name = trace_at(window, trace_at(window, note->touches[i])->name);
+		name = hub_trace_at(window, hub_trace_at(window, note->touches[i])->name);
 		if (name->flags & TRACE_DOUBT ||
 		    (name->mover != note->mover && name_is_doubtful(window, name)))
 			note->doubt = true;
@@ -361,7 +240,7 @@ static void note_names(struct hub_window *window, struct note *note, const struc
 
 static void note_links(struct hub_window *window, struct note *note, const struct file_event *event)
 {
-	struct hub_trace *mover = trace_at(window, note->mover);
+	struct hub_trace *mover = hub_trace_at(window, note->mover);
 
 	if (event->mask & FAN_DELETE_SELF) {
 		mover->flags = (uint8_t)((mover->flags & ~TRACE_LOOSE) | TRACE_DEAD);
@@ -384,15 +263,15 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 
 	for (size_t i = 0; i < 2; i++)
 		if (note->touches[i])
-			ret[n++] = trace_at(window, note->touches[i])->name;
+			ret[n++] = hub_trace_at(window, note->touches[i])->name;
 	if (n == 2 && ret[0] == ret[1])
 		n = 1;
 	*ret_n_own = n;
 
 	for (size_t i = 0; i < note->n_doubted; i++)
-		for (uint32_t t = trace_at(window, note->doubted[i])->next;
-		     t && n < HUB_WINDOW_NAMES_MAX; t = trace_at(window, t)->next) {
-			uint32_t name = trace_at(window, t)->name;
+		for (uint32_t t = hub_trace_at(window, note->doubted[i])->next;
+		     t && n < HUB_WINDOW_NAMES_MAX; t = hub_trace_at(window, t)->next) {
+			uint32_t name = hub_trace_at(window, t)->name;
 			bool there = false;
 
 			for (size_t k = 0; k < n && !there; k++)
@@ -402,7 +281,7 @@ static size_t note_collect(struct hub_window *window, const struct note *note, u
 		}
 	if (!note->by_death && !note->by_exchange)
 		for (size_t i = 0; i < n; i++)
-			trace_at(window, ret[i])->flags |= TRACE_DOUBT;
+			hub_trace_at(window, ret[i])->flags |= TRACE_DOUBT;
 	return n;
 }
 
@@ -414,8 +293,8 @@ static int doubt_new(struct hub_window *window, const struct note *note, struct 
 	char *p;
 
 	for (size_t i = 0; i < n; i++)
-		n_bytes += trace_at(window, names[i])->n_handle +
-			   (size_t)trace_at(window, names[i])->n_name;
+		n_bytes += hub_trace_at(window, names[i])->n_handle +
+			   (size_t)hub_trace_at(window, names[i])->n_name;
 	doubt = calloc(1, sizeof(*doubt) + n * sizeof(doubt->names[0]) + n_bytes);
 	if (!doubt)
 		return -ENOMEM;
@@ -426,7 +305,7 @@ static int doubt_new(struct hub_window *window, const struct note *note, struct 
 	doubt->by_exchange = note->by_exchange;
 	p = (char *)(doubt->names + n);
 	for (size_t i = 0; i < n; i++) {
-		const struct hub_trace *name = trace_at(window, names[i]);
+		const struct hub_trace *name = hub_trace_at(window, names[i]);
 		size_t n_name = name->n_handle + (size_t)name->n_name;
 
 		memcpy(p, window->bytes + name->bytes, n_name);
@@ -445,7 +324,7 @@ static int doubt_new(struct hub_window *window, const struct note *note, struct 
 int hub_window_note(struct hub_window *window, const struct file_event *event, bool unseen,
 		    struct hub_doubt **ret)
 {
-	bool named = event->mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME);
+	bool named = event->mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME | HUB_HALVES);
 	struct note note = { .unseen = unseen };
 	int r;
 
@@ -462,15 +341,19 @@ int hub_window_note(struct hub_window *window, const struct file_event *event, b
 
 	if (window->n_records++ >= HUB_WINDOW_MAX)
 		hub_window_clear(window);
-	if (!(event->mask & FAN_RENAME))
+	if (!(event->mask & (FAN_RENAME | HUB_HALVES)))
 		window->last[0] = 0;
-	r = mover_get(window, &event->target, &note.mover);
+	r = hub_trace_mover(window, &event->target, &note.mover);
 	if (r < 0)
 		return r;
 	if (named) {
 		r = note_touches(window, &note, event);
 		if (r < 0)
 			return r;
+		if (event->mask & HUB_HALVES && half_is_known(window, &note, event))
+			return HUB_WINDOW_KNOWN;
+		if (event->mask & HUB_HALVES)
+			mover_doubt(window, &note, note.mover);
 		note_names(window, &note, event);
 	} else {
 		note_links(window, &note, event);

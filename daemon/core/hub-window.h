@@ -13,6 +13,7 @@
  *	an inode comes back to a name that it left
  *	an inode whose links changed, and is not gone, had a name that was made and left
  *	the records of a name contradict each other
+ *	an inode has half a rename that was not told as one
  *
  * Then it and all its names are in doubt as long as records may wait, and what
  * is told is whether the names are there. Everything else is certain, and that
@@ -41,6 +42,7 @@ struct hub_window {
 	size_t n_records;
 	uint32_t last[3]; /* of a rename right before: inode, old name, new name; else 0 */
 	bool kept; /* beyond an end of the queue, for what belongs to that */
+	bool hushed; /* links of files may change without a record, and renames be told by halves */
 };
 
 struct hub_doubt;
@@ -55,7 +57,8 @@ void hub_window_emptied(struct hub_window *window);
  * @unseen:	of a rename: what is made where it was is not told, so it may come back there
  * @ret:	names in doubt with it, to be freed; NULL: what it says is certain
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, HUB_WINDOW_KNOWN (half of a rename that was noted: then it is nothing) or -ENOMEM.
  */
+#define HUB_WINDOW_KNOWN 1
 int hub_window_note(struct hub_window *window, const struct file_event *event, bool unseen,
 		    struct hub_doubt **ret);

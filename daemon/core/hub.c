@@ -30,6 +30,8 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 		hub->options.n_slice = HUB_SLICE;
 	if (hub->options.n_pending_max == 0)
 		hub->options.n_pending_max = HUB_PENDING_MAX;
+	if (hub->options.second_us == 0)
+		hub->options.second_us = 1000000;
 	if (hub->options.n_ahead_max == 0)
 		hub->options.n_ahead_max = HUB_AHEAD_MAX;
 	n_nodes = options->n_nodes_max ?: HUB_NODES_MAX;
@@ -37,6 +39,7 @@ int hub_new(struct hub **ret, const struct hub_options *options, const struct hu
 		       options->budget);
 	hub_row_init(&hub->row);
 	hub_ignore_init(&hub->ignore, options);
+	hub_hush_init(&hub->hush, options);
 	LIST_INIT(&hub->watches);
 	LIST_INIT(&hub->users);
 	*ret = hub;
@@ -277,6 +280,7 @@ void hub_emptied(struct hub *hub)
 		hub->blind = hub->statistics.events;
 	hub->tree.dead_evicted = false;
 	hub_ignore_emptied(hub);
+	hub_hush_settle(hub, true);
 }
 
 static int pending_push(struct hub *hub, struct hub_pending *pending)
@@ -291,9 +295,23 @@ static int pending_push(struct hub *hub, struct hub_pending *pending)
 	return r;
 }
 
+/* Return: 0, HUB_WINDOW_KNOWN or a negative errno */
+static int note(struct hub *hub, struct hub_pending *pending)
+{
+	const struct file_event *event = &pending->event;
+
+	if (event->mask == FAN_ONDIR)
+		return HUB_WINDOW_KNOWN;
+	if (!(event->mask & FAN_ONDIR) && !(hub->mask & HUB_NAMES))
+		return 0;
+	return hub_window_note(&hub->window, event, hub_ignore_is_left(hub, event),
+			       &pending->doubt);
+}
+
 void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime_us)
 {
 	struct hub_pending pending;
+	int r;
 
 	assert(hub);
 	assert(event);
@@ -311,12 +329,16 @@ void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime
 					.realtime_us = realtime_us };
 	if (event->mask & FAN_DELETE_SELF && event->target.n > 0)
 		hub_row_died(&hub->row, &event->target);
-	if ((event->mask & FAN_ONDIR || hub->mask & HUB_NAMES) &&
-	    hub_window_note(&hub->window, event, hub_ignore_is_left(hub, event), &pending.doubt) <
-		    0) {
+	/* Renames of directories are told whole in any case. */
+	if (event->mask & FAN_ONDIR)
+		pending.event.mask &= ~HUB_HALVES;
+	hub_hush_settle(hub, false);
+	hub_hush_hear(hub, event, realtime_us);
+	r = note(hub, &pending);
+	if (r < 0)
 		hub_overflow(hub);
+	if (r != 0)
 		return;
-	}
 	/* A doubt of other names may be one of names inside. */
 	if ((!pending.doubt || pending.doubt->n == pending.doubt->n_own) &&
 	    hub_ignore_drop(hub, event, realtime_us)) {

@@ -58,6 +58,13 @@
  * that ends (->heed()); where it was brought inside, a loss is told for what happened there until then,
  * to who may list it: the loss waits in the row until that is known.
  *
+ * While nobody does anything where somebody watches, and much happens elsewhere, the kernel is asked
+ * for less still: of files nothing but their names, and of renames in ignored directories nothing at all,
+ * but instead of all renames their halves, MOVED_FROM and MOVED_TO (hub_hushable()). A half whose
+ * RENAME was told says nothing new; any other one puts all names of its inode in doubt, as does
+ * whatever the links of an inode would have decided. So what happens inside is told in either
+ * case, of the first moments only more of it FSEVENTS_MERGED; then that ends.
+ *
  * Pids are told to root and to the user whose process it was.
  */
 
@@ -101,6 +108,7 @@ struct hub_options {
 	size_t n_nodes_max, n_pending_max, n_slice; /* 0: as above; tests take less */
 	size_t n_ahead_max; /* likewise, a power of two from 8 */
 	unsigned int n_ignore_heat; /* likewise */
+	uint64_t second_us; /* likewise: in which heat is counted, and that is quiet */
 };
 
 /** hub_new() - @ops: borrowed */
@@ -230,6 +238,26 @@ enum hub_ignored {
 };
 void hub_ignored(struct hub *hub, enum hub_ignored outcome);
 
+/**
+ * hub_hushable() - whether the kernel is to be silent of files
+ * @ret:	true: of files FAN_ATTRIB and FAN_DELETE_SELF are to be told no more, but FAN_MOVED_FROM
+ *		and FAN_MOVED_TO; false: as it was before
+ *
+ * After each batch. One at a time: hub_hushed() says what became of it.
+ *
+ * Return: false: as it is.
+ */
+bool hub_hushable(struct hub *hub, bool *ret);
+void hub_hushed(struct hub *hub, enum hub_ignored outcome);
+/**
+ * hub_unhush() - somebody comes who wants FSEVENTS_ATTRIB
+ *
+ * Return: true: all is told, for a second at least; false: as soon as what hub_hushable() says was done.
+ */
+bool hub_unhush(struct hub *hub);
+/** hub_is_hushed() - in a directory that is ignored, renames and their halves are to be so, too */
+bool hub_is_hushed(const struct hub *hub);
+
 struct hub_statistics {
 	size_t n_nodes, n_pending;
 	size_t n_ignored; /* directories that the kernel is silent of now */
@@ -241,5 +269,6 @@ struct hub_statistics {
 	uint64_t evicted; /* nodes */
 	uint64_t outside; /* dropped at once: nobody watches there */
 	uint64_t ignored; /* directories, each time that it was one */
+	uint64_t hushed; /* times */
 };
 void hub_statistics(const struct hub *hub, struct hub_statistics *ret);

@@ -49,6 +49,7 @@ struct state {
 	size_t n_questions;
 	uint64_t n_fed;
 	bool ignoring; /* one is under way */
+	bool hushing; /* likewise */
 	uint64_t n_heeded;
 };
 
@@ -146,7 +147,11 @@ static uint32_t mask_of(uint8_t bits)
 		FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_DELETE_SELF | FAN_MOVE_SELF,
 	};
 
-	return masks[bits & 7] | (bits & 8 ? FAN_ONDIR : 0);
+	/* Halves of renames, too. */
+	return masks[bits & 7] | (bits & 8 ? FAN_ONDIR : 0) |
+	       (bits & 128  ? FAN_MOVED_FROM
+		: bits & 64 ? FAN_MOVED_TO
+			    : 0);
 }
 
 static void feed(struct state *state)
@@ -304,6 +309,21 @@ static void ignore(struct state *state)
 	assert(outcome != HUB_IGNORED_PERHAPS || state->n_heeded == n_heeded + 1);
 }
 
+static void hush(struct state *state)
+{
+	uint8_t outcome;
+	bool on;
+
+	assert(!state->ignoring || !hub_hushable(state->hub, &on));
+	if (!state->hushing) {
+		state->hushing = hub_hushable(state->hub, &on);
+		return;
+	}
+	outcome = take(&state->input);
+	state->hushing = false;
+	hub_hushed(state->hub, outcome & 12 ? HUB_IGNORED : outcome);
+}
+
 static void check(struct state *state, struct hub_statistics *last)
 {
 	struct hub_statistics now;
@@ -340,6 +360,9 @@ static void step(struct state *state)
 	case 7:
 		ignore(state);
 		break;
+	case 8:
+		hush(state);
+		break;
 	default:
 		feed(state);
 		break;
@@ -355,7 +378,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .n_nodes_max = NODES_MAX,
 					     .n_pending_max = PENDING_MAX,
 					     .n_slice = kind & 2 ? 50 : 0,
-					     .n_ignore_heat = 2 };
+					     .n_ignore_heat = 2,
+					     .second_us = 16 };
 	struct hub_statistics last = {};
 	struct credentials *credentials;
 

@@ -62,10 +62,13 @@ static void event_of_name(struct sim *sim, uint32_t mask, int32_t pid, uint32_t 
 
 	if (target && sim->inodes[target].is_directory)
 		event.mask |= FAN_ONDIR;
-	if (dir && sim->inodes[dir].ignored && *name && !(event.mask & FAN_ONDIR)) {
+	if (dir && sim->inodes[dir].ignored && *name && !(event.mask & FAN_ONDIR) &&
+	    (sim->inodes[dir].silent || !(mask & (FAN_MOVED_FROM | FAN_MOVED_TO)))) {
 		sim->n_dropped++;
 		return;
 	}
+	if (sim->hushed && !dir)
+		return;
 	snprintf(event.at_name, sizeof(event.at_name), "%s", name);
 	sim_event(sim, &event);
 }
@@ -190,7 +193,14 @@ static void rename_event(struct sim *sim, int32_t pid, const struct sim_entry *f
 		event.mask |= FAN_ONDIR;
 	snprintf(event.at_name, sizeof(event.at_name), "%s", from->name);
 	snprintf(event.to_name, sizeof(event.to_name), "%s", to->name);
-	sim_event(sim, &event);
+	if (event.mask & FAN_ONDIR ||
+	    (!sim->inodes[from->dir].silent && !sim->inodes[to->dir].silent))
+		sim_event(sim, &event);
+	if (sim->hushed) {
+		sim->n_halves += sim->inodes[from->dir].silent != sim->inodes[to->dir].silent;
+		event_of_name(sim, FAN_MOVED_FROM, pid, from->dir, from->name, target);
+		event_of_name(sim, FAN_MOVED_TO, pid, to->dir, to->name, target);
+	}
 }
 
 bool sim_rename(struct sim *sim, int32_t pid, uint32_t from, const char *former, uint32_t to,
@@ -409,9 +419,11 @@ void sim_ignore(struct sim *sim, struct hub *hub)
 			return;
 		assert(handle.n == 8);
 		memcpy(&sim->marking, handle.bytes, sizeof(sim->marking));
+		sim->silence = hub_is_hushed(hub);
 		assert(!hub_ignorable(hub, &handle));
 	} else if (!sim->marked) {
 		sim->inodes[sim->marking].ignored = sim->inodes[sim->marking].exists;
+		sim->inodes[sim->marking].silent = sim->inodes[sim->marking].exists && sim->silence;
 		sim->n_ignored += sim->inodes[sim->marking].exists;
 		sim->marked = true;
 	} else {
@@ -429,7 +441,33 @@ void sim_heed(struct sim *sim)
 		printf("heeds\n");
 	sim->n_heeded++;
 	for (uint32_t i = 0; i < SIM_INODES; i++)
-		sim->inodes[i].ignored = false;
+		sim->inodes[i].ignored = sim->inodes[i].silent = false;
+}
+
+void sim_hush(struct sim *sim, struct hub *hub)
+{
+	switch (sim->n_hush) {
+	case 0:
+		if (!hub_hushable(hub, &sim->hush))
+			return;
+		break;
+	case 1:
+		/* Not everybody who was asked says so. */
+		if (sim->forgetful && sim->when % 8 == 1) {
+			hub_hushed(hub, HUB_IGNORED_NOT);
+			sim->n_hush = 0;
+			return;
+		}
+		sim->hushed = sim->hush;
+		sim->n_hushed += sim->hush;
+		break;
+	default:
+		hub_hushed(hub, sim->forgetful && sim->when % 8 == 0 ? HUB_IGNORED_PERHAPS
+								     : HUB_IGNORED);
+		sim->n_hush = 0;
+		return;
+	}
+	sim->n_hush++;
 }
 
 void sim_settle(struct sim *sim, struct hub *hub)

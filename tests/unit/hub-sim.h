@@ -25,6 +25,7 @@ struct sim_inode {
 	uint32_t n_links;
 	uint8_t mode[SIM_USERS]; /* 4: read, 1: search; by uid - 1000 */
 	bool ignored; /* what happens to files in it is not told */
+	bool silent; /* nor are their renames */
 };
 
 struct sim_entry {
@@ -52,7 +53,11 @@ struct sim {
 	uint32_t marking; /* an inode that is about to be ignored; 0: none */
 	bool forgetful; /* not everybody who marked one says so */
 	bool marked; /* and it is, but the hub has not heard of it */
-	uint64_t n_ignored, n_dropped, n_heeded;
+	bool hushed; /* of files only names are told, and renames as halves, too */
+	unsigned int n_hush; /* steps of that being changed; 0: it is not */
+	bool hush, silence; /* what is being done */
+	uint64_t n_ignored, n_dropped, n_heeded, n_hushed,
+		n_halves; /* renames of which half is told */
 };
 
 #define SIM_ROOT 2
@@ -82,6 +87,8 @@ bool sim_ask(struct sim *sim, struct hub *hub, void (*between)(struct sim *sim, 
 	     void *userdata);
 /** sim_ignore() - a step of whoever has to ignore what the hub wants ignored */
 void sim_ignore(struct sim *sim, struct hub *hub);
+/** sim_hush() - likewise, of whoever has to make the kernel silent of files */
+void sim_hush(struct sim *sim, struct hub *hub);
 /** sim_heed() - nothing is ignored */
 void sim_heed(struct sim *sim);
 /** sim_settle() - feed and ask until nothing waits */
