@@ -24,6 +24,7 @@ from journal import Journal
 from lateness import Lateness
 from layer import Layer
 from polkit import Polkit
+from rawbus import RawClient
 from user import UserClient
 from waiting import wait_for as wait_for_condition
 
@@ -122,6 +123,12 @@ def daemon(request, bus, scratch):
 
 
 @pytest.fixture
+def watching(daemon):
+    """watching(config_text="", **options) -> Daemon that leaves the space of filesystems alone"""
+    return lambda config="", **options: daemon(service.NO_FILESYSTEMS + config, **options)
+
+
+@pytest.fixture
 def client(bus, request):
     """A Client of root's on the bus. client.another() gives a further one."""
     made = []
@@ -144,6 +151,20 @@ def as_user(bus):
 
     def make(uid, gid=None, groups=()):
         made.append(UserClient(bus.address, uid, gid, groups))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def raw_user(bus):
+    """raw_user(uid) -> RawClient of that user"""
+    made = []
+
+    def make(uid):
+        made.append(RawClient(bus.address, uid=uid))
         return made[-1]
 
     yield make
@@ -206,6 +227,12 @@ def loopfs(request):
     yield make
     for disk in reversed(made):
         disk.release()
+
+
+@pytest.fixture
+def disk(loopfs):
+    """A Disk with ext4"""
+    return loopfs("ext4", 64)
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ def run(*command):
     return done.stdout.decode(errors="replace")
 
 
+def write(path, text="x"):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
 class Disk:
     """A mounted filesystem: `where`, `kind`, `image`, and what tests do with it."""
 

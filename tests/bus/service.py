@@ -23,6 +23,9 @@ REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion .*
 
 BINARIES = "/run/fsevents-test/bin"
 
+# Of a daemon for which the space of all filesystems is none of the test's business.
+NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
+
 
 def built(*names):
     """What was built beside the daemon, by its path in the build directory."""

@@ -10,11 +10,11 @@ import os
 import pytest
 
 from desktop import Agent, View
+from disks import write
+from service import NO_FILESYSTEMS
 from waiting import wait_for
 
 pytestmark = pytest.mark.buses("dbus-broker")
-
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 
 
 @pytest.fixture
@@ -37,11 +37,6 @@ def watches(client):
 
 def wait_watches(client, n):
     wait_for(lambda: watches(client) == n, what=f"{n} watches")
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def test_changes_are_told(daemon, client, agent, view, folder):

@@ -2,6 +2,7 @@
 """fseventsctl watch: what changes in files, for people and for programs."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -12,12 +13,13 @@ import threading
 import pytest
 
 import service
+from disks import write
 from overlays import Overlay
+from service import NO_FILESYSTEMS
 from waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.buses("dbus-daemon")
 
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 USER = 65534
 
 
@@ -94,11 +96,6 @@ class Watcher:
 
 
 @pytest.fixture
-def disk(loopfs):
-    return loopfs("ext4", 64)
-
-
-@pytest.fixture
 def running(daemon):
     return daemon(NO_FILESYSTEMS)
 
@@ -130,9 +127,21 @@ def watcher(bus):
         one.ended()
 
 
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+@contextlib.contextmanager
+def watch_into_pipe(running, where):
+    """(process, reader): one that watches already, and the other end of what it prints to"""
+    reader, writer = os.pipe()
+    process = subprocess.Popen(["fseventsctl", "--bus=" + running.address, "watch", where],
+                               executable=service.executable(), stdin=subprocess.DEVNULL,
+                               stdout=writer, stderr=subprocess.PIPE)
+    try:
+        os.close(writer)
+        assert process.stderr.readline().startswith(b"Watching")
+        yield process, reader
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def test_text(running, watcher, disk):
@@ -157,19 +166,9 @@ def test_text(running, watcher, disk):
 
 def test_ends_with_sigterm_and_without_a_reader(running, watcher, disk):
     assert watcher(disk.where).stop(signal.SIGTERM) == 0
-    reader, writer = os.pipe()
-    process = subprocess.Popen(["fseventsctl", "--bus=" + running.address, "watch", disk.where],
-                               executable=service.executable(), stdin=subprocess.DEVNULL,
-                               stdout=writer, stderr=subprocess.PIPE)
-    try:
-        os.close(writer)
-        assert process.stderr.readline().startswith(b"Watching")
+    with watch_into_pipe(running, disk.where) as (process, reader):
         os.close(reader)
         assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 def test_recursive_where_each_directory_is_watched(running, watcher, disk):
@@ -310,23 +309,13 @@ def test_place_is_gone_after_a_restart(running, watcher, disk):
 
 def test_ends_while_it_waits(running, watcher, disk):
     one = watcher(disk.where)
-    reader, writer = os.pipe()
-    other = subprocess.Popen(["fseventsctl", "--bus=" + running.address, "watch", disk.where],
-                             executable=service.executable(), stdin=subprocess.DEVNULL,
-                             stdout=writer, stderr=subprocess.PIPE)
-    try:
-        os.close(writer)
-        assert other.stderr.readline().startswith(b"Watching")
+    with watch_into_pipe(running, disk.where) as (other, reader):
         running.kill()
         wait_for(lambda: LEFT in one.errors, what="that it waits")
         assert other.stderr.readline().rstrip() == LEFT
         assert one.stop(signal.SIGINT) == 0
         os.close(reader)
         assert other.wait(PATIENCE) == 0
-    finally:
-        other.kill()
-        other.wait()
-        other.stderr.close()
 
 
 def test_bus_restarts(running, watcher, bus, disk):

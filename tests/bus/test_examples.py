@@ -10,6 +10,7 @@ import threading
 import pytest
 
 import service
+from disks import write
 from waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.buses("dbus-daemon")
@@ -92,11 +93,6 @@ def own(scratch):
     os.mkdir(path)
     os.chown(path, USER, USER)
     return path
-
-
-def write(path):
-    with open(path, "w", encoding="ascii") as file:
-        file.write("x")
 
 
 def test_low_space_in_c(daemon, client, place, example):

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from rawbus import ERROR, METHOD_RETURN, NO_REPLY_EXPECTED, RawClient
+from rawbus import ERROR, METHOD_RETURN, NO_REPLY_EXPECTED
+from service import NO_FILESYSTEMS
 from waiting import check_took, wait_for
 from watching import NAMES, WATCH, Watch, statistics
 
 USER, OTHER = 65534, 1
 MANAGER = "org.fsevents1.Manager"
-SILENT = "[filesystem *]\nignore = yes\nthreshold = none\n"
-LIMITS = SILENT + "[limits]\nwatches = 1024\n"
+LIMITS = NO_FILESYSTEMS + "[limits]\nwatches = 1024\n"
 
 
 def text(value):
@@ -35,19 +35,6 @@ def new_object(raw, serial):
     kind, message = raw.wait_reply(serial)
     assert kind == METHOD_RETURN, message
     return message[message.rindex(b"/org/fsevents1/"):].split(b"\0")[0].decode()
-
-
-@pytest.fixture
-def raw_user(bus):
-    made = []
-
-    def make(uid):
-        made.append(RawClient(bus.address, uid=uid))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def check_nothing_came(raw, serial):

@@ -13,7 +13,6 @@ from gi.repository import GLib
 
 from client import BusError, FILESYSTEM, MANAGER
 from polkit import CHALLENGE, DIE, ERROR, HANG, NO, YES, Polkit
-from rawbus import RawClient
 from waiting import wait_for
 
 FIRST = "/org/fsevents1/filesystem/7_0_1"
@@ -47,20 +46,6 @@ def error_of(message):
     if kind != ERROR_REPLY:
         return None
     return next(name for name in (DENIED, INTERACTIVE, LIMITS, INVALID) if name.encode() in raw)
-
-
-@pytest.fixture
-def raw_user(bus):
-    """raw_user(uid) -> RawClient of that user"""
-    made = []
-
-    def make(uid):
-        made.append(RawClient(bus.address, uid=uid))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("says, interactive, name, word", [

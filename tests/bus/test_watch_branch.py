@@ -8,20 +8,25 @@ import threading
 
 import pytest
 
+<<<<<<< ours
 from disks import mount_raw, umount_raw
+=======
+from disks import umount_raw, write
+>>>>>>> theirs
 from overlays import Overlay
+from service import NO_FILESYSTEMS
 from waiting import wait_for
 from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
                       UNSUPPORTED, Change, Lost, Watch, check_invariant, refusal, statistics)
 
 USER = 65534
 TREE = {"recursive": ("b", True)}
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 EVENTS = [*NAMES, "attrib", "modify", "close-write", "delete-self", "unmount", "mount"]
 pytestmark = pytest.mark.buses("dbus-daemon")
 
 
 @pytest.fixture
+<<<<<<< ours
 def watching(daemon):
     return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
 
@@ -46,17 +51,15 @@ class Ram:
 
 @pytest.fixture(params=["overlay", "ramfs"])
 def place(request, loopfs):
+=======
+def place(loopfs):
+>>>>>>> theirs
     disk = loopfs("ext4", 256)
     os.chmod(disk.where, 0o755)
     made = (Overlay(disk) if request.param == "overlay" else Ram(disk.path("ram"))).mount()
     yield made
     if os.path.ismount(made.where):
         made.umount()
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def counts(watch):

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from disks import MS_BIND, mount_raw, run
+from disks import MS_BIND, mount_raw, run, write
+from service import NO_FILESYSTEMS
 from waiting import pause, wait_for
 
 CHANGED = "f4b0e47fc52343019d3102ae80642516"
@@ -18,7 +19,6 @@ LEFT_OUT = "16b2ab69668645a793a501527b544210"
 PRESENT = "462591005ea94de6ac27966d65eea2cc"
 ABSENT = "7677ae610eb4474086942613f048144f"
 
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 RATE = 100
 
 
@@ -26,16 +26,6 @@ RATE = 100
 def watching(daemon, journal):
     """watching(config_text="") -> Daemon whose entries @journal takes"""
     return lambda config="", **options: daemon(NO_FILESYSTEMS + config, journal=journal, **options)
-
-
-@pytest.fixture
-def disk(loopfs):
-    return loopfs("ext4", 64)
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def section(path, **keys):

@@ -14,7 +14,6 @@ from waiting import PATIENCE, wait_for
 from watching import CREATE, DENIED, NAMES, UNSUPPORTED, Watch, statistics
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
 
 # As in <linux/mount.h>; the numbers of the calls are the same on all machines but alpha.
@@ -65,17 +64,6 @@ def bind_idmapped(source, where):
     finally:
         os.close(tree)
         os.close(namespace)
-
-
-@pytest.fixture
-def watching(daemon):
-    """watching(config_text="") -> Daemon that leaves the space of filesystems alone"""
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
-
-
-@pytest.fixture
-def disk(loopfs):
-    return loopfs("ext4", 64)
 
 
 def watch_descriptor(client, path, **options):

@@ -3,6 +3,7 @@
 
 import os
 
+from service import NO_FILESYSTEMS
 from watching import CREATE, EXCEEDED, Watch, refusal
 
 GROUPS_MAX = 1024
@@ -10,7 +11,7 @@ FIRST = 20000
 
 
 def test_groups_are_bounded(daemon, client, loopfs, as_user):
-    daemon("[filesystem *]\nignore = yes\nthreshold = none\n")
+    daemon(NO_FILESYSTEMS)
     disk = loopfs("tmpfs", 16)
     os.chmod(disk.where, 0o750)
     # The last one of those that count opens it. The own group is one of them.

@@ -10,32 +10,16 @@ import time
 
 import pytest
 
-from disks import MS_BIND, mount_raw, umount_raw
+from disks import MS_BIND, mount_raw, umount_raw, write
 from rawbus import METHOD_RETURN, RawClient
+from service import NO_FILESYSTEMS
 from waiting import PATIENCE, check_took, wait_for
 from watching import (ACCESS, ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, DENIED, DIRECTORY,
                       EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, NOT_FOUND, OPEN, UNMOUNT, UNSUPPORTED,
                       Watch, check_invariant, check_numbers, refusal, statistics)
 
 USER, OTHER = 65534, 1
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
-
-
-@pytest.fixture
-def watching(daemon):
-    """watching(config_text="") -> Daemon that leaves the space of filesystems alone"""
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
-
-
-@pytest.fixture
-def disk(loopfs):
-    return loopfs("ext4", 64)
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def test_tree_is_told_with_all_below_it(watching, client, disk):

@@ -14,19 +14,12 @@ from rawbus import METHOD_RETURN, SIGNAL, RawClient
 from waiting import PATIENCE, check_took, wait_for
 from watching import CREATE, EXCEEDED, UNMOUNT, Watch, refusal
 
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 CROSS = {"recursive": ("b", True), "cross-mounts": ("b", True)}
 MANY = 300
 USERS = (1, 2, 3)
 FIRST_GROUP = 20000
 SHARE = 16
 GROUPS = 64
-
-
-@pytest.fixture
-def watching(daemon):
-    """watching(config_text="") -> Daemon that leaves the space of filesystems alone"""
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 
 import service
 from rawbus import METHOD_RETURN, RawClient
+from service import NO_FILESYSTEMS
 from test_watch_limits import watch_tree
 from waiting import PATIENCE, wait_for
 from watching import CREATE, Lost, Stream, Watch, check_invariant
 
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 PER_USER = 4
 LITTLE_KB = 8 << 10
 USERS = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0][:24]

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
+from service import NO_FILESYSTEMS
 from waiting import wait_for
 from watching import CREATE, Watch, check_invariant, statistics
 
-QUIET = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
 KINDS = pytest.mark.parametrize("kind, size", [("ext4", 64), ("xfs", 320), ("btrfs", 128), ("tmpfs", 64)])
 
@@ -33,7 +33,7 @@ def storm_until_ignored(client, where):
 @KINDS
 @pytest.mark.buses("dbus-daemon")
 def test_outside_is_not_read(daemon, client, loopfs, kind, size):
-    daemon(QUIET)
+    daemon(NO_FILESYSTEMS)
     disk = loopfs(kind, size)
     inside, outside = disk.path("inside"), disk.path("outside")
     for where in (inside, outside):
@@ -72,7 +72,7 @@ def test_outside_is_not_read(daemon, client, loopfs, kind, size):
 @KINDS
 @pytest.mark.buses("dbus-daemon")
 def test_brought_inside(daemon, client, loopfs, kind, size):
-    daemon(QUIET)
+    daemon(NO_FILESYSTEMS)
     disk = loopfs(kind, size)
     inside, above = disk.path("inside"), disk.path("above")
     outside = f"{above}/outside"
@@ -93,7 +93,7 @@ def test_brought_inside(daemon, client, loopfs, kind, size):
 
 @pytest.mark.buses("dbus-daemon")
 def test_watched_after_all(daemon, client, loopfs, as_user):
-    daemon(QUIET)
+    daemon(NO_FILESYSTEMS)
     disk = loopfs("ext4", 64)
     inside, outside = disk.path("inside"), disk.path("outside")
     for where in (inside, outside):

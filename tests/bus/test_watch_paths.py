@@ -7,19 +7,14 @@ import shutil
 import pytest
 
 from overlays import Overlay
+from disks import write
 from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
                       UNSUPPORTED, Watch, check_invariant, refusal, statistics)
 from waiting import wait_for
 
 USER, OTHER = 65534, 1
 TREE = {"recursive": ("b", True)}
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 EVENTS = [*NAMES, "attrib", "modify", "close-write", "delete-self", "unmount", "mount"]
-
-
-@pytest.fixture
-def watching(daemon):
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
 
 
 @pytest.fixture
@@ -32,11 +27,6 @@ def overlay(loopfs):
     yield made
     if os.path.ismount(made.where):
         made.umount()
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def test_an_overlay_as_a_container_uses_it(watching, client, overlay):

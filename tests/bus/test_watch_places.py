@@ -8,30 +8,14 @@ import subprocess
 import pytest
 
 from client import BusError, variant
-from disks import run
+from disks import run, write
 from waiting import wait_for
 from watching import (ATTRIB, CREATE, DELETE, EXCEEDED, MODIFY, MOUNT, MOVE, NAMES, NOT_FOUND, OPEN,
                       UNMOUNT, Watch, check_invariant, refusal, statistics)
 
 USER = 65534
 TREE = {"recursive": ("b", True)}
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 pytestmark = pytest.mark.buses("dbus-daemon")
-
-
-@pytest.fixture
-def watching(daemon):
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
-
-
-@pytest.fixture
-def disk(loopfs):
-    return loopfs("ext4", 64)
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 class Opened(Watch):

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from service import NO_FILESYSTEMS
 from waiting import wait_for
 from watching import CREATE, DELETE, MERGED, MOVE, Watch, statistics
 
@@ -41,7 +42,7 @@ def temporary(where, i):
     (renamed, 4, f"file-{FILES - 1}"), (saved, 3, "saved"), (temporary, 2, f"temporary-{FILES - 1}")])
 @pytest.mark.buses("dbus-daemon")
 def test_nothing_is_asked_for_each_file(daemon, client, loopfs, kind, size, deed, records, last):
-    daemon("[filesystem *]\nignore = yes\nthreshold = none\n")
+    daemon(NO_FILESYSTEMS)
     disk = loopfs(kind, size)
     where = disk.path("directory")
     os.mkdir(where)

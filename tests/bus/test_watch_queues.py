@@ -5,11 +5,11 @@ import os
 
 import pytest
 
+from service import NO_FILESYSTEMS
 from waiting import PATIENCE, wait_for
 from watching import DELETE, Watch, check_invariant
 
 BURST = 3000
-QUIET = "[filesystem *]\nignore = yes\nthreshold = none\n"
 HELD = {"recursive": ("b", True), "hold": ("b", True)}
 QUEUE_BYTES = 8 << 20
 RESIDENT_MAX_KB = (2 * QUEUE_BYTES >> 10) + (16 << 10)
@@ -41,7 +41,7 @@ def disk(loopfs):
 
 @pytest.mark.buses("dbus-daemon")
 def test_a_burst_is_kept_for_two_watches(daemon, client, disk, as_user):
-    daemon(QUIET)
+    daemon(NO_FILESYSTEMS)
     user = as_user(1)
     watches = [Watch(user, disk.where, ["create", "delete"], **HELD) for _ in range(2)]
     reader = Watch(as_user(2), disk.where, ["delete"], recursive=("b", True))
@@ -61,7 +61,7 @@ def test_a_burst_is_kept_for_two_watches(daemon, client, disk, as_user):
 @pytest.mark.buses("dbus-daemon")
 def test_queues_of_a_user_are_bounded(daemon, client, disk, as_user):
     """Many watches that nobody reads take together what one user may have, and those of others are as they were."""
-    running = daemon(QUIET)
+    running = daemon(NO_FILESYSTEMS)
     user, other = as_user(1), as_user(2)
     unread = [Watch(user, disk.where, ["create", "delete"], **HELD) for _ in range(24)]
     reader = Watch(other, disk.where, ["create", "delete"], recursive=("b", True))

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from service import NO_FILESYSTEMS
 from watching import CREATE, DELETE_SELF, NAMES, Watch
 
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
 
 

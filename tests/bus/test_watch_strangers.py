@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
+from service import NO_FILESYSTEMS
 from waiting import PATIENCE, wait_for
 from watching import CREATE, Watch, check_invariant, statistics
 
-QUIET = "[filesystem *]\nignore = yes\nthreshold = none\n"
 TREE = {"recursive": ("b", True)}
 
 # Deep directories that are gone before anybody can ask for them.
@@ -59,7 +59,7 @@ for i in range(n):
 @pytest.mark.parametrize("kind, size", [("ext4", 64), ("tmpfs", 64)])
 @pytest.mark.buses("dbus-daemon")
 def test_directories_elsewhere(daemon, client, loopfs, as_user, kind, size, program):
-    daemon(QUIET)
+    daemon(NO_FILESYSTEMS)
     disk = loopfs(kind, size)
     os.chmod(disk.where, 0o755)
     inside, elsewhere = disk.path("inside"), disk.path("elsewhere")

@@ -7,6 +7,8 @@ agent it does not see what changes, with it it does, and a person is told of a f
 import os
 import time
 
+from disks import write
+from service import NO_FILESYSTEMS
 from waiting import check_took, pause, wait_for
 
 # Critical: what is less a server takes away after some seconds.
@@ -18,11 +20,6 @@ SHOWN_AIM = 1.5
 
 # Longer than whatever a view does where it cannot be told: it looks each half a second, or never.
 BLIND_FOR = 5
-
-
-def write(path, text="x"):
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def test_inotify_is_used_up(session, file_view, folder):
@@ -89,7 +86,7 @@ def test_view_that_was_there_before(daemon, session, file_view, folder, agent):
     """An agent that ended knows nothing more; the one after it knows which folders are shown."""
     where = folder("Reports")
     write(os.path.join(where, "first.txt"))
-    daemon("[filesystem *]\nignore = yes\nthreshold = none\n")
+    daemon(NO_FILESYSTEMS)
     running = agent()
     view = file_view(where, blind=True)
     session.wait_shows(view.NAME, "first.txt")

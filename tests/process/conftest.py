@@ -24,9 +24,6 @@ pytest_plugins = "bus_fixtures"
 # PROC_PID_INIT_INO of linux/proc_ns.h, which no other namespace can have.
 INITIAL_NAMESPACE = "pid:[4026531836]"
 
-# The daemon looks at the machine's own filesystems here: they are none of these tests' business.
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
-
 
 def pytest_collection_modifyitems(items):
     """Of processes the kernel tells only in the initial namespace."""
@@ -56,7 +53,7 @@ def pytest_runtest_call():
 @pytest.fixture
 def processes(daemon):
     """processes(config_text="", **options) -> Daemon that leaves this machine's filesystems alone"""
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
+    return lambda config="", **options: daemon(service.NO_FILESYSTEMS + config, **options)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from rawbus import ERROR, METHOD_RETURN, NO_REPLY_EXPECTED, RawClient
+from rawbus import ERROR, METHOD_RETURN, NO_REPLY_EXPECTED
 from waiting import PATIENCE, wait_for
 
 USER, OTHER = 65534, 1
@@ -25,18 +25,13 @@ def sleeper():
 
 
 @pytest.fixture
-def raw_user(bus):
+def raw_user(raw_user):
     """raw_user(uid): a connection of that user whom the daemon knows."""
-    made = []
-
     def make(uid):
-        made.append(RawClient(bus.address, uid=uid))
-        made[-1].ping()
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+        made = raw_user(uid)
+        made.ping()
+        return made
+    return make
 
 
 def test_relay_begins_and_ends(processes, client, raw_user, sleeper):

@@ -18,15 +18,6 @@ from receivers import Receiver  # noqa: E402
 
 pytest_plugins = "bus_fixtures"
 
-# What space is left is none of these tests' business.
-NO_FILESYSTEMS = "[filesystem *]\nignore = yes\nthreshold = none\n"
-
-
-@pytest.fixture
-def watching(daemon):
-    """watching(config_text="") -> Daemon that leaves the space of filesystems alone"""
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
-
 
 @pytest.fixture
 def actors(scratch):

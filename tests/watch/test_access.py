@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from client import BusError
-from disks import MS_BIND, mount_raw, umount_raw
+from disks import MS_BIND, mount_raw, umount_raw, write
 from waiting import PATIENCE, wait_for
 from watching import CREATE, DELETE, KIND_WATCH, MOVE, Lost, check_numbers
 
@@ -19,11 +19,6 @@ EVENTS = ["create", "delete", "move", "attrib", "close-write"]
 # Users that every Debian has: a bus lets in nobody else.
 USER, OTHER, THIRD, GROUP = 1, 2, 3, 2000
 KINDS = ["ext4", "xfs", "btrfs", "tmpfs"]
-
-
-def write(path):
-    with open(path, "w", encoding="ascii") as file:
-        file.write("x")
 
 
 def directory(path, mode=0o755, uid=0, gid=0):
