@@ -8,11 +8,7 @@ import threading
 
 import pytest
 
-<<<<<<< ours
-from disks import mount_raw, umount_raw
-=======
-from disks import umount_raw, write
->>>>>>> theirs
+from disks import mount_raw, umount_raw, write
 from overlays import Overlay
 from service import NO_FILESYSTEMS
 from waiting import wait_for
@@ -23,12 +19,6 @@ USER = 65534
 TREE = {"recursive": ("b", True)}
 EVENTS = [*NAMES, "attrib", "modify", "close-write", "delete-self", "unmount", "mount"]
 pytestmark = pytest.mark.buses("dbus-daemon")
-
-
-@pytest.fixture
-<<<<<<< ours
-def watching(daemon):
-    return lambda config="", **options: daemon(NO_FILESYSTEMS + config, **options)
 
 
 class Ram:
@@ -51,9 +41,6 @@ class Ram:
 
 @pytest.fixture(params=["overlay", "ramfs"])
 def place(request, loopfs):
-=======
-def place(loopfs):
->>>>>>> theirs
     disk = loopfs("ext4", 256)
     os.chmod(disk.where, 0o755)
     made = (Overlay(disk) if request.param == "overlay" else Ram(disk.path("ram"))).mount()
