@@ -16,6 +16,8 @@ status=0
 # As a reader sees it: a table that is too wide, a line that cannot be set.
 for file in "${files[@]}"; do
 	MANWIDTH=80 man --warnings -E UTF-8 -l "$file" 2>&1 >/dev/null | sed "s|^|$file: |" | grep . && status=1
+	MANWIDTH=80 man -E UTF-8 -l "$file" 2>/dev/null | grep -E '^.{81}' | sed "s|^|$file: more than 80 columns: |" &&
+		status=1
 done
 while IFS= read -r reference; do
 	page=${reference%%(*}
