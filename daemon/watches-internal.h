@@ -80,8 +80,8 @@ struct branch;
 struct section;
 
 /*
- * Recursive watches are fed by a mark of the filesystem, others by marks of inodes, or where
- * fanotify takes none, by inotify: what is watched is reached by its path then.
+ * Recursive watches are fed by a mark of the filesystem, others by marks of inodes (fanotify's, or the
+ * module's), or where fanotify takes none, by inotify: what is watched is reached by its path then.
  */
 enum side_kind {
 	SIDE_TREE,
@@ -102,8 +102,7 @@ struct anchor {
 	struct twig *twig; /* of a tree that is watched directory by directory; NULL: of none */
 	char *prefix; /* of what is mounted inside the watched tree, or a twig; NULL: of the watch itself */
 	uint64_t mount; /* likewise: which (place_key) */
-	struct guard *
-		guards; /* likewise: the directories that lead there from the watch, or from the mount above */
+	struct guard *guards; /* likewise: the directories from the watch or mount above to it */
 	size_t n_guards;
 	bool doubted; /* likewise: whether they still do is to be found out; nothing is told */
 	bool in_doubt; /* in the list of those */
@@ -179,8 +178,7 @@ struct watched {
 	uint64_t id;
 	enum watched_state state;
 	uid_t uid; /* of its owner, who is charged */
-	struct credential
-		*credential; /* what may be told: all by root's to who may watch by number */
+	struct credential *credential; /* what may be told; by number, root's: all */
 	struct quota_charge charge;
 	struct bus_reply *reply; /* until it is answered */
 	struct section *section; /* whose watch it is; NULL: on the bus */
@@ -370,6 +368,8 @@ DEFINE_FREEP(share, share_leave)
 int side_start(struct side *side, const struct file_events_ops *ops);
 /** side_change_source() - by what the kernel has itself, with a loss between */
 void side_change_source(struct side *side);
+bool side_is_failed(const struct side *side, int error); /* the whole of it, not one mark */
+bool anchor_is_bare(const struct anchor *anchor); /* stands, and nothing is marked */
 
 /* watches-ignore.c */
 /** side_ignore() - let the kernel be silent of a directory that does not matter, if there is one */
@@ -491,8 +491,7 @@ bool section_filter(struct section *section, const struct watched *watched,
 /* watches-quiet.c */
 void quiets_init(struct watches *watches);
 void quiets_deinit(struct watches *watches);
-void quiets_look(
-	struct watches *watches); /* where their names lead, as long as that is not known */
+void quiets_look(struct watches *watches); /* where their names lead, while that is not known */
 /** quiets_hold() - is all of a change in one of them? @root: of the watch, as found */
 bool quiets_hold(struct watches *watches, const char *root, const struct change *change);
 void quiets_forget_places(struct watches *watches); /* the mount table is another one */

@@ -150,6 +150,9 @@ int anchor_mark(struct anchor *anchor)
 
 static void anchor_set_marked(struct anchor *anchor, int error)
 {
+	/* One of an inode has been without a mark since its source ended. */
+	if (error == 0 && anchor_is_bare(anchor) && anchor->side->kind == SIDE_SPOT)
+		watched_tell_lost(anchor->watched, 0, NULL, 0);
 	if (error == 0)
 		anchor->mask |= anchor->asked;
 	anchor->asked = 0;
@@ -161,10 +164,6 @@ static void tree_on_marked(struct side *side, int error, const struct handle_vie
 {
 	struct anchor *anchor;
 
-	if (error < 0 && side->by_module) {
-		side_change_source(side);
-		return;
-	}
 	if (error < 0) {
 		/* Those after it are answered by themselves. */
 		side->asked = side->mask;
@@ -213,6 +212,10 @@ void side_on_marked(int error, const struct handle_view *handle, const struct ha
 	struct side *side = userdata;
 	struct anchor *anchor;
 
+	if (side_is_failed(side, error)) {
+		side_change_source(side);
+		return;
+	}
 	side->n_marked++;
 	if (side->kind == SIDE_TREE) {
 		tree_on_marked(side, error, root);

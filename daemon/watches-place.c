@@ -280,11 +280,22 @@ static void stand(struct watched *watched)
 		announce(watched);
 }
 
-/* For events that it did not want before. What was told until then is told on, whatever happens. */
+/*
+ * For events that it did not want before: what was told until then is told on, whatever happens.
+ * Or by another source, without which nothing is.
+ */
 static void step_mark_again(struct watched *watched)
 {
 	struct anchor *anchor;
+	int r;
 
+	if (anchor_is_bare(watched->anchor)) {
+		r = anchor_mark(watched->anchor);
+		if (r < 0) {
+			watched_try_again(watched, r);
+			return;
+		}
+	}
 	LIST_FOREACH(anchor, &watched->anchors, in_watched)
 		if (anchor->hub_watch && anchor_mark(anchor) < 0 &&
 		    watched_has_patience(watched, WATCHES_ROOM_US))
@@ -298,6 +309,8 @@ void anchor_remarked(struct anchor *anchor, int error)
 	if (error < 0) {
 		if (watched_has_patience(watched, WATCHES_ROOM_US))
 			watched_wait(watched);
+		else if (anchor_is_bare(anchor) && error != -ESTALE)
+			watched_give_up_errno(watched, error);
 		return;
 	}
 	/* It may be yet another mask by now. */

@@ -14,6 +14,10 @@
 
 int side_start(struct side *side, const struct file_events_ops *ops)
 {
+	static const enum file_events_kind modules[] = {
+		[SIDE_TREE] = FILE_EVENTS_MODULE,
+		[SIDE_SPOT] = FILE_EVENTS_MODULE_INODES,
+	};
 	struct file_events *events = side->volume->watches->events;
 	int r = -ENOENT;
 
@@ -22,8 +26,8 @@ int side_start(struct side *side, const struct file_events_ops *ops)
 	if (side->kind == SIDE_PATH)
 		return file_events_member_new(&side->member, events, FILE_EVENTS_INOTIFY, ops,
 					      side);
-	if (side->kind == SIDE_TREE && file_events_has_module(events, side->volume->sb->type))
-		r = file_events_member_new(&side->member, events, FILE_EVENTS_MODULE, ops, side);
+	if (file_events_has_module(events, side->volume->sb->type))
+		r = file_events_member_new(&side->member, events, modules[side->kind], ops, side);
 	side->by_module = r == 0;
 	return r == 0 ? 0
 		      : file_events_member_new(&side->member, events, FILE_EVENTS_FANOTIFY, ops,
@@ -87,9 +91,28 @@ void side_change_source(struct side *side)
 	side->mask = side->asked = 0;
 	side->n_asked = side->n_marked = 0;
 	side->changed = true;
+	side_forget_unmarks(side);
 	hub_overflow(side->hub);
 	LIST_FOREACH(anchor, &side->anchors, in_side)
 		anchor_mark_anew(anchor);
+}
+
+bool anchor_is_bare(const struct anchor *anchor)
+{
+	uint64_t mask = anchor->side->kind == SIDE_TREE ? anchor->side->mask : anchor->mask;
+
+	return anchor->hub_watch && mask == 0;
+}
+
+bool side_is_failed(const struct side *side, int error)
+{
+	if (error >= 0 || !side->by_module)
+		return false;
+	if (side->kind == SIDE_TREE)
+		return true;
+	/* Of one inode, which fanotify would not mark either, or of the worker that was to reach it. */
+	return error != -ESTALE && error != -ENOMEM && error != -ENOSPC && error != -ETIMEDOUT &&
+	       error != -EBUSY && error != -EDQUOT;
 }
 
 void watches_set_module(struct watches *watches, bool present)

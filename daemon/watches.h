@@ -67,7 +67,7 @@ void watches_superblock_added(struct watches *watches, struct superblock *sb);
 void watches_superblock_changed(struct watches *watches, struct superblock *sb);
 void watches_superblock_removed(struct watches *watches, struct superblock *sb);
 
-/** watches_set_module() - the companion module is there, or gone: recursive watches that begin are told by it */
+/** watches_set_module() - the companion module is there, or gone: watches that begin are told by it */
 void watches_set_module(struct watches *watches, bool present);
 
 /* Property Sources: "module", "fanotify", "none: <why not>". */

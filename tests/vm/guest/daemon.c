@@ -121,7 +121,8 @@ void daemon_begin(void)
 	CHECK_INT(mkdir(state, 0700), 0);
 	unlink("/run/bus");
 	write_file("/run/bus.conf", bus_config);
-	write_file("/run/fsevents.conf", "[filesystem *]\nevents = all\nthreshold = none\n");
+	write_file("/run/fsevents.conf", "[filesystem *]\nevents = all\nthreshold = none\n"
+					 "[limits]\nwatches = 1024\nstreams = 256\n");
 	setenv("STATE_DIRECTORY", state, 1);
 	pids[0] = start(bus);
 	while (access("/run/bus", F_OK) && pause_until(&until_ms))
