@@ -26,7 +26,7 @@ _fseventsctl() {
 			bus=("--bus=${words[i + 1]-}")
 			((i++))
 			;;
-		--since)
+		--since | --events | -e | --latency | --stop)
 			((i++))
 			;;
 		-*) ;;
@@ -44,7 +44,18 @@ _fseventsctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'system session' -- "$cur")
 		return
 		;;
-	--since)
+	--since | --latency)
+		return
+		;;
+	--stop)
+		_pids
+		return
+		;;
+	-e | --events)
+		# The last of them; those before stay.
+		mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W 'access modify attrib close-write open
+			create delete move delete-self move-self mount unmount all' -- "${cur##*,}")
+		compopt -o nospace
 		return
 		;;
 	esac

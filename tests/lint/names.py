@@ -15,7 +15,7 @@ import sys
 CODES = ("man/org.fsevents1.5", "man/fsevents.conf.5", "dbus/org.fsevents1.xml", "include/fsevents_stream.h",
          "conf/fseventsctl.bash", "conf/_fseventsctl")
 CHANGES = ("man/org.fsevents1.5", "man/fsevents.conf.5", "man/fseventsctl.1", "dbus/org.fsevents1.xml",
-           "conf/fsevents.conf", "conf/_fseventsctl", "daemon/ctl/ctl.c")
+           "conf/fsevents.conf", "conf/fseventsctl.bash", "conf/_fseventsctl", "daemon/ctl/ctl.c")
 COMPLETIONS = ("conf/fseventsctl.bash", "conf/_fseventsctl")
 DAEMON, MODULE = "daemon/**/*.c", "kmod/*.c"
 HEADER = "include/fs_event.h"
