@@ -390,7 +390,7 @@ static void event_tell(struct hub *hub, struct hub_pending *pending, struct hub_
 		}
 	}
 	if (pending->event.mask & FAN_RENAME && pending->event.mask & FAN_ONDIR &&
-	    !pending->cookie && sighting->to.dir && sighting->to.dir->n_watched > 0)
+	    !pending->is_exchange && sighting->to.dir && sighting->to.dir->n_watched > 0)
 		tell_replaced(hub, pending, sighting);
 }
 

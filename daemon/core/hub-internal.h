@@ -74,7 +74,8 @@ struct hub_pending {
 	struct hub_doubt *doubt; /* NULL: what it says is what happened */
 	bool dead; /* its target is no more, nor any name of it */
 	bool indexed;
-	bool is_second; /* of an exchange */
+	bool is_exchange; /* with the one beside it: nothing was replaced */
+	bool is_second; /* of an exchange that is told as two renames */
 	bool loses; /* it was told; a loss below its target waits, see hub-ignore.c */
 	unsigned int n_rounds;
 	uint64_t hash; /* of the target */

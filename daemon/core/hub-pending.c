@@ -162,8 +162,11 @@ static int exchange_mark(struct hub *hub, struct hub_pending *second)
 {
 	struct hub_pending *first = hub->row.last;
 
-	if (!second->doubt || !first || first->doubt || first->loses || first->cookie ||
+	if (!second->doubt || !first || first->loses || first->is_exchange ||
 	    !is_inverse(&first->event, &second->event))
+		return 0;
+	first->is_exchange = second->is_exchange = true;
+	if (first->doubt)
 		return 0;
 	if (!second->doubt->by_exchange) {
 		first->doubt = hub_ahead_doubt(&first->event);

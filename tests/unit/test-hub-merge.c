@@ -284,11 +284,12 @@ static void test_exchange_behind_an_answer(void **state)
 static void test_doubted_exchange(void **state)
 {
 	uint32_t back = make(SIM_ROOT, "a"), in = make(SIM_ROOT, "in");
-	struct told told;
+	struct told told, self;
 
 	make(SIM_ROOT, "c");
 	forget();
 	watch(&told, SIM_ROOT, 0, ALL);
+	watch(&self, back, 0, FSEVENTS_DELETE_SELF | FSEVENTS_MOVE_SELF);
 	assert_true(sim_rename(&sim, 9, SIM_ROOT, "a", in, "was"));
 	assert_true(sim_rename(&sim, 9, in, "was", SIM_ROOT, "b"));
 	assert_true(sim_rename(&sim, 9, SIM_ROOT, "in", back, "in"));
@@ -296,7 +297,9 @@ static void test_doubted_exchange(void **state)
 	assert_true(sim_exchange(&sim, 9, SIM_ROOT, "a", SIM_ROOT, "b"));
 	touch(in, "was");
 	check(&told, "a>in/was/ in/was>b/ in>b/in/ c>a/ +a/! +b/! +b/in/was! +b/! +a/! +a/in/was!");
+	check(&self, "moved/ moved/ moved/");
 	unwatch(&told);
+	unwatch(&self);
 }
 
 int main(void)

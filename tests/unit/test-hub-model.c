@@ -41,7 +41,7 @@ struct receiver {
 	struct names known;
 	struct names ahead; /* told as they are, with the inode: "path/#inode" */
 	struct names again; /* to be looked through when nothing waits */
-	struct names merged; /* told so: what is told below may be of what else was there */
+	struct names merged; /* told so, or moved from there */
 	bool all_again;
 	uint64_t n_told, n_lost;
 	uint64_t cookie; /* of the last one */
@@ -312,31 +312,31 @@ static void note_ahead(struct receiver *receiver, const struct change *change, c
  * A reader can place what is told: each directory above it was told, or one of them with
  * FSEVENTS_MERGED. That a name is gone may be found out when its directory is gone as well.
  */
-static void check_way(const struct receiver *receiver, const char *path, bool itself)
+static void check_way(const struct receiver *receiver, const char *path)
 {
 	char above[PATH_BYTES];
 
 	if (receiver->all_again || receiver->model->chmod)
 		return;
-	for (const char *p = path; *p; p++) {
-		p = strchrnul(p, '/');
-		if (!*p && !itself)
-			return;
+	for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
 		snprintf(above, sizeof(above), "%.*s", (int)(p - path), path);
 		if (names_has(&receiver->merged, above))
 			return;
 		if (!names_has(&receiver->known, above))
 			fail_msg("'%s' was told, but never '%s'", path, above);
-		if (!*p)
-			return;
 	}
+}
+
+static bool is_known(const struct receiver *receiver, const char *path)
+{
+	return names_has(&receiver->known, path) && !names_cover(&receiver->merged, path);
 }
 
 static void note_merged(struct receiver *receiver, const struct change *change, const char *former,
 			const char *path)
 {
-	bool brings = change->mask & FSEVENTS_MOVE && names_cover(&receiver->merged, former);
-	bool takes = change->cookie && names_cover(&receiver->merged, path);
+	bool brings = change->mask & FSEVENTS_MOVE && !is_known(receiver, former);
+	bool takes = change->cookie && !is_known(receiver, path);
 
 	if (change->mask & FSEVENTS_MOVE)
 		names_move(&receiver->merged, former, path, change->cookie);
@@ -371,8 +371,8 @@ static void on_changed(const struct change *change, void *userdata)
 	assert_true(__builtin_popcount(change->mask & 0x00010300) <= 1);
 	note_ahead(receiver, change, former, path);
 	if (!(change->mask & FSEVENTS_MERGED && change->mask & FSEVENTS_DELETE)) {
-		check_way(receiver, path, false);
-		check_way(receiver, former, true);
+		check_way(receiver, path);
+		check_way(receiver, former);
 	}
 	if (!change->cookie || change->cookie != receiver->cookie)
 		note_merged(receiver, change, former, path);
