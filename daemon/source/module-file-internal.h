@@ -3,7 +3,7 @@
 
 /*
  * Inside of what the module tells of files: module-file.c reads and tells, module-file-mark.c asks for
- * whole filesystems, module-file-watch.c for inodes.
+ * whole filesystems, module-file-watch.c for inodes, which module-file-inode.c has.
  */
 
 #include "daemon/core/wire-event.h"
@@ -28,6 +28,17 @@ struct module_inode {
 	struct module_watch *watch; /* NULL: none stands */
 	LIST_HEAD(, module_watch) watches; /* and those that it replaced, until their last record */
 	LIST_ENTRY(module_inode) in_bucket, in_owner;
+};
+
+/* What one member watches. */
+struct module_watches {
+	struct file_events_member *member;
+	struct module_socket *socket;
+	LIST_HEAD(, module_inode) inodes;
+	uint32_t *withdrawn; /* watches that are to end */
+	size_t n_withdrawn, n_room;
+	struct pool_ticket *ticket; /* of the first ->n_sent of them; NULL: nothing is under way */
+	size_t n_sent;
 };
 
 struct module_file {
@@ -65,17 +76,40 @@ void module_file_settle(struct module_file *file); /* some member left, or did n
 /** module_file_wait() - another batch is due soon, whether something comes or not */
 void module_file_wait(struct module_file *file);
 
-/** module_watches_new() - what one member watches; Return: 0 or a negative errno */
+static inline struct module_file *module_watches_file(const struct module_watches *watches)
+{
+	return watches->member->events->module;
+}
+
+/** module_watches_new() - Return: 0 or a negative errno */
 int module_watches_new(struct module_watches **ret, struct file_events_member *member);
 struct module_watches *module_watches_free(struct module_watches *watches);
-/** module_watches_are_none() - it has asked for none */
-bool module_watches_are_none(const struct module_watches *watches);
 /** module_watches_mark() - of @mark's inode; Return: as file_events_member_mark() */
 int module_watches_mark(struct module_watches *watches, const struct file_events_mark *mark,
 			bool remove);
+/** module_watches_withdraw_later() - by the next module_watches_withdraw() */
+void module_watches_withdraw_later(struct module_watches *watches, uint32_t id);
 /** module_watches_withdraw() - what was not withdrawn yet */
 void module_watches_withdraw(struct module_watches *watches);
-struct file_events_member *module_watches_member(const struct module_watches *watches);
+
+/** module_inode_find() - NULL: @watches does not have it */
+struct module_inode *module_inode_find(const struct module_watches *watches,
+				       const struct handle_view *handle);
+/** module_inode_new() - nothing is asked for yet; NULL: no memory */
+struct module_inode *module_inode_new(struct module_watches *watches,
+				      const struct handle_view *handle);
+void module_inode_free(struct module_inode *inode);
+/** module_inode_settle() - frees one that nobody wants any more, or that is not there */
+void module_inode_settle(struct module_inode *inode);
+/**
+ * module_inode_set_watch() - this one stands from now on
+ *
+ * What happens until the one that it replaces has ended may be told by both, and is missed by
+ * none: the records of that one are heard to the last.
+ *
+ * Return: 0, or -ENOMEM with @id withdrawn.
+ */
+int module_inode_set_watch(struct module_inode *inode, uint32_t id, uint64_t mask);
 
 /** module_watch_find() - NULL: another listener's, or over */
 struct module_watch *module_watch_find(const struct module_file *file, uint32_t id);

@@ -25,27 +25,12 @@
 
 #define FLAGS ((uint64_t)(FS_FILE_ON_CHILD | FS_FILE_DIRECTORY))
 
-struct module_watches {
-	struct file_events_member *member;
-	struct module_socket *socket;
-	LIST_HEAD(, module_inode) inodes;
-	uint32_t *withdrawn; /* watches that are to end */
-	size_t n_withdrawn, n_room;
-	struct pool_ticket *ticket; /* of the first ->n_sent of them; NULL: nothing is under way */
-	size_t n_sent;
-};
-
-static struct module_file *file_of(const struct module_watches *watches)
-{
-	return watches->member->events->module;
-}
-
 /*
  * Watches that are over
  */
 
 /* What finds no memory ends with the socket. */
-static void withdraw_later(struct module_watches *watches, uint32_t id)
+void module_watches_withdraw_later(struct module_watches *watches, uint32_t id)
 {
 	size_t n_room = watches->n_room ? 2 * watches->n_room : WITHDRAW_MAX;
 	uint32_t *withdrawn;
@@ -132,7 +117,7 @@ static void on_withdrawn(enum pool_result result, const void *reply, size_t n_re
 	/* Refusals of those whose inode was gone. */
 	answers_read(watches);
 	if (result != POOL_DONE) {
-		module_file_wait(file_of(watches));
+		module_file_wait(module_watches_file(watches));
 		return;
 	}
 	watches->n_withdrawn -= watches->n_sent;
@@ -150,141 +135,7 @@ void module_watches_withdraw(struct module_watches *watches)
 	if (n == 0 || watches->ticket)
 		return;
 	if (withdraw_submit(watches, n) < 0)
-		module_file_wait(file_of(watches));
-}
-
-/*
- * Inodes, and the watches that they have had
- */
-
-static struct module_inode *inode_find(const struct module_watches *watches,
-				       const struct handle_view *handle)
-{
-	const struct module_file *file = file_of(watches);
-	struct module_inode *inode;
-
-	LIST_FOREACH(inode, &file->inodes[handle_hash(handle) % MODULE_FILE_BUCKETS], in_bucket) {
-		const struct handle_view view = handle_view(&inode->handle);
-
-		if (inode->owner == watches && handle_equal(&view, handle))
-			return inode;
-	}
-	return NULL;
-}
-
-static struct module_inode *inode_new(struct module_watches *watches,
-				      const struct handle_view *handle)
-{
-	struct module_file *file = file_of(watches);
-	struct module_inode *inode = calloc(1, sizeof(*inode));
-
-	if (!inode)
-		return NULL;
-	inode->owner = watches;
-	inode->handle = (struct handle){ .type = handle->type, .n = handle->n };
-	memcpy(inode->handle.bytes, handle->bytes, handle->n);
-	LIST_INSERT_HEAD(&file->inodes[handle_hash(handle) % MODULE_FILE_BUCKETS], inode,
-			 in_bucket);
-	LIST_INSERT_HEAD(&watches->inodes, inode, in_owner);
-	return inode;
-}
-
-static void watch_free(struct module_watch *watch)
-{
-	if (watch->inode->watch == watch)
-		watch->inode->watch = NULL;
-	LIST_REMOVE(watch, in_bucket);
-	LIST_REMOVE(watch, in_inode);
-	free(watch);
-}
-
-static void inode_free(struct module_inode *inode)
-{
-	struct module_watch *watch;
-
-	while ((watch = LIST_FIRST(&inode->watches)))
-		watch_free(watch);
-	LIST_REMOVE(inode, in_bucket);
-	LIST_REMOVE(inode, in_owner);
-	free(inode);
-}
-
-/* Nobody wants it any more, or it is not there: what is left of it goes. */
-static void inode_settle(struct module_inode *inode)
-{
-	if (inode->n_asked > 0 || (inode->watch && inode->mask != 0))
-		return;
-	if (inode->watch)
-		withdraw_later(inode->owner, inode->watch->id);
-	inode_free(inode);
-}
-
-/*
- * What happens until the one that it replaces has ended may be told by both, and is missed by
- * none: the records of that one are heard to the last.
- */
-static int inode_set_watch(struct module_inode *inode, uint32_t id, uint64_t mask)
-{
-	struct module_file *file = file_of(inode->owner);
-	struct module_watch *watch = calloc(1, sizeof(*watch));
-
-	if (!watch) {
-		withdraw_later(inode->owner, id);
-		return -ENOMEM;
-	}
-	watch->id = id;
-	watch->mask = mask;
-	watch->inode = inode;
-	LIST_INSERT_HEAD(&file->watches[id % MODULE_FILE_BUCKETS], watch, in_bucket);
-	LIST_INSERT_HEAD(&inode->watches, watch, in_inode);
-	if (inode->watch)
-		withdraw_later(inode->owner, inode->watch->id);
-	inode->watch = watch;
-	return 0;
-}
-
-struct module_watch *module_watch_find(const struct module_file *file, uint32_t id)
-{
-	struct module_watch *watch;
-
-	assert(file);
-
-	LIST_FOREACH(watch, &file->watches[id % MODULE_FILE_BUCKETS], in_bucket)
-		if (watch->id == id)
-			return watch;
-	return NULL;
-}
-
-void module_watch_end(struct module_watch *watch)
-{
-	struct module_inode *inode = watch->inode;
-
-	watch_free(watch);
-	inode_settle(inode);
-}
-
-static void inode_forget_replaced(struct module_inode *inode)
-{
-	struct module_watch *watch, *next;
-
-	for (watch = LIST_FIRST(&inode->watches); watch; watch = next) {
-		next = LIST_NEXT(watch, in_inode);
-		if (watch != inode->watch)
-			watch_free(watch);
-	}
-}
-
-void module_file_forget_replaced(struct module_file *file)
-{
-	struct file_events_member *member;
-	struct module_inode *inode;
-
-	assert(file);
-
-	LIST_FOREACH(member, &file->members, in_module)
-		if (member->watches)
-			LIST_FOREACH(inode, &member->watches->inodes, in_owner)
-				inode_forget_replaced(inode);
+		module_file_wait(module_watches_file(watches));
 }
 
 /*
@@ -318,7 +169,7 @@ static void answer_take(struct module_watches *watches, const struct wire_messag
 		marking->watch_id = id;
 	} else if (id != 0) {
 		/* Too late: who asked waits no longer. */
-		withdraw_later(watches, id);
+		module_watches_withdraw_later(watches, id);
 	}
 }
 
@@ -346,7 +197,7 @@ static void marking_end(struct marking *marking, int error)
 	struct module_watches *watches = inode->owner;
 
 	inode->n_asked--;
-	inode_settle(inode);
+	module_inode_settle(inode);
 	module_watches_withdraw(watches);
 	module_file_end_marking(marking, error);
 }
@@ -365,7 +216,7 @@ static void on_watched(enum pool_result result, const void *reply, size_t n_repl
 	else if (error == 0)
 		error = -EIO;
 	if (error == 0)
-		error = inode_set_watch(marking->inode, marking->watch_id, marking->mask);
+		error = module_inode_set_watch(marking->inode, marking->watch_id, marking->mask);
 	marking_end(marking, error);
 }
 
@@ -376,7 +227,7 @@ static int watch_submit(struct module_watches *watches, const struct file_events
 	const struct module_attribute attribute = { FS_NL_A_FILE_EVENTS, &events, sizeof(events) };
 	const struct module_request add = {
 		.command = FS_NL_C_WATCH_ADD,
-		.seq = marking->seq = ++file_of(watches)->seq,
+		.seq = marking->seq = ++module_watches_file(watches)->seq,
 		.attributes = &attribute,
 		.n_attributes = 1,
 	};
@@ -472,7 +323,7 @@ static int inode_remove(struct module_inode *inode, const struct file_events_mar
 	if ((mask & ~FLAGS) != 0)
 		return inode_ask(inode, mark, MARKING_REMOVE, mask);
 	inode->mask = 0;
-	inode_settle(inode);
+	module_inode_settle(inode);
 	module_watches_withdraw(watches);
 	return 0;
 }
@@ -486,36 +337,22 @@ int module_watches_mark(struct module_watches *watches, const struct file_events
 	assert(watches);
 	assert(mark && mark->handle.n > 0);
 
-	inode = inode_find(watches, &mark->handle);
+	inode = module_inode_find(watches, &mark->handle);
 	if (remove)
 		return inode ? inode_remove(inode, mark) : 0;
 	if (!inode)
-		inode = inode_new(watches, &mark->handle);
+		inode = module_inode_new(watches, &mark->handle);
 	if (!inode)
 		return -ENOMEM;
 	r = inode_ask(inode, mark, MARKING_ADD, inode->mask | mark->mask);
 	if (r < 0)
-		inode_settle(inode);
+		module_inode_settle(inode);
 	return r;
 }
 
 /*
  * Their life
  */
-
-bool module_watches_are_none(const struct module_watches *watches)
-{
-	assert(watches);
-
-	return LIST_EMPTY(&watches->inodes);
-}
-
-struct file_events_member *module_watches_member(const struct module_watches *watches)
-{
-	assert(watches);
-
-	return watches->member;
-}
 
 int module_watches_new(struct module_watches **ret, struct file_events_member *member)
 {
@@ -549,7 +386,7 @@ struct module_watches *module_watches_free(struct module_watches *watches)
 
 	pool_cancel(watches->ticket);
 	while ((inode = LIST_FIRST(&watches->inodes)))
-		inode_free(inode);
+		module_inode_free(inode);
 	module_socket_free(watches->socket);
 	free(watches->withdrawn);
 	free(watches);

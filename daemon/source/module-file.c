@@ -35,7 +35,7 @@ static struct file_events_member *member_find(const struct module_file *file, ui
 /* Some record may be for it. */
 static bool member_is_told(const struct file_events_member *member)
 {
-	return member->watches ? !module_watches_are_none(member->watches) : member->fs_id != 0;
+	return member->watches ? !LIST_EMPTY(&member->watches->inodes) : member->fs_id != 0;
 }
 
 static void tell_begin(struct module_file *file, struct file_events_member *member)
@@ -131,7 +131,7 @@ static void record_take_watch(struct module_file *file, const struct wire_record
 	/* Who is told may let the watch go. */
 	handle = watch->inode->handle;
 	view = handle_view(&handle);
-	record_tell(file, record, module_watches_member(watch->inode->owner)->number, &view);
+	record_tell(file, record, watch->inode->owner->member->number, &view);
 }
 
 static void record_take(struct module_file *file, const struct wire_record *record)
