@@ -28,6 +28,8 @@ ROWS = (
      ("man/org.fsevents1.5", "dbus/org.fsevents1.xml")),
     ("member of D-Bus", "dbus/org.fsevents1.xml", r'<(?:method|signal|property) name="(\w+)"', "",
      ("man/org.fsevents1.5",)),
+    ("source of a watch", "daemon/watches-bus.c", r'"(module|[a-z-]*notify[a-z-]*)"', "",
+     ("man/org.fsevents1.5", "dbus/org.fsevents1.xml")),
     ("option of a method", "daemon/bus/*.c", r'\{ "([a-z-]+)", "\w+", \{ \.', "",
      ("man/org.fsevents1.5", "dbus/org.fsevents1.xml")),
     ("error of D-Bus", DAEMON, r"SD_BUS_ERROR_([A-Z_]+)",
