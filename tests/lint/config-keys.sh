@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Every key of the configuration stands in the table in the code, in the
-# sample file and in the manual page, and the defaults of table and sample
-# are the same.
+# sample file and in the manual page, and the defaults of all three are the
+# same.
 set -euo pipefail
 
 table=daemon/core/config-section.c
@@ -63,6 +63,15 @@ while read -r section key initial; do
 		current == section && $0 == line { found = 1 }
 		END { exit !found }' "$sample"; then
 		echo "$sample: [$section] has no line \"#$key = $initial\", the default in $table"
+		status=1
+	fi
+	if ! awk -v section="$section" -v head=".BI \"$key = " -v line=".BR $initial ." '
+		/^\.S[SH] / { current = ""; if (match($0, /\[[a-z]+/)) current = substr($0, RSTART + 1, RLENGTH - 1) }
+		/^\.(BI|S[SH]) / { at = current == section && index($0, head) == 1 }
+		at && before == "Default:" && $0 == line { found = 1 }
+		{ before = $0 }
+		END { exit !found }' "$page"; then
+		echo "$page: [$section] $key does not say \"$initial\", the default in $table"
 		status=1
 	fi
 done <"$work/rows"

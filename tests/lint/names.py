@@ -79,8 +79,18 @@ def spoken(what, name):
     return name.replace("_", "-") if what == "verb" else name
 
 
+def defaults():
+    """Of parameters of the module, which their paragraphs have in brackets: what is wrong."""
+    paragraphs = read("man/fs_event.7").split("\n.TP\n")
+    for name, value in re.findall(r"unsigned int (\w+) = (\w+);\nmodule_param\(\1,", read(MODULE)):
+        if not any(re.search(rf"\b{name}\b", text) and re.search(rf"\((\d+, )?{value}\b", text) for text in paragraphs):
+            yield f"man/fs_event.7: {name} does not have ({value})"
+
+
 def main():
-    status = 0
+    wrong = list(defaults())
+    print("".join(line + "\n" for line in wrong), end="")
+    status = 1 if wrong else 0
     for what, where, pattern, but, places in ROWS:
         names = set(re.findall(pattern, read(where), re.M)) - set(but.split())
         if not names:
