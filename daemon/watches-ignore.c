@@ -5,10 +5,15 @@
 
 #include "daemon/watches-internal.h"
 
-/* What may happen to files where nobody watches. Renames are told: they may lead to where somebody does. */
+/*
+ * What may happen to files where nobody watches, as far as the filesystem is marked with it: who does
+ * anything else would pay for that being ignored. Renames are told: they may lead to where somebody
+ * watches. Where halves of them are told, that does.
+ */
 #define IGNORED                                                                                    \
 	(FAN_CREATE | FAN_DELETE | FAN_ATTRIB | FAN_CLOSE_WRITE | FAN_MODIFY | FAN_OPEN |          \
 	 FAN_ACCESS)
+#define HALVES (FAN_MOVED_FROM | FAN_MOVED_TO)
 
 /*
  * In all filesystems together. Each is a mark: a quarter of the least of which
@@ -33,7 +38,14 @@ void side_on_ignored(int error, void *userdata)
 {
 	struct side *side = userdata;
 
-	hub_ignored(side->hub, outcome_of(error));
+	if (side->hushing) {
+		side->hushing = false;
+		hub_hushed(side->hub, outcome_of(error));
+		/* Where it has ended, what waits in the kernel is the last of before. */
+		file_events_member_read(side->member);
+	} else {
+		hub_ignored(side->hub, outcome_of(error));
+	}
 	/* Who may know what is lost by that is asked for at once. */
 	side_ask(side);
 	side_ignore(side);
@@ -56,19 +68,41 @@ static bool has_room(const struct watches *watches)
 	return n < IGNORED_MAX;
 }
 
+static void side_hush(struct side *side)
+{
+	struct file_events_mark mark;
+	bool hush, sent;
+
+	if (side->by_module || !hub_hushable(side->hub, &hush))
+		return;
+
+	/* Who is about to stand may want to hear what would not be told. */
+	sent = (!hush || TAILQ_EMPTY(&side->marking)) &&
+	       mark_fill(&mark, LIST_FIRST(&side->anchors));
+	mark.mask = FAN_ATTRIB | FAN_DELETE_SELF | HALVES;
+	sent = sent && file_events_member_hush(side->member, &mark, hush) == 0;
+	side->hushing = sent;
+	if (!sent)
+		hub_hushed(side->hub, HUB_IGNORED_NOT);
+}
+
 void side_ignore(struct side *side)
 {
 	struct file_events_mark mark;
 	struct handle_view handle;
 	bool sent;
 
-	if (side->kind != SIDE_TREE || side->volume->leaving || LIST_EMPTY(&side->anchors) ||
-	    !hub_ignorable(side->hub, &handle))
+	if (side->kind != SIDE_TREE || side->volume->leaving || LIST_EMPTY(&side->anchors))
+		return;
+	side_hush(side);
+	if (!hub_ignorable(side->hub, &handle))
 		return;
 
 	sent = has_room(side->volume->watches) && mark_fill(&mark, LIST_FIRST(&side->anchors));
 	mark.handle = handle;
-	mark.mask = IGNORED;
+	mark.mask = IGNORED & side->asked;
+	if (hub_is_hushed(side->hub))
+		mark.mask |= FAN_RENAME | HALVES;
 	sent = sent && file_events_member_ignore(side->member, &mark) == 0;
 	/* It is asked for again when that much happens there again. */
 	if (!sent)

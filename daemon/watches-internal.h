@@ -154,6 +154,7 @@ struct side {
 	size_t n_questions, n_answered, n_slice;
 	struct pool_ticket *ticket;
 	bool put_off; /* there was no room, or no mount: again by the timer */
+	bool hushing; /* the kernel is being made silent of files, or the opposite; else of one directory */
 };
 
 struct volume {
@@ -241,6 +242,7 @@ struct watches_account {
 	uint64_t questions;
 	uint64_t outside; /* events that were dropped at once */
 	uint64_t ignored; /* directories that the kernel was to be silent of */
+	uint64_t hushed; /* times that it was to be silent of the links of files */
 	/* Of watches that are gone. */
 	uint64_t delivered, merged, lost;
 };

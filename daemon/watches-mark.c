@@ -121,6 +121,11 @@ int anchor_mark(struct anchor *anchor)
 	/* One at a time: what is wanted beyond it is asked for after its answer. */
 	if (anchor->asked)
 		return 0;
+	if (side->kind == SIDE_TREE && anchor->watched->mask & FSEVENTS_ATTRIB &&
+	    !hub_unhush(side->hub)) {
+		side_ignore(side);
+		return -ENOBUFS;
+	}
 	if (branch_left(anchor))
 		return 1;
 	if (side->kind == SIDE_TREE && (wanted & ~side->mask) == 0)

@@ -357,7 +357,7 @@ void side_close(struct side *side)
 	pool_cancel(side->ticket);
 	side->ticket = NULL;
 	side->n_questions = side->n_answered = side->n_slice = 0;
-	side->put_off = false;
+	side->put_off = side->hushing = false;
 	side->member = file_events_member_free(side->member);
 	hub_statistics(side->hub, &statistics);
 	account->denied += statistics.denied;
@@ -365,6 +365,7 @@ void side_close(struct side *side)
 	account->questions += statistics.questions;
 	account->outside += statistics.outside;
 	account->ignored += statistics.ignored;
+	account->hushed += statistics.hushed;
 	side->hub = hub_free(side->hub);
 	side_forget_unmarks(side);
 	side->mask = side->asked = 0;

@@ -260,6 +260,7 @@ static void sum_up(const struct watches *watches, struct watches_account *sum, u
 			sum->questions += hub.questions;
 			sum->outside += hub.outside;
 			sum->ignored += hub.ignored;
+			sum->hushed += hub.hushed;
 		}
 	}
 }
@@ -306,6 +307,7 @@ void watches_statistics(const struct watches *watches, bool root,
 	add("watch-questions", sum.questions, ctx);
 	add("watch-events-outside", sum.outside, ctx);
 	add("watch-ignored", sum.ignored, ctx);
+	add("watch-hushed", sum.hushed, ctx);
 	add("watch-received", sum.told + sum.denied + sum.lost_before, ctx);
 	add("watch-gaps", sum.gaps, ctx);
 	add("watch-delivered", sum.delivered, ctx);

@@ -14,6 +14,7 @@ void hub_hush_init(struct hub_hush *hush, const struct hub_options *options)
 	hush->heat_min = options->n_ignore_heat ?: HUB_IGNORE_HEAT;
 }
 
+/* Where one is of which nothing is known yet, the next event of it says. */
 static bool is_inside(struct hub *hub, const struct file_name *name)
 {
 	const struct node *node;
@@ -21,7 +22,7 @@ static bool is_inside(struct hub *hub, const struct file_name *name)
 	if (name->dir.n == 0)
 		return false;
 	node = node_tree_find(&hub->tree, &name->dir);
-	return !node || !hub_is_outside(hub, node);
+	return node && !hub_is_outside(hub, node);
 }
 
 void hub_hush_hear(struct hub *hub, const struct file_event *event, uint64_t realtime_us)
@@ -53,7 +54,7 @@ static bool is_worth(const struct hub *hub)
 	const struct hub_hush *hush = &hub->hush;
 
 	return hush->heat >= hush->heat_min &&
-	       hush->now_us - hush->inside_us >= hub->options.second_us &&
+	       hush->now_us >= hush->inside_us + hub->options.second_us &&
 	       hub->window.n_traces == 0 && STAILQ_EMPTY(&hub->row.events);
 }
 

@@ -15,6 +15,8 @@ enum marking_kind {
 	MARKING_ADD,
 	MARKING_REMOVE,
 	MARKING_IGNORE,
+	MARKING_HUSH,
+	MARKING_UNHUSH,
 };
 
 /* A mark that a worker is setting or taking away. */

@@ -41,6 +41,8 @@ static void tell(const struct marking *marking, enum pool_result result, int err
 	case MARKING_REMOVE:
 		break;
 	case MARKING_IGNORE:
+	case MARKING_HUSH:
+	case MARKING_UNHUSH:
 		member->ops->ignored(result != POOL_DONE || error == -EBADMSG ? -ETIME : error,
 				     member->userdata);
 		break;
@@ -97,8 +99,8 @@ static int member_submit(struct file_events_member *member, const struct file_ev
 		.inotify = member->kind == FILE_EVENTS_INOTIFY,
 		.path = mark->path,
 		.inode = mark->inode,
-		.remove = kind == MARKING_REMOVE,
-		.ignore = kind == MARKING_IGNORE,
+		.remove = kind == MARKING_REMOVE || kind == MARKING_UNHUSH,
+		.ignore = kind == MARKING_IGNORE || kind == MARKING_HUSH || kind == MARKING_UNHUSH,
 		.mask = mark->mask,
 		.btrfs = mark->btrfs,
 	};
@@ -160,6 +162,18 @@ int file_events_member_ignore(struct file_events_member *member,
 	if (member->kind != FILE_EVENTS_FANOTIFY)
 		return -EOPNOTSUPP;
 	return member_submit(member, mark, MARKING_IGNORE);
+}
+
+int file_events_member_hush(struct file_events_member *member, const struct file_events_mark *mark,
+			    bool hush)
+{
+	assert(member && member->ops->ignored);
+	assert(mark && mark->mount);
+	assert(mark->handle.n == 0);
+
+	if (member->kind != FILE_EVENTS_FANOTIFY)
+		return -EOPNOTSUPP;
+	return member_submit(member, mark, hush ? MARKING_HUSH : MARKING_UNHUSH);
 }
 
 /* No path is looked up for that, and nothing waited for. */

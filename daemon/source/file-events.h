@@ -68,8 +68,8 @@ struct file_events_ops {
 	void (*marked)(int error, const struct handle_view *handle, const struct handle_view *root,
 		       void *userdata);
 	/*
-	 * Likewise of file_events_member_ignore(). -EOPNOTSUPP: this kernel cannot; -ETIME: it may
-	 * be ignored or not. NULL: that is never called.
+	 * Likewise of file_events_member_ignore() and _hush(). -EOPNOTSUPP: this kernel cannot;
+	 * -ETIME: it may be ignored or not. NULL: that is never called.
 	 */
 	void (*ignored)(int error, void *userdata);
 	/* The module is gone: nothing comes any more. The member is to be freed. */
@@ -125,6 +125,13 @@ int file_events_member_mark(struct file_events_member *member, const struct file
  */
 int file_events_member_ignore(struct file_events_member *member,
 			      const struct file_events_mark *mark);
+/**
+ * file_events_member_hush() - likewise in the whole filesystem, or not any more
+ *
+ * FAN_MOVED_FROM and _TO in ->mask are the other way round: they are told just as long.
+ */
+int file_events_member_hush(struct file_events_member *member, const struct file_events_mark *mark,
+			    bool hush);
 /** file_events_member_heed() - nothing is ignored any more, on return; not where inodes are marked, too */
 void file_events_member_heed(struct file_events_member *member);
 /**

@@ -65,22 +65,53 @@ static int look_at_root(const struct watch_mark_request *request, const struct r
 	return r;
 }
 
+/* Halves of renames are told as long as the others are not. */
+static int mark_silence(int fanotify_fd, bool remove, uint64_t mask, int fd)
+{
+	const uint64_t halves = mask & (FAN_MOVED_FROM | FAN_MOVED_TO), files = mask & ~halves;
+	int r;
+
+	if (!remove) {
+		r = mark(fanotify_fd, FAN_MARK_FILESYSTEM | FAN_MARK_ADD, halves, fd);
+		if (r == 0)
+			r = mark(fanotify_fd,
+				 FAN_MARK_FILESYSTEM | FAN_MARK_ADD | FAN_MARK_IGNORE_SURV, files,
+				 fd);
+		if (r == 0)
+			return 0;
+		(void)mark(fanotify_fd, FAN_MARK_FILESYSTEM | FAN_MARK_REMOVE, halves, fd);
+		return r;
+	}
+
+	r = mark(fanotify_fd, FAN_MARK_FILESYSTEM | FAN_MARK_REMOVE | FAN_MARK_IGNORE, files, fd);
+	if (r < 0)
+		return r;
+	return mark(fanotify_fd, FAN_MARK_FILESYSTEM | FAN_MARK_REMOVE, halves, fd);
+}
+
+static int mark_whole(const struct watch_mark_request *request, int fanotify_fd, int fd)
+{
+	if (request->ignore)
+		return mark_silence(fanotify_fd, request->remove, request->mask, fd);
+	return mark(fanotify_fd,
+		    FAN_MARK_FILESYSTEM | (request->remove ? FAN_MARK_REMOVE : FAN_MARK_ADD),
+		    request->mask, fd);
+}
+
 static int mark_filesystem(const struct watch_mark_request *request, int fanotify_fd,
 			   const struct reach *visible, struct handle *ret_root)
 {
 	_cleanup_(reach_deinit) struct reach alone = REACH_NONE;
 	const struct reach *reach = visible;
-	unsigned int flags = FAN_MARK_FILESYSTEM;
 	int r;
 
-	flags |= request->remove ? FAN_MARK_REMOVE : FAN_MARK_ADD;
-	r = mark(fanotify_fd, flags, request->mask, reach->mount_fd);
+	r = mark_whole(request, fanotify_fd, reach->mount_fd);
 	if (r == -EXDEV && request->btrfs) {
 		r = reach_open_private(&alone, visible, true);
 		if (r < 0)
 			return r;
 		reach = &alone;
-		r = mark(fanotify_fd, flags, request->mask, reach->mount_fd);
+		r = mark_whole(request, fanotify_fd, reach->mount_fd);
 	}
 	if (r == 0)
 		*ret_root = reach->root;
@@ -172,7 +203,7 @@ static int watch_mark(const struct watch_mark_request *request, int group_fd,
 
 	if (request->inotify)
 		return inotify_mark(request, group_fd, &visible, ret_root);
-	if (request->ignore)
+	if (request->ignore && request->handle.n > 0)
 		return ignore_inode(request, group_fd, &visible);
 	if (request->handle.n == 0 && request->mask == 0)
 		return look_at_root(request, &visible, ret_root);

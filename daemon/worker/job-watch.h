@@ -80,7 +80,8 @@ struct watch_mark_request {
 	bool remove; /* take ->mask away; of inotify all of it */
 	/*
 	 * In this directory ->mask is not to be told of, but of directories. The kernel may forget
-	 * it with the inode; fanotify alone, Linux 6.0.
+	 * it with the inode. Of the filesystem as a whole likewise, until that is removed, but
+	 * FAN_MOVED_FROM and _TO, which are told just as long. fanotify alone, Linux 6.0.
 	 */
 	bool ignore;
 	uint64_t

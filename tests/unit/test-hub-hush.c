@@ -197,6 +197,9 @@ static void test_attributes(void **state)
 	for (unsigned int i = 0; i < 3; i++)
 		step();
 	assert_true(hub_unhush(hub));
+	for (unsigned int i = 0; i < 3; i++)
+		step();
+	assert_false(sim.hushed);
 	hush();
 	hub_watch_set_mask(told.watch, ALL);
 	for (unsigned int i = 0; i < 3; i++)
