@@ -187,7 +187,8 @@ struct fsevents_detail {
  * with CREATE (it came from elsewhere, or with MERGED stands where another one did) and
  * what a MOVE brings from a name that is not known, or from within a directory that is
  * still being looked through. A CREATE of what is known and a DELETE of what is not are
- * in order.
+ * in order. MERGED may be ahead of the records behind it: what those tell of below that
+ * name may be of a directory that stood there before.
  */
 #define FSEVENTS_ACCESS 0x00000001U
 #define FSEVENTS_MODIFY 0x00000002U

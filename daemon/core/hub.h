@@ -47,8 +47,8 @@
  * same way, as are both renames of an exchange if one of them is in doubt. Renames are told as
  * they are to a watch that wants no FSEVENTS_CREATE or _DELETE.
  *
- * Every name is told below directories that were told, or below a name that was told as merged, where
- * it may be of a directory that was there before, or that comes there by a record told later.
+ * Every name is told below directories that were told, or below a name that was told as merged, or
+ * came from there: where it may be of a directory that was there before, or that comes later.
  *
  * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *
