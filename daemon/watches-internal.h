@@ -26,6 +26,7 @@
 #include "daemon/output/packet-stream.h"
 #include "daemon/output/unread.h"
 #include "daemon/source/file-events.h"
+#include "daemon/watches-account.h"
 #include "daemon/watches.h"
 #include "daemon/worker/job-watch.h"
 
@@ -230,21 +231,6 @@ struct watched {
 	LIST_ENTRY(watched) all;
 	LIST_ENTRY(watched) in_bucket, in_removed, in_blocked;
 	TAILQ_ENTRY(watched) in_waiting;
-};
-
-/* received + gaps = delivered + merged + denied + lost + queued: see watches_statistics(). */
-struct watches_account {
-	uint64_t told; /* changes that hubs gave, and what is told of mounts */
-	uint64_t gaps; /* losses of unknown extent */
-	uint64_t lost_before; /* changes that hubs told as a loss of known count */
-	uint64_t denied; /* of hubs that are gone */
-	uint64_t events; /* likewise, fed */
-	uint64_t questions;
-	uint64_t outside; /* events that were dropped at once */
-	uint64_t ignored; /* directories that the kernel was to be silent of */
-	uint64_t hushed; /* times that it was to be silent of the links of files */
-	/* Of watches that are gone. */
-	uint64_t delivered, merged, lost;
 };
 
 struct quiet {
