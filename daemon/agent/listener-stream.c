@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "daemon/agent/agent.h"
 #include "daemon/agent/listener-internal.h"
+#include "daemon/ctl/client.h"
 #include "daemon/ctl/packet.h"
 
 /* Packets of one wake-up. */
@@ -177,15 +177,11 @@ static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *us
 
 int listener_begin(struct listener *listener, sd_bus_message *m)
 {
-	int fd, r;
+	int r;
 
-	r = sd_bus_message_read(m, "h", &fd);
+	r = client_read_fd(m, &listener->fd);
 	if (r < 0)
 		return r;
-	/* The message closes its own. */
-	listener->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (listener->fd < 0)
-		return -errno;
 	r = sd_event_add_io(listener->loop, &listener->stream, listener->fd, EPOLLIN, on_stream,
 			    listener);
 	if (r >= 0)

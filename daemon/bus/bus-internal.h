@@ -94,6 +94,9 @@ bool bus_takes_more(const struct bus *bus);
 /** bus_refuse_with() - the same with what the manager filled */
 int bus_refuse_with(sd_bus_message *call, const struct bus_refusal *refusal);
 
+/** bus_refuse_descriptor() - where its bus cannot pass one; Return: 0: it can; else as bus_refuse() */
+int bus_refuse_descriptor(sd_bus_message *call);
+
 /** bus_reply_new() - answer later; Return: 0, or 1 when it was refused (too many) and answered so */
 int bus_reply_new(struct bus_reply **ret, struct bus *bus, sd_bus_message *call);
 

@@ -125,11 +125,10 @@ static int open_events(struct bus *bus, sd_bus_message *call)
 	if (r < 0)
 		return r;
 	r = options_none(call);
+	if (r == 0)
+		r = bus_refuse_descriptor(call);
 	if (r != 0)
 		return r;
-	if (sd_bus_can_send(sd_bus_message_get_bus(call), 'h') <= 0)
-		return bus_refuse(call, SD_BUS_ERROR_NOT_SUPPORTED,
-				  "This bus cannot pass descriptors");
 
 	bus_sender(bus, call, &sender);
 	if (bus->ops->open_events(since_id, &sender, &fd, &refusal, bus->userdata) < 0)

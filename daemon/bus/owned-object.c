@@ -224,11 +224,10 @@ int owned_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error 
 	int r;
 
 	r = options_none(call);
+	if (r == 0)
+		r = bus_refuse_descriptor(call);
 	if (r != 0)
 		return r;
-	if (sd_bus_can_send(sd_bus_message_get_bus(call), 'h') <= 0)
-		return bus_refuse(call, SD_BUS_ERROR_NOT_SUPPORTED,
-				  "This bus cannot pass descriptors");
 
 	if (objects->class->stream(objects->bus, object->id, &fd, &refusal) < 0)
 		return bus_refuse_with(call, &refusal);

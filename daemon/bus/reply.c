@@ -57,6 +57,13 @@ int bus_refuse_with(sd_bus_message *call, const struct bus_refusal *refusal)
 			  refusal->text[0] ? refusal->text : "It cannot be done");
 }
 
+int bus_refuse_descriptor(sd_bus_message *call)
+{
+	if (sd_bus_can_send(sd_bus_message_get_bus(call), 'h') > 0)
+		return 0;
+	return bus_refuse(call, SD_BUS_ERROR_NOT_SUPPORTED, "This bus cannot pass descriptors");
+}
+
 static void reply_unlink(struct bus_reply *reply)
 {
 	if (!reply->link)

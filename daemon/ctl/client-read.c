@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,20 @@
 /* D-Bus messages into plain values: every reader leaves the message behind what it read. */
 
 #define READ_WRITERS_MAX 64
+
+int client_read_fd(sd_bus_message *reply, int *ret)
+{
+	int fd, r;
+
+	r = sd_bus_message_read(reply, "h", &fd);
+	if (r < 0)
+		return r;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
+	return 0;
+}
 
 static int read_writers(sd_bus_message *m, const char *key, struct details *details)
 {

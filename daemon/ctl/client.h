@@ -53,6 +53,14 @@ struct client_method {
 int client_call(sd_bus *bus, const struct client_method *method, sd_bus_error *error,
 		sd_bus_message **ret_reply, const char *types, ...);
 
+/**
+ * client_read_fd() - the descriptor that is next in a reply, as one of ours
+ * @ret:	close-on-exec; the message closes its own
+ *
+ * Return: 0 or a negative errno.
+ */
+int client_read_fd(sd_bus_message *reply, int *ret);
+
 /* How often a call is made that the daemon asks to make later; after that the limit is none that passes. */
 #define CLIENT_ATTEMPTS 20
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -201,23 +200,15 @@ static int follower_open(struct follower *follower, int *ret_fd)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int fd, r;
+	int r;
 
 	r = client_call(follower->ctl->bus, CLIENT_MANAGER("OpenEvents"), &error, &reply, "ta{sv}",
 			follower->since, 0);
 	if (client_is_gone(&error, r))
 		return CTL_NOT_RUNNING;
 	if (r >= 0)
-		r = sd_bus_message_read(reply, "h", &fd);
-	if (r < 0)
-		return client_failed(&error, r, "cannot follow events");
-
-	/* The message closes its own. */
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return client_failed(NULL, -errno, "cannot follow events");
-	*ret_fd = fd;
-	return CTL_DONE;
+		r = client_read_fd(reply, ret_fd);
+	return r < 0 ? client_failed(&error, r, "cannot follow events") : CTL_DONE;
 }
 
 /* Until the daemon is back, on a bus that may have been restarted too. Return: enum ctl_exit. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -17,21 +16,10 @@ int track_stream_open(struct track_feed *feed)
 	const struct client_method open = { feed->path, BUS_IFACE_GROUP, "OpenStream" };
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int fd, r;
+	int r;
 
 	r = client_call(feed->bus, &open, &error, &reply, "a{sv}", 0);
-	if (r < 0)
-		return TRACK_STREAM_E_REFUSED;
-	r = sd_bus_message_read(reply, "h", &fd);
-	if (r < 0)
-		return r;
-
-	/* The message closes its own. */
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return -errno;
-	feed->stream = fd;
-	return 0;
+	return r < 0 ? TRACK_STREAM_E_REFUSED : client_read_fd(reply, &feed->stream);
 }
 
 static void take_empty(struct track_feed *feed, const struct fsevents_group_empty *empty)

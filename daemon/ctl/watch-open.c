@@ -62,20 +62,10 @@ static int open_stream(sd_bus *bus, const char *path, sd_bus_error *error, int *
 {
 	const struct client_method open = { path, BUS_IFACE_WATCH, "OpenStream" };
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int fd, r;
+	int r;
 
 	r = client_call(bus, &open, error, &reply, "a{sv}", 0);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "h", &fd);
-	if (r < 0)
-		return r;
-
-	/* The message closes its own. */
-	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
+	return r < 0 ? r : client_read_fd(reply, ret_fd);
 }
 
 static int call_watch(sd_bus_message **ret_reply, const struct ctl *ctl,
