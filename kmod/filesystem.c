@@ -301,6 +301,9 @@ void filesystem_withdraw(struct fs_request *request)
 	filesystem_sum_events(fs);
 	mutex_unlock(&fs->lock);
 
+	/* Its next check may be far away, and whoever unloads the module waits for it. */
+	if (is_last && cancel_delayed_work(&fs->check))
+		filesystem_put(fs);
 	list_del(&request->owner_node);
 	n_requests--;
 	if (is_last) {
@@ -339,7 +342,7 @@ int filesystem_init(void)
 
 void filesystem_exit(void)
 {
-	/* Works that wait still have a second to go. */
+	/* Works that tell what was merged still have a second to go. */
 	wait_event(filesystems_gone, atomic_read(&n_filesystems) == 0);
 	destroy_workqueue(filesystem_workqueue);
 }
