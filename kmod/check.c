@@ -64,8 +64,7 @@ static bool level_is_told_by_other(struct filesystem *fs, const struct fs_reques
 	struct fs_request *other;
 	unsigned int i;
 
-	list_for_each_entry(other, &fs->requests, fs_node)
-	{
+	list_for_each_entry(other, &fs->requests, fs_node) {
 		if (other == request)
 			return false;
 		for (i = 0; i < other->n_levels; i++)
@@ -112,8 +111,7 @@ static u64 check_levels(struct filesystem *fs, const struct kstatfs *statfs)
 	u64 pause = U64_MAX;
 	unsigned int i;
 
-	list_for_each_entry(request, &fs->requests, fs_node)
-	{
+	list_for_each_entry(request, &fs->requests, fs_node) {
 		for (i = 0; i < request->n_levels; i++) {
 			struct level *level = &request->levels[i];
 			bool is_blocks = level->resource == FS_LEVEL_BLOCKS;

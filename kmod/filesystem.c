@@ -73,9 +73,9 @@ struct filesystem *filesystem_find_sb(const struct super_block *sb)
 {
 	struct filesystem *fs;
 
-	list_for_each_entry_rcu(fs, &filesystems, list,
-				lockdep_is_held(&control_lock)) if (READ_ONCE(fs->sb) ==
-								    sb) return fs;
+	list_for_each_entry_rcu(fs, &filesystems, list, lockdep_is_held(&control_lock))
+		if (READ_ONCE(fs->sb) == sb)
+			return fs;
 	return NULL;
 }
 
@@ -83,8 +83,9 @@ struct filesystem *filesystem_find_info(const void *info)
 {
 	struct filesystem *fs;
 
-	list_for_each_entry_rcu(fs, &filesystems,
-				list) if (fs->info == info && READ_ONCE(fs->sb)) return fs;
+	list_for_each_entry_rcu(fs, &filesystems, list)
+		if (fs->info == info && READ_ONCE(fs->sb))
+			return fs;
 	return NULL;
 }
 
@@ -96,8 +97,7 @@ struct filesystem *filesystem_find_within(const void *object)
 
 	if (copy_from_kernel_nofault(words, object, sizeof(words)))
 		return NULL;
-	list_for_each_entry_rcu(fs, &filesystems, list)
-	{
+	list_for_each_entry_rcu(fs, &filesystems, list) {
 		if (!fs->info || !READ_ONCE(fs->sb))
 			continue;
 		for (i = 0; i < WITHIN_WORDS; i++)
@@ -111,10 +111,10 @@ struct filesystem *filesystem_find_sector(const struct gendisk *disk, sector_t s
 {
 	struct filesystem *fs;
 
-	list_for_each_entry_rcu(fs, &filesystems,
-				list) if (fs->disk == disk &&
-					  sector - fs->first_sector < fs->n_sectors &&
-					  READ_ONCE(fs->sb)) return fs;
+	list_for_each_entry_rcu(fs, &filesystems, list)
+		if (fs->disk == disk && sector - fs->first_sector < fs->n_sectors &&
+		    READ_ONCE(fs->sb))
+			return fs;
 	return NULL;
 }
 
@@ -123,8 +123,9 @@ struct filesystem *filesystem_find_id(u32 id)
 	struct filesystem *fs;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(fs, &filesystems,
-			    list) if (fs->id == id && READ_ONCE(fs->sb)) return fs;
+	list_for_each_entry(fs, &filesystems, list)
+		if (fs->id == id && READ_ONCE(fs->sb))
+			return fs;
 	return NULL;
 }
 
@@ -134,9 +135,9 @@ u64 filesystem_wanted(enum filesystem_type type)
 	u64 wanted = 0;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(fs, &filesystems,
-			    list) if (READ_ONCE(fs->sb) && (type == FILESYSTEM_TYPE_MAX ||
-							    fs->type == type)) wanted |= fs->events;
+	list_for_each_entry(fs, &filesystems, list)
+		if (READ_ONCE(fs->sb) && (type == FILESYSTEM_TYPE_MAX || fs->type == type))
+			wanted |= fs->events;
 	return wanted;
 }
 
@@ -145,8 +146,9 @@ struct fs_request *filesystem_find_request(struct filesystem *fs, const struct o
 	struct fs_request *request;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(request, &fs->requests,
-			    fs_node) if (request->owner == owner) return request;
+	list_for_each_entry(request, &fs->requests, fs_node)
+		if (request->owner == owner)
+			return request;
 	return NULL;
 }
 
@@ -204,7 +206,8 @@ static void filesystem_sum_events(struct filesystem *fs)
 	u64 events = 0;
 
 	lockdep_assert_held(&fs->lock);
-	list_for_each_entry(request, &fs->requests, fs_node) events |= request->events;
+	list_for_each_entry(request, &fs->requests, fs_node)
+		events |= request->events;
 	WRITE_ONCE(fs->events, events);
 }
 

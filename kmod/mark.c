@@ -145,8 +145,7 @@ static u32 mark_first_to_tell(const struct fs_request *request, u32 events)
 	u32 left = events;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(other, &request->fs->requests, fs_node)
-	{
+	list_for_each_entry_rcu(other, &request->fs->requests, fs_node) {
 		is_listed = other == request;
 		if (is_listed)
 			break;
@@ -165,8 +164,8 @@ static bool mark_wants_handles(const struct filesystem *fs)
 	bool wants = false;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(request, &fs->requests, fs_node) wants |=
-		request->file_events & FS_FILE_HANDLES;
+	list_for_each_entry_rcu(request, &fs->requests, fs_node)
+		wants |= request->file_events & FS_FILE_HANDLES;
 	rcu_read_unlock();
 	return wants;
 }
@@ -226,8 +225,7 @@ static bool mark_is_first(const struct fsnotify_mark *mark)
 	bool is_first = true, is_listed = false;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(other, &request->fs->requests, fs_node)
-	{
+	list_for_each_entry_rcu(other, &request->fs->requests, fs_node) {
 		is_listed = other == request;
 		if (is_listed)
 			break;

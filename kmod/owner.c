@@ -26,8 +26,9 @@ struct owner *owner_find(u32 port_id)
 	struct owner *owner;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(owner, &owners, node) if (owner->port_id == port_id &&
-						      !READ_ONCE(owner->is_closed)) return owner;
+	list_for_each_entry(owner, &owners, node)
+		if (owner->port_id == port_id && !READ_ONCE(owner->is_closed))
+			return owner;
 	return NULL;
 }
 
@@ -65,8 +66,9 @@ void owner_release_closed(void)
 	struct owner *owner, *next;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry_safe(owner, next, &owners, node) if (READ_ONCE(owner->is_closed))
-		owner_release(owner);
+	list_for_each_entry_safe(owner, next, &owners, node)
+		if (READ_ONCE(owner->is_closed))
+			owner_release(owner);
 }
 
 struct owner *owner_get(u32 port_id)
@@ -97,7 +99,8 @@ u32 owner_proc_events(void)
 	u32 events = 0;
 
 	lockdep_assert_held(&control_lock);
-	list_for_each_entry(owner, &owners, node) events |= owner->proc_events;
+	list_for_each_entry(owner, &owners, node)
+		events |= owner->proc_events;
 	return events;
 }
 
@@ -111,8 +114,7 @@ static bool owner_close(u32 port_id)
 	bool is_there = false;
 
 	spin_lock(&owners_lock);
-	list_for_each_entry(owner, &owners, node)
-	{
+	list_for_each_entry(owner, &owners, node) {
 		if (owner->port_id != port_id)
 			continue;
 		WRITE_ONCE(owner->is_closed, true);
@@ -146,14 +148,13 @@ static void owner_reap_work(struct work_struct *work)
 
 	mutex_lock(&control_lock);
 	owner_release_closed();
-	list_for_each_entry_safe(owner, next_owner, &owners, node)
-	{
-		list_for_each_entry_safe(request, next_request, &owner->requests,
-					 owner_node) if (!READ_ONCE(request->fs->sb))
-			filesystem_withdraw(request);
-		list_for_each_entry_safe(watch, next_watch, &owner->watches,
-					 owner_node) if (READ_ONCE(watch->is_gone))
-			watch_remove(watch);
+	list_for_each_entry_safe(owner, next_owner, &owners, node) {
+		list_for_each_entry_safe(request, next_request, &owner->requests, owner_node)
+			if (!READ_ONCE(request->fs->sb))
+				filesystem_withdraw(request);
+		list_for_each_entry_safe(watch, next_watch, &owner->watches, owner_node)
+			if (READ_ONCE(watch->is_gone))
+				watch_remove(watch);
 		owner_put(owner);
 	}
 	process_update();
@@ -179,7 +180,8 @@ void owner_exit(void)
 
 	netlink_unregister_notifier(&owner_notifier);
 	mutex_lock(&control_lock);
-	list_for_each_entry_safe(owner, next, &owners, node) owner_release(owner);
+	list_for_each_entry_safe(owner, next, &owners, node)
+		owner_release(owner);
 	process_update();
 	hook_update();
 	mutex_unlock(&control_lock);

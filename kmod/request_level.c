@@ -77,8 +77,7 @@ static int levels_parse(struct asked_levels *asked, struct genl_info *info)
 	struct level *level;
 	int rest, error;
 
-	nla_for_each_nested(attribute, list, rest)
-	{
+	nla_for_each_nested(attribute, list, rest) {
 		if (asked->n_levels == FS_EVENT_LEVELS_MAX) {
 			NL_SET_ERR_MSG_ATTR(info->extack, attribute, "too many levels");
 			return -EINVAL;

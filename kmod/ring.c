@@ -48,7 +48,8 @@ static void ring_free_cpus(struct ring_cpu __percpu *cpus)
 
 	if (!cpus)
 		return;
-	for_each_possible_cpu(cpu) vfree(per_cpu_ptr(cpus, cpu)->buffer);
+	for_each_possible_cpu(cpu)
+		vfree(per_cpu_ptr(cpus, cpu)->buffer);
 	free_percpu(cpus);
 }
 
@@ -63,8 +64,7 @@ int ring_start(struct ring *ring)
 	cpus = alloc_percpu(struct ring_cpu);
 	if (!cpus)
 		return -ENOMEM;
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu(cpu) {
 		per_cpu_ptr(cpus, cpu)->buffer = vzalloc_node(ring_size, cpu_to_node(cpu));
 		if (!per_cpu_ptr(cpus, cpu)->buffer) {
 			ring_free_cpus(cpus);
@@ -168,8 +168,7 @@ static struct ring_cpu *ring_oldest(struct ring *ring, u64 until)
 	u64 time = until;
 	int i;
 
-	for_each_possible_cpu(i)
-	{
+	for_each_possible_cpu(i) {
 		cpu = per_cpu_ptr(ring->cpus, i);
 		record = ring_peek(cpu);
 		if (record && record->time_ns <= time) {
@@ -213,8 +212,7 @@ static u64 ring_snapshot(struct ring *ring)
 	u64 lost = 0;
 	int i;
 
-	for_each_possible_cpu(i)
-	{
+	for_each_possible_cpu(i) {
 		struct ring_cpu *cpu = per_cpu_ptr(ring->cpus, i);
 
 		/* Before the head: what is lost comes after all that stands in the ring now. */
@@ -257,8 +255,7 @@ static void ring_drain(struct work_struct *work)
 	WRITE_ONCE(ring->is_stuck, no_memory);
 	again = no_memory;
 	smp_mb(); /* see ring_commit() */
-	for_each_possible_cpu(i)
-	{
+	for_each_possible_cpu(i) {
 		cpu = per_cpu_ptr(ring->cpus, i);
 		again |= cpu->tail != smp_load_acquire(&cpu->head);
 	}
@@ -282,7 +279,8 @@ u64 ring_lost(const struct ring *ring)
 
 	if (!ring->cpus)
 		return 0;
-	for_each_possible_cpu(i) lost += READ_ONCE(per_cpu_ptr(ring->cpus, i)->lost);
+	for_each_possible_cpu(i)
+		lost += READ_ONCE(per_cpu_ptr(ring->cpus, i)->lost);
 	return lost;
 }
 

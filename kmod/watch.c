@@ -52,9 +52,9 @@ struct watch *watch_find(const struct owner *owner, u32 id)
 {
 	struct watch *watch;
 
-	list_for_each_entry(watch, &owner->watches,
-			    owner_node) if (watch->id == id &&
-					    !READ_ONCE(watch->is_gone)) return watch;
+	list_for_each_entry(watch, &owner->watches, owner_node)
+		if (watch->id == id && !READ_ONCE(watch->is_gone))
+			return watch;
 	return NULL;
 }
 

@@ -52,8 +52,7 @@ static void parse_group(const struct nlattr *nest, struct family *ret)
 	uint32_t id = 0;
 	int i;
 
-	mnl_attr_for_each_nested(attr, nest)
-	{
+	mnl_attr_for_each_nested(attr, nest) {
 		if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_NAME)
 			name = mnl_attr_get_str(attr);
 		else if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_ID)
@@ -74,7 +73,8 @@ static int on_family(const struct nlmsghdr *message, void *data)
 			family->id = mnl_attr_get_u16(attr);
 		if (mnl_attr_get_type(attr) != CTRL_ATTR_MCAST_GROUPS)
 			continue;
-		mnl_attr_for_each_nested(nest, attr) parse_group(nest, family);
+		mnl_attr_for_each_nested(nest, attr)
+			parse_group(nest, family);
 	}
 	return MNL_CB_OK;
 }
@@ -147,8 +147,7 @@ static void parse_stats(struct client *client, const struct nlattr *nest)
 	const char *name = "";
 	int i;
 
-	mnl_attr_for_each_nested(attr, nest)
-	{
+	mnl_attr_for_each_nested(attr, nest) {
 		switch (mnl_attr_get_type(attr)) {
 		case FS_NL_STAT_GROUP:
 			name = mnl_attr_get_str(attr);

@@ -27,13 +27,11 @@ static void find_group(struct wanted *wanted, const struct nlattr *groups)
 {
 	const struct nlattr *group, *attr;
 
-	mnl_attr_for_each_nested(group, groups)
-	{
+	mnl_attr_for_each_nested(group, groups) {
 		const char *name = "";
 		uint32_t id = 0;
 
-		mnl_attr_for_each_nested(attr, group)
-		{
+		mnl_attr_for_each_nested(attr, group) {
 			if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_NAME)
 				name = mnl_attr_get_str(attr);
 			if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GRP_ID)
