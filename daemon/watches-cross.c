@@ -32,9 +32,11 @@ void cross_drop(struct anchor *anchor)
 	watches_settle_later(watches);
 }
 
-/* It cannot be marked: what happens there is not told. */
-static void cross_refuse(struct anchor *anchor)
+/* It cannot be marked: what happens there is not told, until another walk has come there. */
+static void cross_refuse(struct anchor *anchor, int error)
 {
+	/* Else it is of a kind that never can. */
+	anchor->watched->unwalked |= error != -ENODEV && error != -EXDEV && error != -EOPNOTSUPP;
 	watched_tell_lost(anchor->watched, 0, anchor->prefix, strlen(anchor->prefix));
 	cross_drop(anchor);
 }
@@ -42,12 +44,14 @@ static void cross_refuse(struct anchor *anchor)
 static void cross_stand(struct watch_tree *tree, struct anchor *anchor)
 {
 	struct watched *watched = anchor->watched;
+	int r;
 
 	file_events_member_read(anchor->side->member);
 	if (anchor->doubted)
 		return;
-	if (anchor_stand(anchor) < 0) {
-		cross_refuse(anchor);
+	r = anchor_stand(anchor);
+	if (r < 0) {
+		cross_refuse(anchor, r);
 		return;
 	}
 	/* What happened there until now is not known. */
@@ -96,7 +100,7 @@ void watch_tree_marked(struct anchor *anchor, int error)
 		return;
 	}
 	if (error < 0)
-		cross_refuse(anchor);
+		cross_refuse(anchor, error);
 	else if (!anchor->doubted)
 		cross_find_root(tree, anchor);
 }
@@ -111,7 +115,7 @@ static void cross_mark(struct anchor *anchor)
 	else if (r == -ENOBUFS)
 		watches_retry_later(anchor->watched->watches);
 	else if (r < 0)
-		cross_refuse(anchor);
+		cross_refuse(anchor, r);
 }
 
 void cross_again(struct watch_tree *tree)

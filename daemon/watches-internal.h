@@ -27,6 +27,7 @@
 #include "daemon/output/unread.h"
 #include "daemon/source/file-events.h"
 #include "daemon/watches-account.h"
+#include "daemon/watches-quiet.h"
 #include "daemon/watches.h"
 #include "daemon/worker/job-watch.h"
 
@@ -66,9 +67,6 @@
  * user's are walked by a worker of its own. No superblock has such a key.
  */
 #define WATCHES_FIND_LANE (1ULL << 63)
-
-/* Directories of which the journal is not told: those of the journal, and that of the state. */
-#define WATCHES_QUIETS 3
 
 #define SIDE_BUCKETS 256 /* a power of two */
 
@@ -187,6 +185,7 @@ struct watched {
 	bool removed; /* freed at the settling */
 	bool stood; /* it did once, whatever it does now */
 	bool waits; /* for the next try */
+	bool unwalked; /* a walk did not come to it: all that it has no anchor for are made again */
 
 	/* What was asked for. */
 	char *path; /* as found; may be empty */
@@ -231,15 +230,6 @@ struct watched {
 	LIST_ENTRY(watched) all;
 	LIST_ENTRY(watched) in_bucket, in_removed, in_blocked;
 	TAILQ_ENTRY(watched) in_waiting;
-};
-
-struct quiet {
-	const char *name; /* NULL: none */
-	char *path; /* where that leads, through symbolic links; NULL: not known */
-	struct pool_ticket *ticket;
-	char **places; /* where mounts show that, by the mount table of now */
-	size_t n_places;
-	bool placed; /* these are known */
 };
 
 #define WATCHES_OWNERS 64
@@ -453,6 +443,7 @@ void watch_tree_joined(struct watched *watched); /* a recursive watch stands */
 void watch_tree_heard(struct watch_tree *tree, const struct side *side,
 		      const struct file_event *event);
 void watch_tree_settle(struct watch_tree *tree); /* what was doubted */
+void watch_tree_tick(struct watch_tree *tree); /* walks that failed are made again */
 uint64_t watch_tree_last_walk(const struct watch_tree *tree); /* its number; 0: none so far */
 /** watch_tree_forget() - @anchor goes, and is in its lists yet */
 void watch_tree_forget(struct watch_tree *tree, const struct anchor *anchor);
@@ -475,14 +466,6 @@ void section_left(struct section *section, struct watched *watched); /* its file
 /** section_filter() - what of a change is to be told; Return: false: nothing */
 bool section_filter(struct section *section, const struct watched *watched,
 		    const struct change *change, struct change *ret);
-
-/* watches-quiet.c */
-void quiets_init(struct watches *watches);
-void quiets_deinit(struct watches *watches);
-void quiets_look(struct watches *watches); /* where their names lead, while that is not known */
-/** quiets_hold() - is all of a change in one of them? @root: of the watch, as found */
-bool quiets_hold(struct watches *watches, const char *root, const struct change *change);
-void quiets_forget_places(struct watches *watches); /* the mount table is another one */
 
 /* watches-section-tell.c */
 void section_take(struct section *section, const void *packet, size_t n_packet);

@@ -172,6 +172,37 @@ void watch_tree_review(struct watch_tree *tree)
 	watch_tree_go_on(tree);
 }
 
+/* To all that it does not follow already; most are somewhere else. */
+static void walk_to_all(struct watch_tree *tree, struct watched *watched)
+{
+	for (size_t i = 0; i < tree->places.n_items; i++) {
+		const struct place *place = &tree->places.items[i];
+		const struct anchor *anchor = cross_find(watched, place->key);
+
+		if (!anchor || anchor->doubted)
+			watch_tree_walk_to(tree, &tree->places, place,
+					   (struct walk){ .kind = WALK_MOUNT,
+							  .silent = true,
+							  .watched = watched->id });
+	}
+}
+
+void watch_tree_tick(struct watch_tree *tree)
+{
+	struct watched *watched;
+
+	if (!tree->active)
+		return;
+	LIST_FOREACH(watched, &tree->watches->watched, all) {
+		if (!watched->unwalked)
+			continue;
+		watched->unwalked = false;
+		if (watched->cross_mounts && is_recursive(watched))
+			walk_to_all(tree, watched);
+	}
+	watch_tree_go_on(tree);
+}
+
 void watch_tree_joined(struct watched *watched)
 {
 	struct watch_tree *tree = watched->watches->tree;
@@ -184,11 +215,7 @@ void watch_tree_joined(struct watched *watched)
 	if (!watched->cross_mounts)
 		return;
 
-	for (size_t i = 0; i < tree->places.n_items; i++)
-		watch_tree_walk_to(tree, &tree->places, &tree->places.items[i],
-				   (struct walk){ .kind = WALK_MOUNT,
-						  .silent = true,
-						  .watched = watched->id });
+	walk_to_all(tree, watched);
 	watch_tree_go_on(tree);
 }
 

@@ -171,24 +171,33 @@ static struct credential *next_credential(const struct walk *walk, const struct 
 	return NULL;
 }
 
+/* What is mounted there has no root that is known. */
+static void tell_rootless(struct watch_tree *tree, const struct walk *walk)
+{
+	struct watched *watched = watches_find(tree->watches, walk->watched);
+	struct anchor *anchor = watched ? cross_find(watched, walk->mount) : NULL;
+
+	if (!anchor || anchor->hub_watch)
+		return;
+	watched->unwalked = true;
+	watched_tell_lost(watched, 0, anchor->prefix, strlen(anchor->prefix));
+	cross_drop(anchor);
+}
+
 /* It did not come to whoever wants it still: what came or went is not known to them. */
 static void tell_lost(struct watch_tree *tree, const struct walk *walk)
 {
-	struct watched *watched = watches_find(tree->watches, walk->watched);
 	struct side *side = walk_side(tree, walk);
 	struct anchor *anchor;
 
-	if (walk->kind == WALK_ROOT) {
-		anchor = watched ? cross_find(watched, walk->mount) : NULL;
-		if (anchor)
-			watched_tell_lost(watched, 0, anchor->prefix, strlen(anchor->prefix));
-		return;
-	}
-	if (!side)
-		return;
-	LIST_FOREACH(anchor, &side->anchors, in_side)
-		if (wants(walk, anchor))
-			watched_tell_lost(anchor->watched, 0, NULL, 0);
+	if (walk->kind == WALK_ROOT)
+		tell_rootless(tree, walk);
+	else if (side)
+		LIST_FOREACH(anchor, &side->anchors, in_side)
+			if (wants(walk, anchor)) {
+				anchor->watched->unwalked = true;
+				watched_tell_lost(anchor->watched, 0, NULL, 0);
+			}
 }
 
 /*

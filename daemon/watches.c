@@ -365,6 +365,7 @@ void watches_tick(struct watches *watches)
 
 	sections_tick(watches);
 	branches_tick(watches);
+	watch_tree_tick(watches->tree);
 }
 
 static int source_init(sd_event_source *source, const char *name)

@@ -59,7 +59,7 @@ int watches_configure(struct watches *watches, const struct config *config);
 /** watches_set_off() - nobody is to watch; @why: static; before the first watches_configure(), for good */
 void watches_set_off(struct watches *watches, const char *why);
 
-/** watches_tick() - look again for what was not there, or had no room */
+/** watches_tick() - look again for what was not there, had no room, or could not be looked at */
 void watches_tick(struct watches *watches);
 
 /* The mount table, from within its own callbacks. */

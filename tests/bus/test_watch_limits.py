@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """At the bounds of what watches take: who is past them is told so, and takes nothing of others."""
 
+import itertools
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -95,6 +97,47 @@ def test_many_mounts_are_followed_from_the_beginning(watching, client, disk, loo
     finally:
         for i in range(MANY):
             umount_raw(disk.path(f"m{i}"))
+
+
+def descendants(pid):
+    found = []
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        for child in map(int, file.read().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def send(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+@pytest.mark.buses("dbus-daemon")
+@pytest.mark.parametrize("place", ["place", "deep/place"])
+def test_what_cannot_be_followed_is_a_loss_and_tried_again(watching, client, disk, place):
+    """While no worker answers, neither the way to a mount is found nor a mark set; when they do, it is followed."""
+    running = watching("[daemon]\nre-evaluation = 5\n")
+    os.makedirs(disk.path(place))
+    watch = Watch(client, disk.where, ["create"], **CROSS)
+    workers = descendants(running.pid)
+    send(workers, signal.SIGSTOP)
+    try:
+        mount_raw("none", disk.path(place), "tmpfs")
+        wait_for(watch.losses, what="the loss")
+    finally:
+        send(workers, signal.SIGCONT)
+    numbers = itertools.count()
+
+    def is_followed():
+        os.mkdir(disk.path(f"{place}/{next(numbers)}"))
+        return any(name.startswith(os.fsencode(place) + b"/") for name in watch.names(CREATE))
+    try:
+        wait_for(is_followed, what="the mount to be followed")
+    finally:
+        umount_raw(disk.path(place))
 
 
 @pytest.fixture
