@@ -9,6 +9,7 @@ D-Bus signatures have checks of their own.
 """
 
 import glob
+import os
 import re
 import sys
 
@@ -87,8 +88,18 @@ def defaults():
             yield f"man/fs_event.7: {name} does not have ({value})"
 
 
+def paths():
+    """Files that the documents name, from the root or within daemon/: those that are not there."""
+    tops = {os.path.basename(path) for path in [*glob.glob("*"), *glob.glob("daemon/*")]} - {"build"}
+    for document in ("README.md", "HACKING.md"):
+        for path in re.findall(r"`([a-z]+/[\w./*-]+)`", read(document)):
+            pattern = re.sub(r"NOUN|NAME", "*", path)
+            if path.partition("/")[0] in tops and not glob.glob(pattern) and not glob.glob(f"daemon/{pattern}*"):
+                yield f"{document}: there is no {path}"
+
+
 def main():
-    wrong = list(defaults())
+    wrong = [*defaults(), *paths()]
     print("".join(line + "\n" for line in wrong), end="")
     status = 1 if wrong else 0
     for what, where, pattern, but, places in ROWS:
