@@ -19,44 +19,25 @@
 
 #include <cmocka.h>
 
-#include "daemon/core/cleanup.h"
-#include "daemon/worker/job-lookup.h"
 #include "daemon/worker/reach.h"
 #include "tests/io/harness.h"
+#include "tests/io/lookup-fixture.h"
 
 #define USER 4711
-#define N 9
 
-struct batch {
-	struct lookup_request request;
-	struct lookup_question questions[N];
-	struct lookup_credential credential;
-	void *bytes;
-	struct lookup_reply reply;
-};
-
-static struct batch batch;
-
-static void batch_init(const struct mount *mount)
+static void begin(const struct mount *mount)
 {
-	free(batch.bytes);
-	lookup_reply_deinit(&batch.reply);
-	batch = (struct batch){ .credential.uid = USER };
-	batch.request = (struct lookup_request){
-		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
-		.mount_id_is_unique = mount->unique_id != 0,
-		.credentials = &batch.credential,
-		.n_credentials = 1,
-		.questions = batch.questions,
-	};
+	batch_init(mount);
+	batch.credentials[0].uid = USER;
+	batch.request.n_credentials = 1;
 }
 
 static struct lookup_question *ask(enum lookup_kind kind, const char *path, uint64_t inode)
 {
-	struct lookup_question *question = &batch.questions[batch.request.n_questions++];
+	struct lookup_question *question = batch_add(kind);
 
-	*question = (struct lookup_question){ .kind = kind, .path = path, .inode = inode };
+	question->path = path;
+	question->inode = inode;
 	return question;
 }
 
@@ -66,18 +47,6 @@ static void ask_entry(const char *path, uint64_t inode, const char *name)
 
 	question->name = name;
 	question->n_name = strlen(name);
-}
-
-static int run(void)
-{
-	_cleanup_free_ void *payload = NULL;
-	size_t n;
-
-	assert_return_code(lookup_request_encode(&batch.request, &payload, &n), 0);
-	assert_return_code(lookup_job(payload, n, &batch.bytes, &n), 0);
-	assert_return_code(
-		lookup_reply_decode(batch.bytes, n, batch.request.n_questions, &batch.reply), 0);
-	return batch.reply.error;
 }
 
 static uint64_t inode_of(const char *path)
@@ -113,7 +82,7 @@ static void test_path(void **state)
 	closed = inode_of("/mnt/ram/dir/closed");
 	file = inode_of("/mnt/ram/dir/file");
 
-	batch_init(&ram);
+	begin(&ram);
 	ask(LOOKUP_ACCESS, "", inode_of("/mnt/ram"));
 	ask(LOOKUP_ACCESS, "dir/closed", closed);
 	ask(LOOKUP_ACCESS, "dir/file", file);
@@ -123,7 +92,7 @@ static void test_path(void **state)
 	ask_entry("dir", dir, "file");
 	ask_entry("dir", dir, "none");
 	ask(LOOKUP_CHAIN, "dir", dir);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	check_access(0, true, true);
 	check_access(1, false, true);
 	check_access(2, true, false);
@@ -136,10 +105,10 @@ static void test_path(void **state)
 
 	/* Something is mounted there: it is not looked into. */
 	mount_tmpfs("/mnt/ram/dir", "mode=755");
-	batch_init(&ram);
+	begin(&ram);
 	ask(LOOKUP_ACCESS, "dir", dir);
 	ask(LOOKUP_ACCESS, "../ram", dir);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(batch.reply.answers[0].error, -EXDEV);
 	assert_int_equal(batch.reply.answers[1].error, -EXDEV);
 	assert_return_code(umount2("/mnt/ram/dir", UMOUNT_NOFOLLOW), errno);
@@ -177,10 +146,10 @@ static void test_not_asked_again(void **state)
 	mount_tmpfs("/mnt/over/a", "mode=755");
 
 	for (unsigned int may = 0; may < 2; may++) {
-		batch_init(&mount);
+		begin(&mount);
 		ask(LOOKUP_CHAIN, NULL, 0)->handle = handle_view(&handle);
 		set_effective(CAP_SYS_ADMIN, may);
-		assert_int_equal(run(), 0);
+		assert_int_equal(batch_run(), 0);
 		set_effective(CAP_SYS_ADMIN, true);
 		assert_int_equal(batch.reply.answers[0].error, may ? 0 : -EPERM);
 	}
@@ -198,7 +167,6 @@ int main(void)
 
 	harness_enter();
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	free(batch.bytes);
-	lookup_reply_deinit(&batch.reply);
+	batch_deinit();
 	return r;
 }

@@ -22,41 +22,13 @@
 
 #include <cmocka.h>
 
-#include "daemon/core/cleanup.h"
-#include "daemon/worker/job-lookup.h"
 #include "daemon/worker/reach.h"
 #include "tests/io/fixture.h"
+#include "tests/io/lookup-fixture.h"
 
 #define USER 4711
 #define GROUP 4712
 #define OTHER 4713
-
-/* A batch that is being put together, and its answers. */
-struct batch {
-	struct lookup_request request;
-	struct lookup_question questions[LOOKUP_QUESTIONS_MAX];
-	struct handle handles[LOOKUP_QUESTIONS_MAX];
-	struct lookup_credential credentials[LOOKUP_CREDENTIALS_MAX];
-	void *bytes;
-	struct lookup_reply reply;
-};
-
-static struct batch batch;
-
-static void batch_init(const struct mount *mount, bool btrfs)
-{
-	free(batch.bytes);
-	lookup_reply_deinit(&batch.reply);
-	batch = (struct batch){};
-	batch.request = (struct lookup_request){
-		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
-		.mount_id_is_unique = mount->unique_id != 0,
-		.btrfs = btrfs,
-		.credentials = batch.credentials,
-		.questions = batch.questions,
-	};
-}
 
 static void handle_at(const char *path, struct handle *ret)
 {
@@ -69,13 +41,11 @@ static void handle_at(const char *path, struct handle *ret)
 
 static struct lookup_question *ask_handle(enum lookup_kind kind, const struct handle *handle)
 {
-	size_t i = batch.request.n_questions++;
-	struct lookup_question *question = &batch.questions[i];
+	struct handle *kept = &batch.handles[batch.request.n_questions];
+	struct lookup_question *question = batch_add(kind);
 
-	assert_true(i < LOOKUP_QUESTIONS_MAX);
-	batch.handles[i] = *handle;
-	question->kind = kind;
-	question->handle = handle_view(&batch.handles[i]);
+	*kept = *handle;
+	question->handle = handle_view(kept);
 	return question;
 }
 
@@ -93,19 +63,6 @@ static void ask_entry(const char *path, const char *name)
 
 	question->name = name;
 	question->n_name = strlen(name);
-}
-
-static int run(void)
-{
-	_cleanup_free_ void *payload = NULL;
-	size_t n;
-
-	assert_return_code(lookup_request_encode(&batch.request, &payload, &n), 0);
-	assert_return_code(lookup_job(payload, n, &batch.bytes, &n), 0);
-	assert_true(n <= LOOKUP_REPLY_MAX);
-	assert_return_code(
-		lookup_reply_decode(batch.bytes, n, batch.request.n_questions, &batch.reply), 0);
-	return batch.reply.error;
 }
 
 static int answer_error(size_t i)
@@ -167,7 +124,7 @@ static void check_chains(const char *where)
 	assert_return_code(rmdir("gone"), errno);
 	removed = open("removed", O_PATH | O_CLOEXEC);
 
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask(LOOKUP_CHAIN, "a/b/c (deleted)");
 	ask(LOOKUP_CHAIN, "a/\n\xff");
 	ask(LOOKUP_CHAIN, "a/b");
@@ -176,7 +133,7 @@ static void check_chains(const char *where)
 	ask_handle(LOOKUP_CHAIN, &file);
 	ask(LOOKUP_CHAIN, "removed");
 	assert_return_code(rmdir("removed"), errno);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	check_chain(0, where, "a/b/c (deleted)");
 	check_chain(1, where, "a/\n\xff");
 	check_chain(2, where, "a/b");
@@ -188,9 +145,9 @@ static void check_chains(const char *where)
 
 	/* Where it is now. */
 	assert_return_code(rename("a/b", "moved"), errno);
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask(LOOKUP_CHAIN, "moved/c (deleted)");
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	check_chain(0, where, "moved/c (deleted)");
 	assert_return_code(chdir("/"), errno);
 }
@@ -225,7 +182,7 @@ static void test_deep(void **state)
 
 	mount_tmpfs("/mnt/deep", "mode=755");
 	mount = mount_of("/mnt/deep");
-	batch_init(&mount, false);
+	batch_init(&mount);
 	for (unsigned int i = 1; i <= LOOKUP_DEPTH_MAX; i++) {
 		strncat(path, "/d", sizeof(path) - strlen(path) - 1);
 		make_directory(path);
@@ -233,15 +190,15 @@ static void test_deep(void **state)
 			ask(LOOKUP_CHAIN, path);
 	}
 	ask(LOOKUP_CHAIN, path);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(answer_error(0), 0);
 	assert_int_equal(batch.reply.answers[0].n_links, LOOKUP_DEPTH_MAX);
 	assert_int_equal(answer_error(1), -ELOOP);
 
 	/* Alone too, when it is climbed step by step. */
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask(LOOKUP_CHAIN, path);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(answer_error(0), -ELOOP);
 	assert_return_code(umount2("/mnt/deep", UMOUNT_NOFOLLOW), errno);
 }
@@ -261,10 +218,10 @@ static void test_overmounted(void **state)
 	handle_at("/mnt/over/a/b", &over);
 	mount_tmpfs("/mnt/over/a/b", "mode=755");
 
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask_handle(LOOKUP_CHAIN, &inner);
 	ask_entry("/mnt/over/a", "b");
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(answer_error(0), 0);
 	assert_int_equal(batch.reply.answers[0].n_links, 4);
 	assert_memory_equal(batch.reply.answers[0].links[1].name, "b", 1);
@@ -289,12 +246,12 @@ static void test_part(void **state)
 	assert_return_code(mount("/mnt/whole/in", "/mnt/part", NULL, MS_BIND, NULL), errno);
 	part = mount_of("/mnt/part");
 
-	batch_init(&part, false);
+	batch_init(&part);
 	ask(LOOKUP_CHAIN, "/mnt/whole/in/d");
 	ask(LOOKUP_CHAIN, "/mnt/whole/out");
 	ask(LOOKUP_CHAIN, "/mnt/whole");
 	ask_entry("/mnt/whole", "out");
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	check_chain(0, "/mnt/part", "d");
 	assert_int_equal(answer_error(1), -EXDEV);
 	assert_int_equal(answer_error(2), -EXDEV);
@@ -303,9 +260,9 @@ static void test_part(void **state)
 	/* Another mount is at that place. */
 	part.id++;
 	part.unique_id += part.unique_id != 0;
-	batch_init(&part, false);
+	batch_init(&part);
 	ask(LOOKUP_CHAIN, "/mnt/whole/in/d");
-	assert_int_equal(run(), -ESTALE);
+	assert_int_equal(batch_run(), -ESTALE);
 	assert_int_equal(batch.reply.n_answers, 0);
 
 	assert_return_code(umount2("/mnt/part", UMOUNT_NOFOLLOW), errno);
@@ -340,13 +297,14 @@ static void test_subvolume(void **state)
 	assert_return_code(umount2("/mnt/top", UMOUNT_NOFOLLOW), errno);
 	mount = mount_of("/mnt/sub");
 
-	batch_init(&mount, true);
+	batch_init(&mount);
+	batch.request.btrfs = true;
 	ask_handle(LOOKUP_CHAIN, &inner);
 	ask_handle(LOOKUP_CHAIN, &nested);
 	ask_handle(LOOKUP_CHAIN, &outer);
 	ask_handle(LOOKUP_ENTRY, &outer)->name = "none";
 	batch.questions[3].n_name = 4;
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	check_chain(0, "/mnt/sub", "d");
 	check_chain(1, "/mnt/sub", "nested/d");
 	assert_int_equal(answer_error(2), 0);
@@ -382,7 +340,7 @@ static void test_entry(void **state)
 	removed = open("/mnt/entry/gone", O_PATH | O_CLOEXEC);
 	assert_return_code(rmdir("/mnt/entry/gone"), errno);
 
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask_entry("/mnt/entry/d", "sub");
 	ask_entry("/mnt/entry/d", "fifo");
 	ask_entry("/mnt/entry/d", "link");
@@ -390,7 +348,7 @@ static void test_entry(void **state)
 	ask_entry("/mnt/entry/d/fifo", "none");
 	ask_handle(LOOKUP_ENTRY, &gone)->name = "none";
 	batch.questions[5].n_name = 4;
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const paths[] = { "/mnt/entry/d/sub", "/mnt/entry/d/fifo",
 						     "/mnt/entry/d/link" };
@@ -479,7 +437,7 @@ static void test_access(void **state)
 
 	mount_tmpfs("/mnt/access", "mode=755");
 	mount = mount_of("/mnt/access");
-	batch_init(&mount, false);
+	batch_init(&mount);
 	memcpy(batch.credentials, credentials, sizeof(credentials));
 	batch.request.n_credentials = n_credentials;
 	for (size_t i = 0; i < n_files; i++) {
@@ -492,7 +450,7 @@ static void test_access(void **state)
 	assert_return_code(prctl(PR_SET_PDEATHSIG, SIGUSR1), errno);
 	effective_read(before);
 	n_groups = getgroups(0, NULL);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 
 	for (size_t i = 0; i < n_files; i++) {
 		for (size_t c = 0; c < n_credentials; c++, k++) {
@@ -542,13 +500,13 @@ static void test_access_file(void **state)
 	handle_at("/mnt/file/gone", &gone);
 	assert_return_code(unlink("/mnt/file/gone"), errno);
 
-	batch_init(&mount, false);
+	batch_init(&mount);
 	batch.credentials[0] = (struct lookup_credential){ .uid = USER };
 	batch.request.n_credentials = 1;
 	ask(LOOKUP_ACCESS, "/mnt/file/644");
 	ask(LOOKUP_ACCESS, "/mnt/file/600");
 	ask_handle(LOOKUP_ACCESS, &gone);
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(answer_error(0), 0);
 	assert_true(batch.reply.answers[0].may_read);
 	assert_false(batch.reply.answers[0].may_search || batch.reply.answers[0].is_directory);
@@ -575,7 +533,7 @@ static void test_full(void **state)
 		skip();
 	}
 	mount = mount_of("/mnt/full");
-	batch_init(&mount, false);
+	batch_init(&mount);
 	batch.request.n_credentials = LOOKUP_CREDENTIALS_MAX;
 	for (uint32_t c = 0; c < LOOKUP_CREDENTIALS_MAX; c++)
 		batch.credentials[c].uid = USER + c;
@@ -642,7 +600,7 @@ static void test_refused(void **state)
 	void *payload = NULL;
 	size_t n;
 
-	batch_init(&mount, false);
+	batch_init(&mount);
 	ask(LOOKUP_ENTRY, "/mnt");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		batch.questions[0].name = names[i];
@@ -660,7 +618,7 @@ static void test_refused(void **state)
 	assert_int_equal(lookup_request_encode(&batch.request, &payload, &n), -E2BIG);
 	assert_null(payload);
 	batch.request.n_credentials = 0;
-	assert_int_equal(run(), 0);
+	assert_int_equal(batch_run(), 0);
 	assert_int_equal(batch.reply.n_answers, 0);
 }
 
