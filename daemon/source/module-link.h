@@ -23,6 +23,7 @@ enum module_socket_use {
 
 /** module_link_new() - Return: 0, -ENOENT (no such family), -EPERM, or another negative errno */
 int module_link_new(struct module_link **ret);
+/** module_link_free() - what was asked through it ends soon: nobody waits for that, nor for the module */
 struct module_link *module_link_free(struct module_link *link);
 DEFINE_FREEP(module_link, module_link_free)
 
