@@ -297,7 +297,7 @@ def session(scratch):
 
 @pytest.fixture
 def agent(request, session, bus, scratch):
-    """agent(*options) -> Agent, started; one for each test, stopped at its end."""
+    """agent(following=True) -> Agent, started; one for each test, stopped at its end."""
     one = Agent(session, bus.address, scratch)
     yield one.start
     report = request.node.report_call
