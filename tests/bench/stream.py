@@ -4,12 +4,14 @@
 
 Records a second from the daemon's queue and stream to one subscriber, to ten,
 and to ten beside some that never read, rounds interleaved; then how late the
-real daemon tells a single change, for several latencies asked for. Ends with 1
-when a subscriber that reads missed a record.
+real daemon tells a single change, for several latencies asked for. Ten readers share
+the processors with who sends to them: what a record takes of all together is said beside. Ends
+with 1 when a subscriber that reads missed a record.
 """
 
 import os
 import random
+import resource
 import socket
 import struct
 import subprocess
@@ -27,27 +29,31 @@ RATE_AIM = 3e6
 
 
 def deliver(programs, subscribers, records, stalled):
-    """(seconds, lost, bytes that a stalled one holds)"""
+    """(seconds, lost, bytes that a stalled one holds, seconds of processors, readers with it)"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     out = subprocess.run([programs / "deliver", str(subscribers), str(records), str(stalled)], check=True,
                          capture_output=True, text=True).stdout.split()
-    return float(out[1]), int(out[3]), int(out[5])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return float(out[1]), int(out[3]), int(out[5]), used
 
 
 def bench_rate(args, programs):
     total = 2000000 if args.quick else 10000000
     cases = {"one": (1, 0), "ten": (10, 0), "ten, two more stalled": (10, 2)}
     rounds = 3 if args.quick else 7
-    seconds, lost, held = ({name: [] for name in cases} for _ in range(3))
+    seconds, lost, held, used = ({name: [] for name in cases} for _ in range(4))
     for number in range(rounds):
         for name, (subscribers, stalled) in cases.items():
             print(f"round {number + 1}/{rounds}: {name}", file=sys.stderr)
             result = deliver(programs, subscribers, total // subscribers, stalled)
-            for table, value in zip((seconds, lost, held), result):
+            for table, value in zip((seconds, lost, held, used), result):
                 table[name].append(value)
     print(f"\nRecords a second, {total} in all (aim: {RATE_AIM / 1e6:.0f} million to one, no less to ten)\n")
     one = harness.median(seconds["one"])
-    harness.table(["subscribers", "million/s", "of that to one", "lost", "a stalled one holds KiB"], [
+    harness.table(["subscribers", "million/s", "of that to one", "CPU ns/record", "lost", "a stalled one holds KiB"], [
         [name, total / harness.median(seconds[name]) / 1e6, f"x{one / harness.median(seconds[name]):.2f}",
+         f"{harness.median(used[name]) / total * 1e9:.0f}",
          str(sum(lost[name])), f"{max(held[name]) // 1024}"] for name in cases])
     return sum(map(sum, lost.values()))
 
