@@ -8,7 +8,8 @@ rest is not compared, and is taken from the disk at the next barrier.
 
 A name with MERGED is told as it was when the daemon looked: what is told below it until the next barrier may
 be of another directory that stood there before, or came later. Such a path is not held against what was
-told: `n_excused` counts it where it differs.
+told: `n_excused` counts it where it differs. So is what is told of a file at a name that it left: a link back may
+be in the record of its creation, and where the file has no name in the end nobody asks for it.
 """
 
 import os
@@ -33,6 +34,8 @@ class Node:
         self.children = {}
         # What was here: a record may stand behind the removal that it was merged over.
         self.gone = {}
+        # Inodes that were renamed away from here, by name.
+        self.left = {}
 
     def put(self, name, node):
         self.take(name)
@@ -76,6 +79,7 @@ class Node:
         self.unknown = True
         self.children.clear()
         self.gone.clear()
+        self.left.clear()
 
 
 class Side:
@@ -125,9 +129,9 @@ class Replay:
         self.n_taken = self.n_there = self.n_excused = 0
         self.passed_gone = self.passed_merged = False
 
-    def _hold(self, true, merged, why):
-        """It must be so, or @merged."""
-        assert true or merged, why
+    def _hold(self, true, excused, why):
+        """It must be so, or @excused."""
+        assert true or excused, why
         self.n_excused += not true
 
     def directory(self, path, sure=True):
@@ -206,6 +210,7 @@ class Replay:
         """What moves from @side."""
         node = side.parent.children.pop(side.name, None) or self._new(record)
         node.merged |= side.merged
+        side.parent.left.setdefault(side.name, set()).add(record.inode)
         return node
 
     def _new(self, record):
@@ -239,7 +244,8 @@ class Replay:
         """What is told of something is told of what is there, or was."""
         parent, name = side.parent, side.name
         there = [node for node in (parent.children.get(name), parent.gone.get(name)) if node]
-        self._hold(parent.unknown or any(node.may_be(record.inode) for node in there), side.merged,
+        back = not record.mask & DIRECTORY and record.inode in parent.left.get(name, ())
+        self._hold(parent.unknown or any(node.may_be(record.inode) for node in there), side.merged or back,
                    f"{record}: {name} {'is another one' if there else 'was never told'}")
 
     def _create(self, side, record):
@@ -297,6 +303,7 @@ class Replay:
             node.children[name] = Node(inode, directory, unknown=directory)
         node.unknown = False
         node.gone.clear()
+        node.left.clear()
         for name, child in node.children.items():
             child.inode = real[name][0]
             child.implied = child.merged = False
