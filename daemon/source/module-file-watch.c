@@ -10,7 +10,9 @@
 
 /*
  * Each member asks by a socket of its own, which is in no group: what it watches ends with
- * that, whatever answer never came, and no flood of records costs an answer.
+ * that, whatever answer never came, and no flood of records costs an answer. What the daemon's
+ * own processes do is found by their pids, as with every source: FS_NL_C_IGNORE_SELF is for the
+ * one process that sends it, and there are many, which come and go.
  */
 
 /* Longer than the module waits by itself. */
@@ -128,10 +130,11 @@ static void on_withdrawn(enum pool_result result, const void *reply, size_t n_re
 
 void module_watches_withdraw(struct module_watches *watches)
 {
-	size_t n = watches->n_withdrawn < WITHDRAW_MAX ? watches->n_withdrawn : WITHDRAW_MAX;
+	size_t n;
 
 	assert(watches);
 
+	n = watches->n_withdrawn < WITHDRAW_MAX ? watches->n_withdrawn : WITHDRAW_MAX;
 	if (n == 0 || watches->ticket)
 		return;
 	if (withdraw_submit(watches, n) < 0)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/file-record.h"
 #include "daemon/core/wire-event.h"
 #include "daemon/core/wire-records.h"
 #include "tests/fuzz/input.h"
@@ -54,6 +55,24 @@ static void check_file(const struct wire_record_file *file)
 	assert(file->pid <= INT32_MAX && file->tid <= INT32_MAX);
 }
 
+/* As an event, of the filesystem or of one watch: it can be found, and each is told its own. */
+static void check_event(const struct wire_record_file *file)
+{
+	const struct handle_view *const watched[] = { NULL, &file->handle, &file->dir_handle,
+						      &file->new_dir_handle };
+	struct file_record_names names;
+	struct file_event event;
+
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+		if (!file_record_event(file, watched[i], &names, &event))
+			continue;
+		assert(event.at.dir.n > 0 || event.to.dir.n > 0 || event.target.n > 0);
+		assert(event.at.n_name == strlen(event.at.name));
+		assert(event.to.n_name == strlen(event.to.name));
+		assert((event.of == FILE_EVENT_OF_ALL) == !watched[i]);
+	}
+}
+
 static void check_process(const struct wire_record_process *process)
 {
 	check_name(&process->name);
@@ -81,12 +100,14 @@ static void decode(const struct wire_message *message)
 	assert(records.seq != 0);
 	while ((r = wire_record_next(&records, &record)) == 1) {
 		n++;
-		if (record.kind == FS_RECORD_FILE)
+		if (record.kind == FS_RECORD_FILE) {
 			check_file(&record.file);
-		else if (record.kind >= FS_RECORD_FORK && record.kind <= FS_RECORD_UID)
+			check_event(&record.file);
+		} else if (record.kind >= FS_RECORD_FORK && record.kind <= FS_RECORD_UID) {
 			check_process(&record.process);
-		else
+		} else {
 			abort();
+		}
 	}
 	assert(r == 0 || r == -EBADMSG);
 	assert(n <= records.n);
