@@ -113,6 +113,8 @@ void hub_hushed(struct hub *hub, enum hub_ignored outcome)
 	} else if (hush->state == HUB_HUSHING) {
 		hush->state = HUB_UNHUSHED;
 		hush->refused = outcome == HUB_IGNORED_NEVER;
+		/* Again in a second at the earliest. */
+		hush->inside_us = hush->now_us;
 	} else {
 		hush->state = outcome == HUB_IGNORED ? HUB_UNHUSHED : HUB_HUSHED;
 	}
