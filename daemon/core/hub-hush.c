@@ -81,7 +81,7 @@ bool hub_hushable(struct hub *hub, bool *ret)
 		*ret = true;
 		return true;
 	case HUB_HUSHED:
-		if (allowed && hush->inside_us <= hush->since_us)
+		if (allowed && !hush->doubtful && hush->inside_us <= hush->since_us)
 			return false;
 		/* What they ignore would be told by nothing any more. */
 		hub_heed(hub);
@@ -118,6 +118,7 @@ void hub_hushed(struct hub *hub, enum hub_ignored outcome)
 	} else {
 		hush->state = outcome == HUB_IGNORED ? HUB_UNHUSHED : HUB_HUSHED;
 	}
+	hush->doubtful = outcome == HUB_IGNORED_PERHAPS;
 	hush->until = hub->statistics.events + HUB_WINDOW_MAX;
 }
 

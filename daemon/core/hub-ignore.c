@@ -139,7 +139,8 @@ bool hub_ignorable(struct hub *hub, struct handle_view *ret)
 
 	ignore = &hub->ignore;
 	if (ignore->under_way || ignore->refused || ignore->past || ignore->n_done == ignore->n ||
-	    hub->hush.state == HUB_HUSHING || hub->hush.state == HUB_UNHUSHING)
+	    hub->hush.state == HUB_HUSHING || hub->hush.state == HUB_UNHUSHING ||
+	    (hub->hush.state == HUB_HUSHED && hub->hush.doubtful))
 		return false;
 	ignore->under_way = true;
 	*ret = node_handle(ignore->nodes[ignore->n_done]);

@@ -160,6 +160,7 @@ struct hub_hush {
 	uint64_t since_us;
 	uint64_t until; /* HUB_UNHUSHED: behind that event nothing is of before in any case */
 	bool refused; /* the kernel cannot do it */
+	bool doubtful; /* HUB_HUSHED: perhaps not */
 };
 
 struct hub {

@@ -184,6 +184,30 @@ static void test_refused(void **state)
 	unwatch(&told);
 }
 
+/* Who was asked did not say what became of it: nothing is ignored before it has ended certainly. */
+static void test_perhaps(void **state)
+{
+	struct handle_view handle;
+	bool hush = true;
+
+	watch(&told, in, 0, WANTED);
+	for (unsigned int i = 0; i < 100 && sim.n_hush == 0; i++)
+		heat(1);
+	assert_int_equal(sim.n_hush, 1);
+	hub_hushed(hub, HUB_IGNORED_PERHAPS);
+	sim.n_hush = 0;
+	touch(out, "f");
+	sim_settle(&sim, hub);
+	assert_false(hub_ignorable(hub, &handle));
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_true(hub_hushable(hub, &hush));
+		assert_false(hush);
+		hub_hushed(hub, i < 2 ? HUB_IGNORED_PERHAPS : HUB_IGNORED);
+	}
+	assert_false(hub_is_hushed(hub));
+	unwatch(&told);
+}
+
 /* Who wants attributes of files has it ended. */
 static void test_attributes(void **state)
 {
@@ -213,8 +237,9 @@ static void test_attributes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_silent), TEST(test_between),	 TEST(test_inside),  TEST(test_links),
-		TEST(test_ends),   TEST(test_ends_late), TEST(test_refused), TEST(test_attributes),
+		TEST(test_silent),  TEST(test_between),	   TEST(test_inside),
+		TEST(test_links),   TEST(test_ends),	   TEST(test_ends_late),
+		TEST(test_refused), TEST(test_attributes), TEST(test_perhaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
