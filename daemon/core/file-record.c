@@ -37,8 +37,8 @@ static bool event_confine(struct file_event *event, const struct wire_record_fil
 			  const struct handle_view *watched)
 {
 	const struct file_name none = { .name = "" };
-	bool is_at = is_of(&record->dir_handle, watched);
-	bool is_to = is_of(&record->new_dir_handle, watched);
+	bool is_at = record->name.n > 0 && is_of(&record->dir_handle, watched);
+	bool is_to = record->new_name.n > 0 && is_of(&record->new_dir_handle, watched);
 
 	if (!(event->mask & NAMES) && is_of(&record->handle, watched)) {
 		event->of = FILE_EVENT_OF_TARGET;

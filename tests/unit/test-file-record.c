@@ -173,6 +173,10 @@ static void test_watches(void **state)
 	check_name(&event.to, other, "new");
 	check_handle(&event.target, inode);
 
+	/* Whatever has no name there is not to be found by who watches it. */
+	put(&batch, FS_FILE_MODIFY, "", "", INODE | DIR);
+	assert_false(convert(&batch, dir, &names, &event));
+
 	/* Of a directory in it, by its own handle, too. */
 	put(&batch, FS_FILE_ATTRIB | FS_FILE_DIRECTORY, "child", "", INODE | DIR);
 	assert_true(convert(&batch, inode, &names, &event));
