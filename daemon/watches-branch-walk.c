@@ -87,7 +87,7 @@ static void drop_silently(struct twig *twig)
 	struct twig *below;
 
 	for (below = twig; below; below = twig_next(below, twig, true))
-		below->missed = false;
+		below->missed = below->owes = false;
 	twig_drop(twig, true);
 }
 
@@ -118,6 +118,8 @@ static uint64_t take_entries(struct twig *twig, const struct watch_list_reply *r
 			twig_drop(child, true);
 		if (twig_new(&child, twig, entry->name, entry->inode) < 0)
 			n_left++;
+		else
+			child->is_moved = twig->branch->looking_moved;
 	}
 	return n_left;
 }
@@ -137,7 +139,7 @@ static void take(struct twig *twig, const struct watch_list_reply *reply)
 		twig->is_short = false;
 	if (all && twig->is_new) {
 		twig->is_new = false;
-		if (!reply->is_empty)
+		if (!reply->is_empty || twig->is_moved)
 			twig_tell_lost(twig);
 	}
 	if (twig->asking) {
@@ -215,6 +217,8 @@ static int look_into(struct twig *twig)
 		return r;
 
 	branch->looking = twig->look;
+	branch->looking_moved = twig->look_moved;
+	twig->look_moved = false;
 	twig->look = TWIG_KNOWN;
 	free(twig->name);
 	twig->name = NULL;
@@ -238,6 +242,7 @@ static void look_once_more(struct twig *twig)
 		return;
 	}
 	(void)snprintf(name, sizeof(name), "%s", twig->own);
+	parent->look_moved |= twig->is_moved;
 	twig_drop(twig, true);
 	twig_look(parent, name, strlen(name), false);
 }
@@ -295,7 +300,7 @@ static void branch_tell(struct branch *branch)
 	TAILQ_FOREACH(twig, &branch->queue, in_queue)
 		twig->is_new = !twig->anchor->hub_watch;
 	if (branch->told) {
-		watched_tell_lost(branch->watched, 0, NULL, 0);
+		twig_tell_lost(branch->top);
 	} else {
 		branch->told = true;
 		watched_walked(branch->watched);

@@ -47,6 +47,7 @@ static void heard_to(struct twig *twig, const struct file_name *name)
 	/* It was replaced or exchanged. */
 	if (child)
 		twig_drop(child, true);
+	twig->look_moved = true;
 	twig_look(twig, name->name, name->n_name, true);
 }
 
@@ -231,7 +232,8 @@ static void free_dropped(struct branch *branch)
 		return;
 	}
 	while ((twig = LIST_FIRST(&branch->dropped))) {
-		if (twig->missed)
+		/* At the end of a walk all is told as lost. */
+		if ((twig->missed || twig->owes) && !branch->walking)
 			twig_tell_lost(twig_nearest(branch, twig->anchor->prefix));
 		twig_free(twig);
 	}
@@ -242,6 +244,7 @@ void branches_settle(struct watches *watches)
 	struct branch *branch;
 
 	LIST_FOREACH(branch, &watches->branches, all) {
+		branch_pay(branch);
 		free_dropped(branch);
 		/* When enough of the others are gone that it is worth it. */
 		if (branch->n_left > 0 && branch->n_freed * 8 >= branch->n_twigs)
@@ -255,7 +258,7 @@ void branches_again(struct watches *watches)
 	struct branch *branch;
 
 	LIST_FOREACH(branch, &watches->branches, all) {
-		if (branch->put_off || !LIST_EMPTY(&branch->dropped))
+		if (branch->put_off || branch->owes || !LIST_EMPTY(&branch->dropped))
 			watches_settle_later(watches);
 		branch->put_off = false;
 	}

@@ -54,11 +54,15 @@ struct twig {
 	bool queued;
 	bool dropped;
 	bool is_new; /* what is in there is not known to the owner */
+	bool is_moved; /* likewise, and there may have been another one: nothing in there is to be known, too */
+	bool look_moved; /* of what is to be looked for, some was moved here */
 	enum twig_look look;
 	char *name; /* of TWIG_LOOK_NAME */
 	bool asked; /* whether it may be listed is to be found out */
 	bool asking; /* likewise, and is being */
 	bool missed; /* something was not told meanwhile */
+	bool owes; /* a loss in there is to be told, behind what its hub has not told yet */
+	uint64_t owed_since; /* event of that */
 	bool is_short; /* not all in there are watched, which was told */
 	uint64_t n_left; /* so many are not */
 	unsigned int n_misses;
@@ -74,8 +78,10 @@ struct branch {
 	struct twig *current; /* being marked or looked into */
 	struct pool_ticket *ticket;
 	enum twig_look looking; /* what for */
+	bool looking_moved;
 	bool put_off; /* there was no room: again by the timer */
 	size_t n_freed; /* since those that were left out were looked for */
+	bool owes; /* some twig does */
 	bool walking; /* all that is found is to be told at the end, at once */
 	bool told; /* that was, once */
 	uint64_t since_us;
@@ -103,8 +109,14 @@ void twig_dequeue(struct twig *twig);
 void twig_set_left(struct twig *twig, uint64_t n_left);
 /** twig_cut() - in there some directory is not watched, whatever the reason: told once */
 void twig_cut(struct twig *twig);
-/** twig_tell_lost() - in there, or in the nearest one above that may be told of */
+/**
+ * twig_tell_lost() - in there, or in the nearest one above that may be told of
+ *
+ * Whoever looks there sees what is there now: what happened before is told before, so that
+ * nobody takes it for what came after.
+ */
 void twig_tell_lost(struct twig *twig);
+void branch_pay(struct branch *branch); /* those that may be told by now */
 /**
  * twig_next() - all below @top, each after its parent; the first is after @top itself
  * @into:	also those below @twig

@@ -161,14 +161,48 @@ void twig_set_left(struct twig *twig, uint64_t n_left)
 	twig->n_left = n_left;
 }
 
-void twig_tell_lost(struct twig *twig)
+static void tell_lost(struct twig *twig)
 {
 	const char *prefix;
 
+	twig->owes = false;
 	while (twig->parent && twig->anchor->doubted)
 		twig = twig->parent;
 	prefix = twig->anchor->prefix ?: "";
 	watched_tell_lost(twig->branch->watched, 0, prefix, strlen(prefix));
+}
+
+void twig_tell_lost(struct twig *twig)
+{
+	struct branch *branch = twig->branch;
+	struct hub_statistics statistics;
+
+	hub_statistics(branch->top->anchor->side->hub, &statistics);
+	if (statistics.n_pending == 0) {
+		tell_lost(twig);
+		return;
+	}
+	twig->owes = branch->owes = true;
+	twig->owed_since = statistics.events;
+	watches_retry_later(branch->watched->watches);
+}
+
+void branch_pay(struct branch *branch)
+{
+	struct hub_statistics statistics;
+	struct twig *twig;
+
+	if (!branch->owes)
+		return;
+	branch->owes = false;
+	hub_statistics(branch->top->anchor->side->hub, &statistics);
+	for (twig = branch->top; twig; twig = twig_next(twig, branch->top, true)) {
+		if (twig->owes && statistics.events - statistics.n_pending >= twig->owed_since)
+			tell_lost(twig);
+		branch->owes |= twig->owes;
+	}
+	if (branch->owes)
+		watches_retry_later(branch->watched->watches);
 }
 
 void twig_cut(struct twig *twig)

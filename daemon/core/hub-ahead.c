@@ -159,6 +159,10 @@ int hub_ahead_check(struct hub *hub, struct hub_pending *pending)
 	assert(hub);
 	assert(pending);
 
+	if (pending->back && !pending->doubt) {
+		pending->doubt = hub_ahead_doubt(event);
+		return pending->doubt ? 0 : -ENOMEM;
+	}
 	if (pending->doubt || pending->seq > hub->ahead.last ||
 	    !(event->mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME)))
 		return 0;

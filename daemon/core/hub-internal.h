@@ -76,6 +76,7 @@ struct hub_pending {
 	bool indexed;
 	bool is_exchange; /* with the one beside it: nothing was replaced */
 	bool is_second; /* of an exchange that is told as two renames */
+	bool back; /* it, or what came after it, goes back, or it is an exchange: its target is not told */
 	bool loses; /* it was told; a loss below its target waits, see hub-ignore.c */
 	unsigned int n_rounds;
 	uint64_t hash; /* of the target */
@@ -91,6 +92,8 @@ struct hub_row {
 	struct hub_pending *last;
 	size_t n, n_bytes;
 	size_t n_moves; /* of directories */
+	uint64_t
+		last_back; /* hash of the rename that takes the last one back; 0: that had a target */
 	struct hub_pendings *buckets; /* by target, in order */
 	TAILQ_HEAD(hub_chunks, hub_chunk) chunks; /* the memory of them */
 };

@@ -179,6 +179,37 @@ static int exchange_mark(struct hub *hub, struct hub_pending *second)
 	return 0;
 }
 
+static uint64_t hash_move(const struct file_name *at, const struct file_name *to)
+{
+	uint64_t hash = hash_bytes(handle_hash(&at->dir), at->name, at->n_name);
+
+	return hash_bytes(hash ^ handle_hash(&to->dir), to->name, to->n_name) | 1;
+}
+
+/*
+ * Without targets, as inotify tells them, what changed places looks like what went and came back:
+ * it stays in doubt what is there.
+ */
+static void back_mark(struct hub_row *row, struct hub_pending *second, struct hub_pending *first)
+{
+	const struct file_event *event = &second->event;
+
+	if (!(event->mask & FAN_RENAME))
+		return;
+	if (event->target.n > 0) {
+		row->last_back = 0;
+		return;
+	}
+	/* Also of what came from outside. That something is where it leads to is certain. */
+	if (event->at.dir.n > 0 && row->last_back == hash_move(&event->at, &event->to)) {
+		second->back = true;
+		/* The last rename, unless something else was between, or it was told already. */
+		if (first && first->event.mask & FAN_RENAME && !first->loses)
+			first->back = true;
+	}
+	row->last_back = hash_move(&event->to, &event->at);
+}
+
 int hub_row_push(struct hub *hub, struct hub_pending *pending)
 {
 	struct hub_row *row = &hub->row;
@@ -207,6 +238,7 @@ int hub_row_push(struct hub *hub, struct hub_pending *pending)
 	name_copy(&copy->event.at, &p);
 	name_copy(&copy->event.to, &p);
 	handle_copy(&copy->event.target, &p);
+	back_mark(row, copy, row->last);
 	STAILQ_INSERT_TAIL(&row->events, copy, link);
 	row->last = copy;
 	row->n++;

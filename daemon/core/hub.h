@@ -50,6 +50,9 @@
  * Every name is told below directories that were told, or below a name that was told as merged, or
  * came from there: where it may be of a directory that was there before, or that comes later.
  *
+ * Where renames have no target, as by inotify, two names that change places look like one that went and
+ * came back: after a rename to the old place of the one before, the hub asks what is there, too.
+ *
  * A watch that wants no FSEVENTS_MOVE is told a rename as delete and create.
  *
  * Who works where nobody watches pays for what nobody is told. Of a directory that is outside of

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Trees where the kernel marks no filesystem as a whole: each directory is watched by itself."""
 
+import ctypes
 import os
+import random
 import shutil
 import signal
 import threading
@@ -12,8 +14,8 @@ from disks import mount_raw, umount_raw, write
 from overlays import Overlay
 from service import NO_FILESYSTEMS
 from waiting import wait_for
-from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
-                      UNSUPPORTED, Change, Lost, Watch, check_invariant, refusal, statistics)
+from watching import (ATTRIB, CLOSE_WRITE, CREATE, DELETE, DELETE_SELF, DIRECTORY, MODIFY, MOUNT, MOVE, NAMES, UNMOUNT,
+                      UNSUPPORTED, Lost, Watch, check_invariant, refusal, statistics)
 
 USER = 65534
 TREE = {"recursive": ("b", True)}
@@ -53,71 +55,90 @@ def counts(watch):
     return watch.get("Directories"), watch.get("Unwatched")
 
 
-def tree_of(where):
-    """All names below, and whether they are directories."""
-    found = {}
-    for top, directories, files in os.walk(where):
-        for name in directories + files:
-            path = os.path.join(top, name)
-            found[os.fsencode(os.path.relpath(path, where))] = name in directories
+def may_list(path, everybody):
+    try:
+        return everybody or os.stat(path).st_mode & 0o5 == 0o5
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def tree_of(where, everybody=True, under=b""):
+    """All names below, or those that others may list, and whether they are directories."""
+    found, top = {}, os.path.join(os.fsencode(where), under)
+    if not may_list(top, everybody):
+        return found
+    try:
+        with os.scandir(top) as entries:
+            for entry in entries:
+                name = os.path.join(under, entry.name)
+                found[name] = entry.is_dir(follow_symlinks=False)
+                if found[name]:
+                    found.update(tree_of(where, everybody, name))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     return found
 
 
 class Replay:
-    """What the receiver of @watch takes the tree below @where for; of what was lost it looks itself."""
+    """
+    What the receiver of @watch takes the tree below @where for, by what it is told alone: of what was lost,
+    and of nothing else, it looks itself. @everybody: it may list all; else what is closed is none of its.
+    """
 
-    def __init__(self, watch, where, listing=os.scandir):
-        self.watch, self.where, self.listing = watch, where, listing
-        self.names = {}
+    def __init__(self, watch, where, everybody=True):
+        self.watch, self.where, self.everybody = watch, where, everybody
+        self.names = tree_of(where, everybody)
         self.n_taken = self.n_lost = 0
-        self.look(b"")
 
-    def look(self, under):
-        for name in [name for name in self.names if self.is_below(name, under)]:
+    def below(self, under):
+        return [name for name in self.names if under == b"" or name.startswith(under + b"/")]
+
+    def forget(self, under):
+        for name in self.below(under):
             del self.names[name]
-        self.look_into(under)
-
-    @staticmethod
-    def is_below(name, under):
-        return under == b"" or name.startswith(under + b"/")
-
-    def look_into(self, under):
-        try:
-            with self.listing(os.path.join(os.fsencode(self.where), under)) as entries:
-                for entry in entries:
-                    name = os.path.join(under, entry.name)
-                    self.names[name] = entry.is_dir(follow_symlinks=False)
-                    if self.names[name]:
-                        self.look_into(name)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            pass
 
     def remove(self, name):
         self.names.pop(name, None)
-        for below in [below for below in self.names if self.is_below(below, name)]:
-            del self.names[below]
+        self.forget(name)
+
+    def move(self, former, name):
+        self.remove(name)
+        if former in self.names:
+            self.names[name] = self.names.pop(former)
+        for below in self.below(former):
+            self.names[name + below[len(former):]] = self.names.pop(below)
+
+    def take_change(self, change):
+        if change.mask & MOVE:
+            self.move(change.former, change.name)
+        if change.mask & DELETE:
+            self.remove(change.name)
+        if change.mask & (CREATE | MOVE):
+            self.names[change.name] = bool(change.mask & DIRECTORY)
+            if not change.mask & DIRECTORY:
+                self.forget(change.name)
+        if change.mask & ATTRIB and not may_list(os.path.join(os.fsencode(self.where), change.name), self.everybody):
+            self.forget(change.name)
 
     def take(self):
         told = self.watch.told()
         for one in told[self.n_taken:]:
             if isinstance(one, Lost):
                 self.n_lost += 1
-                self.look(one.under)
-            elif isinstance(one, Change):
-                if one.mask & MOVE:
-                    self.remove(one.former)
-                if one.mask & DELETE:
-                    self.remove(one.name)
-                if one.mask & (CREATE | MOVE):
-                    self.names[one.name] = bool(one.mask & 0x40000000)
-                    if one.mask & MOVE and one.mask & 0x40000000:
-                        self.look(one.name)
+                self.forget(one.under)
+                self.names.update(tree_of(self.where, self.everybody, one.under))
+            else:
+                self.take_change(one)
         self.n_taken = len(told)
         return self.names
 
     def check(self):
-        wait_for(lambda: self.take() == tree_of(self.where),
-                 what=f"the tree; different: {set(self.names.items()) ^ set(tree_of(self.where).items())}")
+        try:
+            wait_for(lambda: self.take() == tree_of(self.where, self.everybody), what="the tree")
+        except AssertionError:
+            real = tree_of(self.where, self.everybody)
+            print("different:", set(self.names.items()) ^ set(real.items()), "told:", self.watch.told()[-200:])
+            raise
 
 
 def test_a_tree_that_stands(watching, client, place):
@@ -217,6 +238,72 @@ def test_made_and_removed_all_the_time(watching, client, place):
     wait_for(lambda: counts(watch) == (1 + n_directories, 0), what=f"{n_directories} directories")
     print(f"{len(watch.changes())} changes, {replay.n_lost} losses")
     replay.check()
+    check_invariant(client)
+
+
+class Changer:
+    """Does things at random below @where, with names that are few."""
+
+    def __init__(self, where, seed):
+        self.where, self.random = where, random.Random(seed)
+        self.deeds = []
+
+    def directories(self):
+        return [self.where] + [os.path.join(self.where, os.fsdecode(name))
+                               for name, is_directory in tree_of(self.where).items() if is_directory]
+
+    def name(self):
+        return os.path.join(self.random.choice(self.directories()), self.random.choice("abcd"))
+
+    def step(self):
+        one, other = self.name(), self.name()
+        deed = self.random.choice((self.make, self.make, self.make, os.rmdir, os.rename, os.rename, self.exchange,
+                                   self.toggle, self.remove, self.write, self.write, os.unlink))
+        try:
+            deed(one, other) if deed in (os.rename, self.exchange) else deed(one)
+            self.deeds.append((deed.__name__, os.path.relpath(one, self.where), os.path.relpath(other, self.where)))
+        except OSError:
+            pass
+
+    def make(self, path):
+        os.makedirs(os.path.join(path, self.random.choice("abcd")))
+
+    def remove(self, path):
+        if self.random.random() < 0.2:
+            shutil.rmtree(path)
+
+    @staticmethod
+    def exchange(one, other):
+        ctypes.CDLL(None, use_errno=True).renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2)
+
+    @staticmethod
+    def toggle(path):
+        if os.path.isdir(path):
+            os.chmod(path, os.stat(path).st_mode ^ 0o5)
+
+    @staticmethod
+    def write(path):
+        write(path)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 9, 20])
+def test_at_random(watching, client, as_user, place, seed):
+    """Who may list all and who may not: after each barrier what they were told, or lost, is the tree."""
+    watching()
+    events = [*NAMES, "attrib"]
+    replays = [Replay(Watch(client, place.where, events, **TREE), place.where),
+               Replay(Watch(as_user(USER), place.where, events, **TREE), place.where, everybody=False)]
+    changer = Changer(place.where, seed)
+    for steps in (20, 50, 100, 50):
+        for _ in range(steps):
+            changer.step()
+        try:
+            for replay in replays:
+                replay.check()
+        except AssertionError:
+            print("done:", changer.deeds)
+            raise
+    print(f"{[(len(one.watch.changes()), one.n_lost) for one in replays]} changes and losses")
     check_invariant(client)
 
 

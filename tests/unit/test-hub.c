@@ -242,6 +242,21 @@ static void spot_event(uint32_t mask, uint32_t at, const char *name, uint32_t ta
 	sim_event(&sim, &event);
 }
 
+static void spot_rename(uint32_t at, const char *former, uint32_t to, const char *name)
+{
+	struct sim_event event = { .mask = FAN_RENAME, .at = at, .to = to };
+
+	snprintf(event.at_name, sizeof(event.at_name), "%s", former);
+	snprintf(event.to_name, sizeof(event.to_name), "%s", name);
+	sim_event(&sim, &event);
+}
+
+static void forget_targets(void)
+{
+	for (size_t i = 0; i < sim.n_events; i++)
+		sim.events[i].target = 0;
+}
+
 static void test_spots(void **state)
 {
 	uint32_t d = make(SIM_ROOT, "d"), e = make(d, "e");
@@ -275,6 +290,45 @@ static void test_spots(void **state)
 	check(&dir, "gone/");
 	unwatch(&dir);
 	unwatch(&file);
+}
+
+/* As inotify has it, which does not tell what changed places from what went and came back. */
+static void test_spots_without_targets(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d"), e = make(SIM_ROOT, "e");
+	struct told one, other;
+
+	touch(d, "a");
+	make(e, "b");
+	forget();
+	watch(&one, d, 1000, ALL);
+	watch(&other, e, 1000, FSEVENTS_CREATE | FSEVENTS_DELETE);
+	assert_true(sim_exchange(&sim, 9, d, "a", e, "b"));
+	forget_targets();
+	check(&one, "+a/! +a/!");
+	check(&other, "+b! +b!");
+	/* With something between, and the first one told already. */
+	assert_true(sim_rename(&sim, 9, d, "a", d, "c"));
+	forget_targets();
+	check(&one, "a>c/");
+	touch(d, "x");
+	assert_true(sim_rename(&sim, 9, d, "c", d, "a"));
+	forget_targets();
+	check(&one, "+x -c/! +a/!");
+	/* Of one that came and went, or changed places with one outside of all watches. */
+	spot_rename(0, "", d, "n");
+	spot_rename(d, "n", 0, "");
+	check(&one, "-n! -n!");
+	spot_rename(d, "x", 0, "");
+	spot_rename(0, "", d, "x");
+	check(&one, "-x +x");
+	/* Others are certain. */
+	assert_true(sim_rename(&sim, 9, d, "x", d, "y"));
+	assert_true(sim_rename(&sim, 9, d, "a", d, "c"));
+	forget_targets();
+	check(&one, "x>y a>c/");
+	unwatch(&one);
+	unwatch(&other);
 }
 
 /* Two marks that tell of one change, each to who has it. */
@@ -336,6 +390,7 @@ int main(void)
 		HUB_TEST(test_nameless),
 		HUB_TEST(test_watch_comes_and_goes),
 		cmocka_unit_test_setup_teardown(test_spots, setup_spots, teardown),
+		cmocka_unit_test_setup_teardown(test_spots_without_targets, setup_spots, teardown),
 		cmocka_unit_test_setup_teardown(test_spots_apart, setup_spots, teardown),
 	};
 
