@@ -5,7 +5,7 @@ What the code calls by a name stands where a user would look that name up.
 
 Each row below is where names are found and the files that must have each of them, as a
 whole word. Those of sections of the configuration, of messages in the journal and of
-D-Bus signatures have checks of their own.
+D-Bus signatures have checks of their own. Also defaults of the module, and paths.
 """
 
 import glob
@@ -83,7 +83,10 @@ def spoken(what, name):
 def defaults():
     """Of parameters of the module, which their paragraphs have in brackets: what is wrong."""
     paragraphs = read("man/fs_event.7").split("\n.TP\n")
-    for name, value in re.findall(r"unsigned int (\w+) = (\w+);\nmodule_param\(\1,", read(MODULE)):
+    found = re.findall(r"unsigned int (\w+) = (\w+);\nmodule_param\(\1,", read(MODULE))
+    if not found:
+        yield f"{MODULE}: no default was found"
+    for name, value in found:
         if not any(re.search(rf"\b{name}\b", text) and re.search(rf"\((\d+, )?{value}\b", text) for text in paragraphs):
             yield f"man/fs_event.7: {name} does not have ({value})"
 
