@@ -31,6 +31,9 @@
 /* One descriptor for a stream or a gate each, and far more than all quotas together. */
 #define MAIN_DESCRIPTORS 8192
 
+/* More than the loop's tables of what is pending have, with a source for each watch of many users. */
+#define LOOP_RESERVE (256U << 10)
+
 static void print_help(FILE *file)
 {
 	fputs("Usage: fseventsd [OPTION...]\n"
@@ -200,6 +203,31 @@ static void raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/*
+ * A turn of the loop needs memory of its own for what is pending, and fails where there is none.
+ * What it would do lets go of some, so it gets what was kept for it, and that is had again afterwards.
+ */
+static int loop_run(sd_event *loop)
+{
+	_cleanup_free_ void *reserve = malloc(LOOP_RESERVE);
+	int code, r;
+
+	while (sd_event_get_state(loop) != SD_EVENT_FINISHED) {
+		r = sd_event_run(loop, UINT64_MAX);
+		if (r < 0 && (r != -ENOMEM || !reserve))
+			return r;
+		if (r < 0) {
+			free(reserve);
+			reserve = NULL;
+		} else if (!reserve) {
+			reserve = malloc(LOOP_RESERVE);
+		}
+	}
+
+	r = sd_event_get_exit_code(loop, &code);
+	return r < 0 ? r : code;
+}
+
 static int run(struct manager_options *options)
 {
 	_cleanup_(sd_event_unrefp) sd_event *loop = NULL;
@@ -230,7 +258,7 @@ static int run(struct manager_options *options)
 	if (r < 0)
 		return r;
 
-	r = sd_event_loop(loop);
+	r = loop_run(loop);
 	(void)sd_notify(false, "STOPPING=1");
 	journal_log(LOG_INFO, CATALOG_STOPPING, "Stopping");
 	return r;
