@@ -472,6 +472,6 @@ const struct test tests_watch[] = {
 	{ .name = "watch-spots-xfs", .run = spots_xfs, .needs = DAEMON },
 	{ .name = "watch-spots-btrfs", .run = spots_btrfs, .needs = DAEMON },
 	{ .name = "watch-spots-tmpfs", .run = spots_tmpfs, .needs = DAEMON },
-	{ .name = "watch-spots-many", .run = many_leave_nothing, .needs = DAEMON },
+	{ .name = "watch-spots-many", .run = many_leave_nothing, .seconds = 600, .needs = DAEMON },
 	{},
 };
