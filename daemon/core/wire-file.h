@@ -23,6 +23,8 @@
  *	... over a file g: then		ATTRIB		-		-	the old g
  *	... over a directory g: then	ATTRIB|ONDIR	the old g, ""	-	-
  *		(both with DELETE_SELF where the mark has it, if nobody has g open)
+ *	... where the mark has halves	MOVED_FROM, then d, "f"		-	f
+ *		behind RENAME		MOVED_TO	e, "g"		-	f
  *	exchange d/f and e/g		RENAME		d, "f"		e, "g"	the f of before
  *		and then		RENAME		e, "g"		d, "f"	the g of before
  *	link f as d/g			ATTRIB, then	-		-	f

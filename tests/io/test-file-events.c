@@ -108,7 +108,8 @@ static void say_mask(uint32_t mask)
 		{ FAN_CLOSE_WRITE, "CLOSE" },	{ FAN_OPEN, "OPEN" },
 		{ FAN_CREATE, "CREATE" },	{ FAN_DELETE, "DELETE" },
 		{ FAN_DELETE_SELF, "DELSELF" }, { FAN_MOVE_SELF, "MOVESELF" },
-		{ FAN_RENAME, "RENAME" },	{ FAN_ONDIR, "ONDIR" },
+		{ FAN_RENAME, "RENAME" },	{ FAN_MOVED_FROM, "FROM" },
+		{ FAN_MOVED_TO, "TO" },		{ FAN_ONDIR, "ONDIR" },
 	};
 	bool first = true;
 
@@ -178,11 +179,18 @@ static void on_marked(int error, const struct handle_view *handle, const struct 
 		memcpy(watched.root.bytes, root->bytes, root->n);
 }
 
+static void on_ignored(int error, void *userdata)
+{
+	watched.marked = true;
+	watched.error = error;
+}
+
 static const struct file_events_ops ops = {
 	.begin = on_begin,
 	.event = on_event,
 	.end = on_end,
 	.marked = on_marked,
+	.ignored = on_ignored,
 };
 
 static int setup(void **state)
@@ -498,6 +506,62 @@ static void check_inode_marks(struct fixture *fixture, const char *where)
 	expect("DELETE|ONDIR d:s -: s\nDELSELF|ONDIR d: -: -\n");
 }
 
+static void wait_silent(struct fixture *fixture, int r)
+{
+	assert_return_code(r, 0);
+	assert_true(loop_until(fixture->loop, &watched.marked, PATIENCE_US));
+	assert_int_equal(watched.error, 0);
+}
+
+/* Of files names alone are told, and of their renames the halves that are not ignored. */
+static void check_silence(struct fixture *fixture, const char *where)
+{
+	struct file_events_mark one;
+
+	watch_begin(where);
+	mark_filesystem(fixture);
+	act("mkdir in out && touch in/f in/g");
+	know("in", "in");
+	know("out", "out");
+	know("f", "in/f");
+	know("g", "in/g");
+	file_events_member_read(watched.member);
+	watched.n_text = 0;
+	watched.text[0] = '\0';
+
+	one = mark_of(FAN_ATTRIB | FAN_DELETE_SELF | FAN_MOVED_FROM | FAN_MOVED_TO, false);
+	watched.marked = false;
+	wait_silent(fixture, file_events_member_hush(watched.member, &one, true));
+	one = mark_of(NAMES_MASK | FAN_MOVED_FROM | FAN_MOVED_TO, false);
+	one.mask &= ~(uint64_t)FAN_ONDIR;
+	one.handle = handle_view(&watched.known[2].handle);
+	watched.marked = false;
+	wait_silent(fixture, file_events_member_ignore(watched.member, &one));
+	expect("");
+	act("mv in/f in/h");
+	expect("RENAME in:f in:h f\nFROM in:f -: f\nTO in:h -: f\n");
+	act("mv in/h out/f");
+	expect("FROM in:h -: f\n");
+	act("touch out/x && mv out/x out/y && rm out/y && chmod 600 out/f");
+	expect("");
+	act("mv out/f in/f && chmod 600 in/f && chmod 700 in");
+	expect("TO in:f -: f\nATTRIB|ONDIR in: -: -\n");
+	act("rm in/g");
+	expect("DELETE in:g -: g\n");
+
+	file_events_member_heed(watched.member);
+	one = mark_of(FAN_ATTRIB | FAN_DELETE_SELF | FAN_MOVED_FROM | FAN_MOVED_TO, false);
+	watched.marked = false;
+	wait_silent(fixture, file_events_member_hush(watched.member, &one, false));
+	act("mv in/f out/f");
+	expect("RENAME in:f out:f f\n");
+	act("rm out/f");
+	expect("ATTRIB|DELSELF -: -: f\nDELETE out:f -: f\n");
+	act("rmdir in out");
+	file_events_member_read(watched.member);
+	watched.member = file_events_member_free(watched.member);
+}
+
 static void check_all(struct fixture *fixture, const char *where)
 {
 	watch_begin(where);
@@ -506,6 +570,7 @@ static void check_all(struct fixture *fixture, const char *where)
 	check_files();
 	check_rare();
 	check_inode_marks(fixture, where);
+	check_silence(fixture, where);
 	watched.member = file_events_member_free(watched.member);
 	assert_return_code(chdir("/"), errno);
 }
