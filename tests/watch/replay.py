@@ -134,10 +134,10 @@ class Replay:
         assert true or excused, why
         self.n_excused += not true
 
-    def directory(self, path, sure=True):
+    def directory(self, path, sure=True, late=False):
         """
         The node at @path; where not even that it is there is @sure, perhaps of no tree. `passed_gone`: there was
-        another one; `passed_merged`: it may be another one.
+        another one, of which it may be told @late; `passed_merged`: it may be another one.
         """
         here, self.passed_gone, self.passed_merged = self.root, False, False
         for name in path.split(b"/") if path else ():
@@ -150,19 +150,20 @@ class Replay:
                 below = here.gone[name]
                 below.unknown = True
             elif below is None:
-                self._hold(here.unknown or not sure, self.passed_merged, f"{path} was never told, at {name}")
+                late = late and self.passed_gone
+                self._hold(here.unknown or not sure, self.passed_merged or late, f"{path} was never told, at {name}")
                 below = Node(0, True, unknown=True)
                 below.implied = True
-                if sure:
+                if sure and not late:
                     here.children[name] = below
             here = below
             self.passed_merged |= here.merged
         assert here.directory, f"{path} is no directory"
         return here
 
-    def split(self, path, sure=True):
+    def split(self, path, sure=True, late=False):
         parent, _, name = path.rpartition(b"/")
-        node = self.directory(parent, sure)
+        node = self.directory(parent, sure, late)
         return Side(node, name, self.passed_merged)
 
     def expect(self, deeds):
@@ -219,7 +220,8 @@ class Replay:
 
     def _change(self, record):
         # That a name is gone may be found out when its directory is gone as well.
-        here = self.split(record.name, record.mask & (MERGED | DELETE) != MERGED | DELETE)
+        here = self.split(record.name, record.mask & (MERGED | DELETE) != MERGED | DELETE,
+                          not record.mask & (CREATE | DELETE | MOVE))
         former = None
         if record.mask & MOVE:
             former = self.split(record.former)
