@@ -162,7 +162,7 @@ static enum outcome sighting_init(struct hub *hub, const struct hub_pending *pen
 	assert(event->of == FILE_EVENT_OF_ALL || !hub->options.tree);
 
 	*ret = (struct hub_sighting){
-		.mask = mask_of(event),
+		.mask = mask_of(event) | (pending->early ? FSEVENTS_MERGED : 0),
 		.pid = event->pid,
 		.seq = pending->seq,
 		.realtime_us = pending->realtime_us,

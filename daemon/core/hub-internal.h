@@ -73,6 +73,7 @@ struct hub_pending {
 	uint64_t cookie;
 	struct hub_doubt *doubt; /* NULL: what it says is what happened */
 	bool dead; /* its target is no more, nor any name of it */
+	bool early; /* a directory's removal, in half of a rename: what was before it may come later */
 	bool indexed;
 	bool is_exchange; /* with the one beside it: nothing was replaced */
 	bool is_second; /* of an exchange that is told as two renames */

@@ -318,7 +318,7 @@ static void apply_place(struct hub *hub, const struct handle_view *target,
 	node_release(&hub->tree, parent);
 }
 
-/* Made and removed: what happened in it comes later, and has its place. */
+/* What happened in it before it was removed may come later, and has its place. */
 static void apply_merged(struct hub *hub, const struct file_event *event)
 {
 	struct node *node = node_tree_find(&hub->tree, &event->target);
@@ -392,6 +392,8 @@ void hub_place_apply(struct hub *hub, struct hub_pending *pending)
 		apply_place(hub, &event->target, &event->at, pending->seq);
 		if (event->mask & FAN_DELETE)
 			apply_merged(hub, event);
+	} else if (pending->early) {
+		apply_merged(hub, event);
 	} else if (event->mask & FAN_DELETE) {
 		apply_removal(hub, &event->target);
 	}

@@ -330,8 +330,10 @@ void hub_feed(struct hub *hub, const struct file_event *event, uint64_t realtime
 	if (event->mask & FAN_DELETE_SELF && event->target.n > 0)
 		hub_row_died(&hub->row, &event->target);
 	/* Renames of directories are told whole in any case. */
-	if (event->mask & FAN_ONDIR)
+	if (event->mask & FAN_ONDIR) {
+		pending.early = event->mask & HUB_HALVES && event->mask & FAN_DELETE;
 		pending.event.mask &= ~HUB_HALVES;
+	}
 	hub_hush_settle(hub, false);
 	hub_hush_hear(hub, event, realtime_us);
 	r = note(hub, &pending);

@@ -65,8 +65,9 @@
  * for less still: of files nothing but their names, and of renames in ignored directories nothing at all,
  * but instead of all renames their halves, MOVED_FROM and MOVED_TO (hub_hushable()). A half whose
  * RENAME was told says nothing new; any other one puts all names of its inode in doubt, as does
- * whatever the links of an inode would have decided. So what happens inside is told in either
- * case, of the first moments only more of it FSEVENTS_MERGED; then that ends.
+ * whatever the links of an inode would have decided. The removal of a directory that a half took up
+ * is told as merged: what was done in it before comes behind. So what happens inside is told in
+ * either case, of the first moments only more of it FSEVENTS_MERGED; then that ends.
  *
  * Pids are told to root and to the user whose process it was.
  */

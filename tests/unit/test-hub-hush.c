@@ -115,6 +115,33 @@ static void test_inside(void **state)
 	unwatch(&told);
 }
 
+/* That a directory was removed is told with half of its rename, before what was done in it. */
+static void test_removed(void **state)
+{
+	uint32_t d = make(in, "d");
+
+	touch(d, "f");
+	touch(d, "g");
+	forget();
+	watch(&told, in, 0, WANTED);
+	hush();
+	assert_true(sim_rename(&sim, 8, in, "d", in, "e"));
+	assert_true(sim_rename(&sim, 9, d, "f", in, "f"));
+	assert_true(sim_remove(&sim, 9, d, "g"));
+	assert_true(sim_remove(&sim, 8, in, "e"));
+	check(&told, "d>e/ -e/! e/f>f -e/g");
+	/* By somebody else it is told in its place. */
+	d = make(in, "d");
+	touch(d, "f");
+	check(&told, "+d/ +d/f");
+	hush();
+	assert_true(sim_rename(&sim, 8, in, "d", in, "e"));
+	assert_true(sim_rename(&sim, 9, d, "f", in, "h"));
+	assert_true(sim_remove(&sim, 9, in, "e"));
+	check(&told, "d>e/ e/f>h -e/");
+	unwatch(&told);
+}
+
 /* A name that was left may have come back by a link, of which nothing is told. */
 static void test_links(void **state)
 {
@@ -237,9 +264,9 @@ static void test_attributes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_silent),  TEST(test_between),	   TEST(test_inside),
-		TEST(test_links),   TEST(test_ends),	   TEST(test_ends_late),
-		TEST(test_refused), TEST(test_attributes), TEST(test_perhaps),
+		TEST(test_silent),     TEST(test_between), TEST(test_inside),	 TEST(test_removed),
+		TEST(test_links),      TEST(test_ends),	   TEST(test_ends_late), TEST(test_refused),
+		TEST(test_attributes), TEST(test_perhaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
