@@ -157,7 +157,10 @@ class Stream:
 
     def read(self, timeout=0):
         """What is there; False at the end."""
-        while not self.over and select.select([self.socket], [], [], timeout)[0]:
+        # Not select(): of a whole run descriptors may be past the highest that it takes.
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        while not self.over and poll.poll(timeout * 1000):
             packet = self.socket.recv(65536)
             self.over = not packet
             self._take(packet)
