@@ -27,20 +27,27 @@ class Track:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             restore_signals=restore_signals)
         self.out, self.err = [], []
-        for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
-            threading.Thread(target=self._collect, args=(stream, lines), daemon=True).start()
+        self._readers = [threading.Thread(target=self._collect, args=of, daemon=True)
+                         for of in ((self.process.stdout, self.out), (self.process.stderr, self.err))]
+        for reader in self._readers:
+            reader.start()
 
     @staticmethod
     def _collect(stream, lines):
-        for line in stream:
-            lines.append(line.decode())
+        with stream:
+            for line in stream:
+                lines.append(line.decode())
 
     def wait_line(self, lines, pattern):
         return wait_for(lambda: [line for line in list(lines) if re.search(pattern, line)],
                         what=f"a line {pattern!r}")[0]
 
     def wait(self):
-        return self.process.wait(PATIENCE)
+        """Its status, when all that it printed is there."""
+        status = self.process.wait(PATIENCE)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        return status
 
     def kill(self):
         if self.process.poll() is None:
