@@ -194,12 +194,14 @@ static void sighting_done(struct hub *hub, struct hub_sighting *sighting)
 		node_release(&hub->tree, sighting->to.dir);
 }
 
-static bool is_removed(const struct node *dir)
+/* No record names a directory that another one took the place of: that it is no more is answered. */
+static bool is_removed(const struct hub *hub, const struct hub_doubt_name *name,
+		       const struct node *dir)
 {
 	for (; dir; dir = dir->parent)
 		if (dir->dead)
 			return true;
-	return false;
+	return name->error == -ESTALE && !hub_row_first(&hub->row, &name->dir);
 }
 
 /* One name of those in doubt. What it is now decides, or would if it were known. */
@@ -231,7 +233,7 @@ static enum outcome name_find(struct hub *hub, const struct hub_pending *pending
 	outcome =
 		side_find(hub, &at, is_own ? pending->event.mask : 0, pending->seq, &ret->at, ask);
 	/* Where another one may be by now. That it went was told with the directory. */
-	if (!is_own && ret->at.dir && is_removed(ret->at.dir))
+	if (!is_own && ret->at.dir && is_removed(hub, name, ret->at.dir))
 		ret->at = (struct hub_side){};
 	if (ret->at.dir)
 		node_hold(&hub->tree, ret->at.dir);

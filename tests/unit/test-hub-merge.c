@@ -302,15 +302,42 @@ static void test_doubted_exchange(void **state)
 	unwatch(&self);
 }
 
+/* What was in a directory that another one took the place of is not told by the name of that one. */
+static void test_doubted_in_replaced(void **state)
+{
+	uint32_t d = make(SIM_ROOT, "d"), e = make(SIM_ROOT, "e");
+	struct told told;
+
+	touch(d, "f");
+	forget();
+	watch(&told, SIM_ROOT, 0, ALL & ~FSEVENTS_ATTRIB);
+	touch(e, "x");
+	check(&told, "+e/x");
+	assert_true(sim_remove(&sim, 9, e, "x"));
+	touch(e, "f");
+	assert_true(sim_rename(&sim, 9, e, "f", SIM_ROOT, "g"));
+	assert_true(sim_rename(&sim, 9, SIM_ROOT, "d", SIM_ROOT, "e"));
+	assert_true(sim_link(&sim, 9, sim_find(&sim, SIM_ROOT, "g")->target, SIM_ROOT, "h"));
+	check(&told, "-e/x +e/f e/f>g d>e/ +g! +h!");
+	unwatch(&told);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		HUB_TEST(test_exchange),	 HUB_TEST(test_merged),
-		HUB_TEST(test_circle),		 HUB_TEST(test_returned),
-		HUB_TEST(test_brought_back),	 HUB_TEST(test_replaced),
-		HUB_TEST(test_written_and_gone), HUB_TEST(test_written_and_forgotten),
-		HUB_TEST(test_closed_later),	 HUB_TEST(test_doubted_in_removed),
-		HUB_TEST(test_hidden_link),	 HUB_TEST(test_exchange_behind_an_answer),
+		HUB_TEST(test_exchange),
+		HUB_TEST(test_merged),
+		HUB_TEST(test_circle),
+		HUB_TEST(test_returned),
+		HUB_TEST(test_brought_back),
+		HUB_TEST(test_replaced),
+		HUB_TEST(test_written_and_gone),
+		HUB_TEST(test_written_and_forgotten),
+		HUB_TEST(test_closed_later),
+		HUB_TEST(test_doubted_in_removed),
+		HUB_TEST(test_doubted_in_replaced),
+		HUB_TEST(test_hidden_link),
+		HUB_TEST(test_exchange_behind_an_answer),
 		HUB_TEST(test_doubted_exchange),
 	};
 
