@@ -9,12 +9,16 @@
 
 #define PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-static void source_set(sd_event_source *source, int enabled)
+/* One that fails is heard no more. Where the loop has ended, both do, and nobody waits. */
+static void source_check(sd_event_source *source, int r)
 {
-	int r = sd_event_source_set_enabled(source, enabled);
-
 	if (r < 0)
 		(void)sd_event_exit(sd_event_source_get_event(source), r);
+}
+
+static void source_set(sd_event_source *source, int enabled)
+{
+	source_check(source, sd_event_source_set_enabled(source, enabled));
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -107,13 +111,10 @@ static uint64_t now_us(void)
 
 void late_reader_wait(struct late_reader *reader, uint64_t us)
 {
-	int r;
-
 	assert(reader && reader->io);
 
 	source_set(reader->io, SD_EVENT_OFF);
-	r = sd_event_source_set_time(reader->timer, now_us() + us);
-	assert(r >= 0);
+	source_check(reader->timer, sd_event_source_set_time(reader->timer, now_us() + us));
 	source_set(reader->timer, SD_EVENT_ONESHOT);
 }
 

@@ -752,16 +752,34 @@ static void test_watch_freed(void **state)
 	assert_null(asking);
 }
 
+/* The last one is freed when the loop has ended, as when the daemon does. */
+static void test_watch_finished(void **state)
+{
+	struct world *world = *state;
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	assert_return_code(sd_event_exit(world->loop, 0), 0);
+	while (sd_event_get_state(world->loop) != SD_EVENT_FINISHED)
+		assert_return_code(sd_event_run(world->loop, 30000000), 0);
+	is_full = true;
+	unwatch(world);
+	world->one.member = file_events_member_free(world->one.member);
+	assert_null(asking);
+	world->events = file_events_free(world->events);
+	assert_null(current);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_records),	 TEST(test_losses),	 TEST(test_malformed),
-		TEST(test_refused),	 TEST(test_unmarked),	 TEST(test_gone),
-		TEST(test_freed),	 TEST(test_watch),	 TEST(test_watch_replaced),
-		TEST(test_watch_shared), TEST(test_watch_ended), TEST(test_watch_refused),
-		TEST(test_watch_freed),
+		TEST(test_records),	 TEST(test_losses),	    TEST(test_malformed),
+		TEST(test_refused),	 TEST(test_unmarked),	    TEST(test_gone),
+		TEST(test_freed),	 TEST(test_watch),	    TEST(test_watch_replaced),
+		TEST(test_watch_shared), TEST(test_watch_ended),    TEST(test_watch_refused),
+		TEST(test_watch_freed),	 TEST(test_watch_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
