@@ -32,6 +32,7 @@ struct marking {
 	uint32_t major, minor;
 	struct handle root;
 	struct module_inode *inode; /* of ->handle */
+	uint64_t added; /* likewise: what this one asked for, of ->mask */
 	uint32_t watch_id; /* likewise: the answer */
 	uint32_t seq; /* of the request; 0: not sent yet */
 	bool answered;

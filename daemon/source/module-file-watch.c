@@ -193,6 +193,19 @@ static void answers_read(struct module_watches *watches)
 	}
 }
 
+/* What was refused to @by is wanted by nobody, unless another one asked for it, or it is there. */
+static void inode_forget_refused(struct module_inode *inode, const struct marking *by)
+{
+	uint64_t kept = inode->watch ? inode->watch->mask : 0;
+	const struct marking *other;
+
+	if (inode->n_asked > 0)
+		LIST_FOREACH(other, &by->member->markings, link)
+			if (other != by && other->inode == inode)
+				kept |= other->added;
+	inode->mask &= kept;
+}
+
 /* Takes @marking; whoever is told may free all. */
 static void marking_end(struct marking *marking, int error)
 {
@@ -200,6 +213,8 @@ static void marking_end(struct marking *marking, int error)
 	struct module_watches *watches = inode->owner;
 
 	inode->n_asked--;
+	if (error < 0)
+		inode_forget_refused(inode, marking);
 	module_inode_settle(inode);
 	module_watches_withdraw(watches);
 	module_file_end_marking(marking, error);
@@ -302,6 +317,7 @@ static int inode_ask(struct module_inode *inode, const struct file_events_mark *
 	marking->member = watches->member;
 	marking->kind = kind;
 	marking->mask = mask;
+	marking->added = kind == MARKING_ADD ? mark->mask : 0;
 	marking->inode = inode;
 	marking->handle = inode->handle;
 	r = has && kind == MARKING_ADD ? look_submit(watches, mark, marking)

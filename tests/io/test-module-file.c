@@ -725,6 +725,43 @@ static void test_watch_refused(void **state)
 	assert_string_equal(world->one.told, "a ");
 }
 
+/* More is asked for and refused: who stands there already is the last one, and ends all. */
+static void test_watch_refused_more(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark first = mark_of_inode(&dir_handle, SPOT);
+	const struct file_events_mark more = mark_of_inode(&dir_handle, FAN_ACCESS);
+	const struct file_events_mark most = mark_of_inode(&dir_handle, FAN_OPEN);
+	struct pool_ticket *ticket;
+	uint32_t seq;
+
+	begin_spots(world);
+	watch(world, &dir_handle, SPOT, SPOT, 5);
+	assert_return_code(file_events_member_mark(world->one.member, &more), 0);
+	answer_watch(watch_request(&dir_handle, SPOT | FAN_ACCESS), 0, -ENOSPC);
+	assert_int_equal(world->one.error, -ENOSPC);
+	assert_return_code(file_events_member_unmark(world->one.member, &first), 0);
+	check_withdrawn(5);
+
+	/* Likewise where another one has asked meanwhile, and is granted what it asked for. */
+	watch(world, &dir_handle, SPOT, SPOT, 6);
+	assert_return_code(file_events_member_mark(world->one.member, &more), 0);
+	seq = watch_request(&dir_handle, SPOT | FAN_ACCESS);
+	ticket = last_ticket(JOB_SEND_ROOT);
+	assert_return_code(file_events_member_mark(world->one.member, &most), 0);
+	fake_answer(&asking->socket, seq, -ENOSPC);
+	pool_answer_one(ticket, POOL_DONE, 0);
+	assert_int_equal(world->one.error, -ENOSPC);
+	answer_watch(watch_request(&dir_handle, SPOT | FAN_ACCESS | FAN_OPEN), 7, 0);
+	assert_int_equal(world->one.error, 0);
+	check_withdrawn(6);
+	assert_return_code(file_events_member_unmark(world->one.member, &most), 0);
+	answer_watch(watch_request(&dir_handle, SPOT), 8, 0);
+	check_withdrawn(7);
+	assert_return_code(file_events_member_unmark(world->one.member, &first), 0);
+	check_withdrawn(8);
+}
+
 /* All that it had ends with it; another one goes on. */
 static void test_watch_freed(void **state)
 {
@@ -779,7 +816,7 @@ int main(void)
 		TEST(test_refused),	 TEST(test_unmarked),	    TEST(test_gone),
 		TEST(test_freed),	 TEST(test_watch),	    TEST(test_watch_replaced),
 		TEST(test_watch_shared), TEST(test_watch_ended),    TEST(test_watch_refused),
-		TEST(test_watch_freed),	 TEST(test_watch_finished),
+		TEST(test_watch_freed),	 TEST(test_watch_finished), TEST(test_watch_refused_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
