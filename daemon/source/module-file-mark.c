@@ -18,6 +18,9 @@ struct marking *module_file_find_marking(const struct module_file *file, uint32_
 	struct file_events_member *member;
 	struct marking *marking;
 
+	/* Requests that wait for no answer. */
+	if (seq == 0)
+		return NULL;
 	LIST_FOREACH(member, &file->members, in_module)
 		LIST_FOREACH(marking, &member->markings, link)
 			if (marking->seq == seq)

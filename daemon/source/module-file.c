@@ -180,7 +180,8 @@ static void answer_take(struct module_file *file, const struct wire_message *mes
 	struct marking *marking = module_file_find_marking(file, message->seq);
 	struct wire_event_answer answer = {};
 
-	if (message->is_ack && message->error < 0 && message->seq == file->barrier)
+	if (message->is_ack && message->error < 0 && file->barrier != 0 &&
+	    message->seq == file->barrier)
 		file->unsure = true;
 	if (!marking || marking->answered)
 		return;

@@ -437,6 +437,36 @@ static void test_unmarked(void **state)
 		assert_return_code(sd_event_run(world->loop, 30000000), 0);
 }
 
+/* The end of one filesystem is refused while another one is looked at, which was not asked for yet. */
+static void test_end_refused(void **state)
+{
+	struct world *world = *state;
+	const struct file_events_mark mark = mark_of(17, MASK);
+	struct records records = {};
+
+	begin(world, &world->one, 0, 7);
+	begin(world, &world->other, 16, 8);
+	world->other.member = file_events_member_free(world->other.member);
+	fake_answer(&current->socket, 0, -ENOENT);
+	world->other = (struct member){};
+	assert_return_code(file_events_member_new(&world->other.member, world->events,
+						  FILE_EVENTS_MODULE, &ops, &world->other),
+			   0);
+	assert_return_code(file_events_member_mark(world->other.member, &mark), 0);
+	while (current->socket.n > 0)
+		assert_return_code(sd_event_run(world->loop, 30000000), 0);
+	answer_root(0);
+	answer_request(9, 0);
+	assert_int_equal(world->other.n_marked, 1);
+	assert_int_equal(world->other.error, 0);
+	/* Nor is anything lost by it. */
+	assert_string_equal(world->one.told, "");
+	put(&records, 9, 44, "a");
+	tell(&records, 1);
+	file_events_member_read(world->other.member);
+	assert_string_equal(world->other.told, "a ");
+}
+
 static void test_gone(void **state)
 {
 	struct world *world = *state;
@@ -812,11 +842,14 @@ static void test_watch_finished(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_records),	 TEST(test_losses),	    TEST(test_malformed),
-		TEST(test_refused),	 TEST(test_unmarked),	    TEST(test_gone),
-		TEST(test_freed),	 TEST(test_watch),	    TEST(test_watch_replaced),
-		TEST(test_watch_shared), TEST(test_watch_ended),    TEST(test_watch_refused),
-		TEST(test_watch_freed),	 TEST(test_watch_finished), TEST(test_watch_refused_more),
+		TEST(test_records),	   TEST(test_losses),
+		TEST(test_malformed),	   TEST(test_refused),
+		TEST(test_unmarked),	   TEST(test_end_refused),
+		TEST(test_gone),	   TEST(test_freed),
+		TEST(test_watch),	   TEST(test_watch_replaced),
+		TEST(test_watch_shared),   TEST(test_watch_ended),
+		TEST(test_watch_refused),  TEST(test_watch_freed),
+		TEST(test_watch_finished), TEST(test_watch_refused_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
