@@ -136,7 +136,7 @@ static void take(struct twig *twig, const struct watch_list_reply *reply)
 	if (twig->n_left > 0)
 		twig_cut(twig);
 	else
-		twig->is_short = false;
+		twig_uncut(twig);
 	if (all && twig->is_new) {
 		twig->is_new = false;
 		if (!reply->is_empty || twig->is_moved)
@@ -270,6 +270,7 @@ void branch_marked(struct anchor *anchor, int error)
 		watches_settle_later(branch->watched->watches);
 	} else if (error == 0) {
 		twig->parent->n_misses = 0;
+		twig_uncut(twig->parent);
 		twig_look_all(twig);
 	} else if (error == -EXDEV) {
 		look_once_more(twig);

@@ -28,10 +28,13 @@ static void heard_from(struct twig *twig, const struct file_name *name, uint64_t
 	struct twig *child = twig_find(twig, name->name, name->n_name);
 
 	if (mask & (FAN_DELETE | FAN_RENAME)) {
-		if (child)
-			twig_drop(child, mask & FAN_RENAME);
-		else if (twig->n_left > 0)
+		/* The last one left out may be another one: whoever looks again knows. */
+		if (!child && twig->n_left > 1)
 			twig_set_left(twig, twig->n_left - 1);
+		if (child) {
+			twig_drop(child, mask & FAN_RENAME);
+			twig_uncut(twig);
+		}
 	} else if (!child && mask & FAN_CREATE) {
 		twig_look(twig, name->name, name->n_name, true);
 	} else if (!child && mask & FAN_ATTRIB &&

@@ -80,7 +80,7 @@ struct branch {
 	enum twig_look looking; /* what for */
 	bool looking_moved;
 	bool put_off; /* there was no room: again by the timer */
-	size_t n_freed; /* since those that were left out were looked for */
+	size_t n_freed; /* of those that were marked, since those that were left out were looked for */
 	bool owes; /* some twig does */
 	bool walking; /* all that is found is to be told at the end, at once */
 	bool told; /* that was, once */
@@ -109,6 +109,8 @@ void twig_dequeue(struct twig *twig);
 void twig_set_left(struct twig *twig, uint64_t n_left);
 /** twig_cut() - in there some directory is not watched, whatever the reason: told once */
 void twig_cut(struct twig *twig);
+/** twig_uncut() - unless some is not, or may turn out not to be */
+void twig_uncut(struct twig *twig);
 /**
  * twig_tell_lost() - in there, or in the nearest one above that may be told of
  *

@@ -69,7 +69,8 @@ void twig_free(struct twig *twig)
 	twig_dequeue(twig);
 	LIST_REMOVE(twig, next);
 	branch->n_twigs--;
-	branch->n_freed++;
+	/* One that was never marked made no room. */
+	branch->n_freed += twig->anchor->hub_watch != NULL;
 	twig->anchor->twig = NULL;
 	anchor_free(twig->anchor);
 	free(twig->name);
@@ -212,6 +213,19 @@ void twig_cut(struct twig *twig)
 	twig->is_short = true;
 }
 
+void twig_uncut(struct twig *twig)
+{
+	const struct twig *child;
+
+	if (!twig->is_short || twig->n_left > 0 || twig->look != TWIG_KNOWN ||
+	    twig->branch->current == twig)
+		return;
+	LIST_FOREACH(child, &twig->twigs, next)
+		if (!child->anchor->hub_watch)
+			return;
+	twig->is_short = false;
+}
+
 static void twig_drop_one(struct twig *twig, bool moved)
 {
 	struct branch *branch = twig->branch;
@@ -278,7 +292,7 @@ void twig_look(struct twig *twig, const char *name, size_t n_name, bool is_made)
 
 	/* It was told that there are more. */
 	if (twig->is_short && branch->n_twigs >= BRANCH_DIRECTORIES_MAX) {
-		twig_set_left(twig, twig->n_left + is_made);
+		twig_set_left(twig, (twig->n_left + is_made) ?: 1);
 		return;
 	}
 	if (twig->look == TWIG_LOOK_ALL ||
@@ -300,7 +314,7 @@ void twig_ask(struct twig *twig)
 
 	/* Of the top nobody else would tell that it is open again. */
 	if (twig->asked || (twig->parent && LIST_EMPTY(&twig->twigs) && !twig->is_short &&
-			    twig->look == TWIG_KNOWN))
+			    twig->look == TWIG_KNOWN && twig->branch->current != twig))
 		return;
 
 	twig->asked = true;

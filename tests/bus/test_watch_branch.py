@@ -607,6 +607,53 @@ def test_a_server_that_hangs_on_the_way(watching, client, fuse):
     assert len(watch.losses()) == 1
 
 
+def test_one_that_cannot_be_watched(watching, client, fuse):
+    """That is told once, and tried again now and then."""
+    watching("[daemon]\nre-evaluation = 5\n")
+    server = fuse()
+    os.mkdir(os.path.join(server.where, "dir"))
+    server.drift()
+    watch = Watch(client, server.where, NAMES, **TREE)
+    assert counts(watch) == (1, 1)
+    wait_for(watch.losses, what="a loss")
+    before = server.asked("OPENDIR")
+    wait_for(lambda: server.asked("OPENDIR") >= before + 6, what="another try")
+    assert [one.under for one in watch.losses()] == [b""]
+    os.rmdir(os.path.join(server.where, "dir"))
+    wait_for(lambda: counts(watch) == (1, 0), what="nothing left out")
+
+
+def test_one_that_goes_where_nothing_is_known(watching, client, fuse):
+    watching("[daemon]\nre-evaluation = 5\n")
+    server = fuse()
+    for name in ("dir", "other"):
+        os.mkdir(os.path.join(server.where, name))
+    server.fail("READDIR")
+    watch = Watch(client, server.where, NAMES, **TREE)
+    assert counts(watch) == (1, 1)
+    os.rmdir(os.path.join(server.where, "dir"))
+    watch.wait("dir", DELETE)
+    assert counts(watch) == (1, 1), "nobody knows whether there are more"
+    server.answer()
+    wait_for(lambda: counts(watch) == (2, 0), what="the other one")
+
+
+def test_one_that_is_closed_while_it_is_listed(watching, as_user, fuse):
+    watching()
+    server = fuse(permissions=True)
+    watch = Watch(as_user(USER), server.where, NAMES, **TREE)
+    path = os.path.join(server.where, "dir")
+    server.swallow("GETATTR 3")
+    try:
+        os.mkdir(path)
+        os.mkdir(os.path.join(path, "below"))
+        wait_for(lambda: "swallowed GETATTR" in server.said, what="the look at what is in there")
+        os.chmod(path, 0o700)
+    finally:
+        server.answer()
+    wait_for(lambda: counts(watch) == (1, 0), what="the top alone")
+
+
 def test_a_section_with_all_below(daemon, journal, place):
     os.makedirs(place.path("dir/below"))
     daemon(NO_FILESYSTEMS + f"[watch {place.where}]\nrecursive = yes\nevents = create\n", journal=journal)
