@@ -89,6 +89,8 @@ int module_watches_mark(struct module_watches *watches, const struct file_events
 			bool remove);
 /** module_watches_withdraw_later() - by the next module_watches_withdraw() */
 void module_watches_withdraw_later(struct module_watches *watches, uint32_t id);
+/** module_watches_answers() - take those that wait: who comes too late is withdrawn */
+void module_watches_answers(struct module_watches *watches);
 /** module_watches_withdraw() - what was not withdrawn yet */
 void module_watches_withdraw(struct module_watches *watches);
 

@@ -109,15 +109,13 @@ static int withdraw_submit(struct module_watches *watches, size_t n)
 	return pool_submit(watches->member->events->pool, &submission, &watches->ticket);
 }
 
-static void answers_read(struct module_watches *watches);
-
 static void on_withdrawn(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
 {
 	struct module_watches *watches = userdata;
 
 	watches->ticket = NULL;
 	/* Refusals of those whose inode was gone. */
-	answers_read(watches);
+	module_watches_answers(watches);
 	if (result != POOL_DONE) {
 		module_file_wait(module_watches_file(watches));
 		return;
@@ -177,12 +175,14 @@ static void answer_take(struct module_watches *watches, const struct wire_messag
 }
 
 /* All that waits; an answer that was lost is missed by who asked. */
-static void answers_read(struct module_watches *watches)
+void module_watches_answers(struct module_watches *watches)
 {
 	struct wire_message message;
 	const void *data;
 	size_t n, offset;
 	int r;
+
+	assert(watches);
 
 	while ((r = module_socket_receive(watches->socket, &data, &n)) >= 0 && r != NETLINK_EMPTY) {
 		offset = 0;
@@ -228,7 +228,7 @@ static void on_watched(enum pool_result result, const void *reply, size_t n_repl
 	marking->ticket = NULL;
 	if (result == POOL_FAILED && n_reply == sizeof(error))
 		memcpy(&error, reply, sizeof(error));
-	answers_read(marking->inode->owner);
+	module_watches_answers(marking->inode->owner);
 	if (marking->answered)
 		error = marking->error;
 	else if (error == 0)

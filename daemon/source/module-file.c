@@ -264,8 +264,10 @@ void module_file_batch(struct module_file *file, uint64_t max)
 		late_reader_wait(&file->reader, 0);
 	}
 	LIST_FOREACH(member, &file->members, in_module)
-		if (member->watches)
+		if (member->watches) {
+			module_watches_answers(member->watches);
 			module_watches_withdraw(member->watches);
+		}
 	tell_end(file);
 	file->in_batch = false;
 }

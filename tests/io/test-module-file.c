@@ -747,8 +747,9 @@ static void test_watch_refused(void **state)
 	late = fake_queue(&asking->socket, 0);
 	datagram_begin(late, FIXTURE_FAMILY, seq, FS_NL_C_WATCH_ADD);
 	datagram_add_u32(late, FS_NL_A_WATCH_ID, 9);
-	watch(world, &dir_handle, SPOT, SPOT, 10);
+	file_events_member_read(world->one.member);
 	check_withdrawn(9);
+	watch(world, &dir_handle, SPOT, SPOT, 10);
 	tell_watch(world, 9, 1);
 	assert_string_equal(world->one.told, "");
 	tell_watch(world, 10, 2);
