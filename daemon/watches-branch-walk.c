@@ -32,6 +32,7 @@ static void leave_out_whole(struct twig *twig)
 static void twig_fail(struct twig *twig)
 {
 	bool asking = twig->asking || twig->asked;
+	bool untold = asking && !LIST_EMPTY(&twig->twigs) && twig->is_short;
 
 	twig_dequeue(twig);
 	free(twig->name);
@@ -42,6 +43,9 @@ static void twig_fail(struct twig *twig)
 		twig_drop(LIST_FIRST(&twig->twigs), true);
 	if (twig->n_left == 0)
 		twig_set_left(twig, 1);
+	/* What was watched is not any more: that is another loss. */
+	if (untold)
+		twig_tell_lost(twig);
 	twig_cut(twig);
 }
 
@@ -300,6 +304,8 @@ static void branch_tell(struct branch *branch)
 	branch->walking = false;
 	TAILQ_FOREACH(twig, &branch->queue, in_queue)
 		twig->is_new = !twig->anchor->hub_watch;
+	if (branch->current && !branch->current->anchor->hub_watch)
+		branch->current->is_new = true;
 	if (branch->told) {
 		twig_tell_lost(branch->top);
 	} else {

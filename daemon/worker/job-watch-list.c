@@ -85,15 +85,31 @@ static int list_add(struct list *list, const char *name, uint64_t inode)
 	return 0;
 }
 
+/* That it is none, or not for the caller, and not that it cannot be said. */
+static bool is_none(int error)
+{
+	return error == ENOENT || error == EACCES || error == EPERM || error == ELOOP ||
+	       error == ENOTDIR || error == EXDEV;
+}
+
 /* What cannot be reached so, or is none, is left out. Return: 0 or -ENOMEM. */
-static int list_look_at(struct list *list, int dir_fd, const char *name)
+static int list_look_at(struct list *list, int dir_fd, const char *name, bool is_directory)
 {
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
 	fd = open_below(dir_fd, name, O_PATH);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) || !may(fd, R_OK | X_OK))
+	errno = fd < 0 ? -fd : 0;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		list->reply->n_left += is_directory && !is_none(errno);
 		return 0;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	if (!may(fd, R_OK | X_OK)) {
+		list->reply->n_left += !is_none(errno);
+		return 0;
+	}
 	return list_add(list, name, st.st_ino);
 }
 
@@ -122,7 +138,7 @@ static int list_read(struct list *list, int dir_fd)
 			break;
 		}
 		if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
-			r = list_look_at(list, dirfd(dir), entry->d_name);
+			r = list_look_at(list, dirfd(dir), entry->d_name, entry->d_type == DT_DIR);
 		errno = 0;
 	}
 	if (r == 0 && !entry && errno != 0)
@@ -130,6 +146,12 @@ static int list_read(struct list *list, int dir_fd)
 	list->reply->is_empty = n == 0;
 	(void)closedir(dir);
 	return r;
+}
+
+/* The mount is elsewhere, or gone: that tells nothing of what is in it. */
+static int not_there(int error)
+{
+	return error == -ENOENT || error == -EACCES ? -ESTALE : error;
 }
 
 /* As the caller. Return: 0, -ENOENT: that one may not, or another negative errno. */
@@ -150,7 +172,8 @@ static int list_as_caller(struct list *list, const struct watch_list_request *re
 		return -errno;
 	if (st.st_ino != request->inode || !may(fd, X_OK))
 		return -ENOENT;
-	return request->name ? list_look_at(list, fd, request->name) : list_read(list, TAKE_FD(fd));
+	return request->name ? list_look_at(list, fd, request->name, true)
+			     : list_read(list, TAKE_FD(fd));
 }
 
 static int watch_list(struct list *list, const struct watch_list_request *request)
@@ -167,10 +190,10 @@ static int watch_list(struct list *list, const struct watch_list_request *reques
 
 	r = reach_open(&reach, request->where, request->mount_id, request->mount_id_is_unique);
 	if (r < 0)
-		return r;
+		return not_there(r);
 	root_fd = reach_path(&reach, request->root, request->root_inode);
 	if (root_fd < 0)
-		return root_fd;
+		return not_there(root_fd);
 
 	r = caller_enter(&caller, &saved);
 	if (r < 0)

@@ -654,6 +654,35 @@ def test_one_that_is_closed_while_it_is_listed(watching, as_user, fuse):
     wait_for(lambda: counts(watch) == (1, 0), what="the top alone")
 
 
+def test_one_that_cannot_be_looked_at(watching, client, fuse):
+    watching("[daemon]\nre-evaluation = 5\n")
+    server = fuse()
+    os.mkdir(os.path.join(server.where, "dir"))
+    server.fail("LOOKUP")
+    watch = Watch(client, server.where, NAMES, **TREE)
+    assert counts(watch) == (1, 1)
+    wait_for(watch.losses, what="a loss")
+    server.answer()
+    wait_for(lambda: counts(watch) == (2, 0), what="the directory")
+
+
+def test_what_was_watched_is_lost_after_others(watching, as_user, fuse):
+    """One cannot be watched, which was told; then the others cannot be looked at any more."""
+    watching()
+    server = fuse(permissions=True)
+    os.mkdir(os.path.join(server.where, "dir"))
+    watch = Watch(as_user(USER), server.where, NAMES, **TREE)
+    assert counts(watch) == (2, 0)
+    server.drift()
+    os.mkdir(os.path.join(server.where, "other"))
+    wait_for(lambda: counts(watch) == (2, 1) and watch.losses(), what="one that is left out")
+    before = len(watch.losses())
+    server.fail("READDIR")
+    os.chmod(server.where, 0o755)
+    wait_for(lambda: counts(watch) == (1, 1), what="the top alone")
+    wait_for(lambda: len(watch.losses()) > before, what="another loss")
+
+
 def test_a_section_with_all_below(daemon, journal, place):
     os.makedirs(place.path("dir/below"))
     daemon(NO_FILESYSTEMS + f"[watch {place.where}]\nrecursive = yes\nevents = create\n", journal=journal)

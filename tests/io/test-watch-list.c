@@ -140,6 +140,27 @@ static void test_one_name(void **state)
 	assert_string_equal(list(0, "", "mounted"), "");
 }
 
+/* Nobody may take it for a directory that is denied. */
+static void test_a_mount_that_is_gone(void **state)
+{
+	struct watch_list_request request = {
+		.where = TOP "/none",
+		.mount_id = 1,
+		.root = "root",
+		.root_inode = 1,
+		.below = "",
+		.inode = 1,
+	};
+	_cleanup_(watch_list_reply_deinit) struct watch_list_reply reply = {};
+	_cleanup_free_ void *payload = NULL, *bytes = NULL;
+	size_t n;
+
+	assert_return_code(watch_list_request_encode(&request, &payload, &n), 0);
+	assert_return_code(watch_list_job(payload, n, &bytes, &n), 0);
+	assert_return_code(watch_list_reply_decode(bytes, n, &reply), 0);
+	assert_int_equal(reply.error, -ESTALE);
+}
+
 static void test_no_more_than_told(void **state)
 {
 	const struct mount mount = mount_of(TOP);
@@ -201,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_as_far_as_one_may),
 		cmocka_unit_test(test_one_name),
+		cmocka_unit_test(test_a_mount_that_is_gone),
 		cmocka_unit_test(test_no_more_than_told),
 		cmocka_unit_test(test_replies_that_are_none),
 	};
