@@ -112,7 +112,7 @@ bool side_is_failed(const struct side *side, int error)
 		return true;
 	/* Of one inode, which fanotify would not mark either, or of the worker that was to reach it. */
 	return error != -ESTALE && error != -ENOMEM && error != -ENOSPC && error != -ETIMEDOUT &&
-	       error != -EBUSY && error != -EDQUOT;
+	       error != -EBUSY && error != -EDQUOT && error != -ENOBUFS;
 }
 
 void watches_set_module(struct watches *watches, bool present)

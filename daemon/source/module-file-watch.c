@@ -220,6 +220,18 @@ static void marking_end(struct marking *marking, int error)
 	module_file_end_marking(marking, error);
 }
 
+/*
+ * What befell the worker, or was found by it on the way to the inode. Return: 0 or a negative
+ * errno; none is the module's, nor says anything of it.
+ */
+static int way_error(enum pool_result result, int error)
+{
+	if (result == POOL_BROKEN)
+		return -ENOBUFS;
+	/* Its mount is not there any more. */
+	return error == -ENOENT || error == -ENOTDIR ? -ESTALE : error;
+}
+
 static void on_watched(enum pool_result result, const void *reply, size_t n_reply, void *userdata)
 {
 	struct marking *marking = userdata;
@@ -228,6 +240,7 @@ static void on_watched(enum pool_result result, const void *reply, size_t n_repl
 	marking->ticket = NULL;
 	if (result == POOL_FAILED && n_reply == sizeof(error))
 		memcpy(&error, reply, sizeof(error));
+	error = way_error(result, error);
 	module_watches_answers(marking->inode->owner);
 	if (marking->answered)
 		error = marking->error;
@@ -287,7 +300,7 @@ static void on_looked(enum pool_result result, const void *reply, size_t n_reply
 	int error;
 
 	marking->ticket = NULL;
-	error = file_events_root_decode(result, reply, n_reply, &root);
+	error = way_error(result, file_events_root_decode(result, reply, n_reply, &root));
 	if (error == 0 && !marking->inode->watch)
 		error = -ESTALE;
 	marking_end(marking, error);

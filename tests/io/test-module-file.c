@@ -738,6 +738,14 @@ static void test_watch_refused(void **state)
 	pool_answer_one(ticket, POOL_FAILED, -ESTALE);
 	assert_int_equal(world->one.error, -ESTALE);
 
+	/* What is on the way to the inode says nothing of the module. */
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	pool_answer_one(last_ticket(JOB_SEND_ROOT), POOL_FAILED, -ENOENT);
+	assert_int_equal(world->one.error, -ESTALE);
+	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
+	pool_answer_one(last_ticket(JOB_SEND_ROOT), POOL_BROKEN, 0);
+	assert_int_equal(world->one.error, -ENOBUFS);
+
 	/* An answer that comes when nobody waits for it any more. */
 	assert_return_code(file_events_member_mark(world->one.member, &mark), 0);
 	seq = watch_request(&dir_handle, SPOT);
