@@ -449,6 +449,33 @@ static void many_leave_nothing(void)
 	daemon_end();
 }
 
+/* The daemon ends in order while the module tells watches of both kinds. */
+static void stop_while_told(void)
+{
+	pid_t tree;
+	int status;
+
+	daemon_begin();
+	load_module("fsevents");
+	WAIT(SOURCES, "watchesmodule", NULL);
+	mount_disk(disks[0].device, disks[0].type, "/mnt/one", "");
+	CHECK_INT(mkdir("/mnt/one/tree", 0755), 0);
+	watch_begin("/mnt/one/tree");
+	WAIT_TOLD("/mnt/one/tree");
+	tree = watcher;
+	watch_begin_with("/mnt/one/tree");
+	WAIT_TOLD("/mnt/one/tree");
+	CHECK_WATCHES(1);
+	daemon_end();
+	/* Either ends by itself, too. */
+	CHECK_INT(kill(watcher, SIGTERM), 0);
+	CHECK_INT(waitpid(watcher, &status, 0), watcher);
+	CHECK_INT(kill(tree, SIGTERM), 0);
+	CHECK_INT(waitpid(tree, &status, 0), tree);
+	CHECK_INT(rmdir("/mnt/one/tree"), 0);
+	unmount("/mnt/one");
+}
+
 static void told_ext4(void)
 {
 	told_by_the_module(&disks[0]);
@@ -472,6 +499,7 @@ const struct test tests_watch[] = {
 	{ .name = "watch-spots-xfs", .run = spots_xfs, .needs = DAEMON },
 	{ .name = "watch-spots-btrfs", .run = spots_btrfs, .needs = DAEMON },
 	{ .name = "watch-spots-tmpfs", .run = spots_tmpfs, .needs = DAEMON },
+	{ .name = "watch-stop", .run = stop_while_told, .needs = DAEMON },
 	{ .name = "watch-spots-many", .run = many_leave_nothing, .seconds = 600, .needs = DAEMON },
 	{},
 };
