@@ -78,7 +78,7 @@ static void side_hush(struct side *side)
 
 	/* Who is about to stand may want to hear what would not be told. */
 	sent = (!hush || TAILQ_EMPTY(&side->marking)) &&
-	       mark_fill(&mark, LIST_FIRST(&side->anchors));
+	       mark_fill(&mark, LIST_FIRST(&side->anchors)) == 0;
 	mark.mask = FAN_ATTRIB | FAN_DELETE_SELF | HALVES;
 	sent = sent && file_events_member_hush(side->member, &mark, hush) == 0;
 	side->hushing = sent;
@@ -98,7 +98,7 @@ void side_ignore(struct side *side)
 	if (!hub_ignorable(side->hub, &handle))
 		return;
 
-	sent = has_room(side->volume->watches) && mark_fill(&mark, LIST_FIRST(&side->anchors));
+	sent = has_room(side->volume->watches) && mark_fill(&mark, LIST_FIRST(&side->anchors)) == 0;
 	mark.handle = handle;
 	mark.mask = IGNORED & side->asked;
 	if (hub_is_hushed(side->hub))

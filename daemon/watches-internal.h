@@ -355,14 +355,15 @@ void side_ignore(struct side *side);
 void side_on_ignored(int error, void *userdata);
 
 /* watches-mark.c */
-/** mark_fill() - how it is reached; Return: false: it cannot be touched now */
-bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor);
+/** mark_fill() - how it is reached; Return: 0, -ENOBUFS: it cannot be touched now, -ENOENT: no mount leads there */
+int mark_fill(struct file_events_mark *mark, const struct anchor *anchor);
 void side_on_marked(int error, const struct handle_view *handle, const struct handle_view *root,
 		    void *userdata);
 /**
  * anchor_mark() - let its side be marked as it needs it
  *
- * Return: 0: anchor_marked() follows, 1: it is so already, or a negative errno (-ENOBUFS: later).
+ * Return: 0: anchor_marked() follows, 1: it is so already, or a negative errno (-ENOBUFS: later, -ENOENT: no mount leads
+ * to that directory of a tree).
  */
 int anchor_mark(struct anchor *anchor);
 void anchor_unmark(struct anchor *anchor); /* what no other one needs; it is in no list any more */

@@ -100,14 +100,16 @@ static int side_fill(const struct side *side, const char *path, struct file_even
 	return wait_us > 0 ? -ENOBUFS : -ENOENT;
 }
 
-bool mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
+int mark_fill(struct file_events_mark *mark, const struct anchor *anchor)
 {
-	if (side_fill(anchor->side, anchor->path, mark) < 0)
-		return false;
+	int r = side_fill(anchor->side, anchor->path, mark);
+
+	if (r < 0)
+		return r;
 	if (anchor->side->kind == SIDE_SPOT)
 		mark->handle = handle_view(&anchor->root);
 	mark->inode = anchor->inode;
-	return true;
+	return 0;
 }
 
 int anchor_mark(struct anchor *anchor)
@@ -136,8 +138,10 @@ int anchor_mark(struct anchor *anchor)
 	/* Of a tree somebody else may have asked for it. */
 	send = side->kind != SIDE_TREE || (wanted & ~side->asked) != 0;
 	if (send) {
-		if (!mark_fill(&mark, anchor))
-			return -ENOBUFS;
+		r = mark_fill(&mark, anchor);
+		/* Others of its tree may be reached. */
+		if (r < 0)
+			return anchor->twig && anchor->twig->parent ? r : -ENOBUFS;
 		mark.mask = side->kind == SIDE_TREE ? side->asked | wanted : wanted;
 		r = file_events_member_mark(side->member, &mark);
 		if (r < 0)
@@ -249,7 +253,7 @@ void side_relax(struct side *side)
 		return;
 	LIST_FOREACH(anchor, &side->anchors, in_side)
 		needed |= anchor_mask(anchor) | anchor->asked;
-	if ((side->mask & taxes & ~needed) == 0 || !mark_fill(&mark, LIST_FIRST(&side->anchors)))
+	if ((side->mask & taxes & ~needed) == 0 || mark_fill(&mark, LIST_FIRST(&side->anchors)) < 0)
 		return;
 
 	mark.mask = side->mask & taxes & ~needed;

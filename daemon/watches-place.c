@@ -286,6 +286,7 @@ static void stand(struct watched *watched)
  */
 static void step_mark_again(struct watched *watched)
 {
+	const struct side *full = NULL;
 	struct anchor *anchor;
 	int r;
 
@@ -296,10 +297,16 @@ static void step_mark_again(struct watched *watched)
 			return;
 		}
 	}
-	LIST_FOREACH(anchor, &watched->anchors, in_watched)
-		if (anchor->hub_watch && anchor_mark(anchor) < 0 &&
-		    watched_has_patience(watched, WATCHES_ROOM_US))
+	LIST_FOREACH(anchor, &watched->anchors, in_watched) {
+		/* The others of it have no room either. */
+		if (!anchor->hub_watch || anchor->side == full)
+			continue;
+		r = anchor_mark(anchor);
+		if (r == -ENOBUFS)
+			full = anchor->side;
+		if (r < 0 && watched_has_patience(watched, WATCHES_ROOM_US))
 			watched_wait(watched);
+	}
 }
 
 void anchor_remarked(struct anchor *anchor, int error)
