@@ -76,7 +76,7 @@ static bool module_ask_root(struct monitor *monitor)
 	if (!mount)
 		return false;
 	root.where = mount->where;
-	root.mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	root.mount_id = mount_number(mount);
 	root.mount_id_is_unique = mount->unique_id != 0;
 	return module_member_ask_root(monitor->module, &root) == 0;
 }

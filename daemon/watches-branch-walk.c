@@ -202,7 +202,7 @@ static int look_into(struct twig *twig)
 	if (!mount)
 		return wait_us > 0 ? -ENOBUFS : -ENOENT;
 	request.where = mount->where;
-	request.mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	request.mount_id = mount_number(mount);
 	request.mount_id_is_unique = mount->unique_id != 0;
 	r = watch_list_request_encode(&request, &payload, &submission.n_payload);
 	if (r < 0)

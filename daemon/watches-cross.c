@@ -17,7 +17,7 @@ static const struct mount *find_mount(const struct watch_tree *tree, uint64_t ke
 
 	while ((sb = superblock_table_next(tree->watches->superblocks, sb)))
 		for (size_t i = 0; i < sb->n_mounts; i++)
-			if (place_key(sb->mounts[i]) == key) {
+			if (mount_number(sb->mounts[i]) == key) {
 				*ret_sb = sb;
 				return sb->mounts[i];
 			}

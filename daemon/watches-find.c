@@ -241,7 +241,7 @@ static int find_by_inode(struct watched *watched, struct watch_find_request *req
 
 	*submission = volume_submission(sb, JOB_WATCH_FIND);
 	request->where = mount->where;
-	request->mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	request->mount_id = mount_number(mount);
 	request->mount_id_is_unique = mount->unique_id;
 	request->btrfs = volume_is_btrfs(sb);
 	request->inode = watched->inode;

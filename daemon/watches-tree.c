@@ -48,7 +48,7 @@ static int places_add(struct places *places, const struct superblock *sb, const 
 	struct place *place = &places->items[places->n_items++];
 
 	*place = (struct place){
-		.key = place_key(mount),
+		.key = mount_number(mount),
 		.id = mount->id,
 		.parent = mount->parent,
 		.generation = sb->generation,

@@ -98,12 +98,6 @@ void watch_tree_go_on(struct watch_tree *tree);
 void watch_tree_stop(struct watch_tree *tree); /* all walks */
 
 /* watches-tree.c */
-/* Of kernels without unique ids: those are above 2^31. */
-static inline uint64_t place_key(const struct mount *mount)
-{
-	return mount->unique_id ? mount->unique_id : mount->id;
-}
-
 const struct place *places_find(const struct places *places, uint64_t key);
 const struct place *places_find_id(const struct places *places, uint32_t id);
 /** watch_tree_walk_to() - to the mount point of @place, of which @places has the parent; @walk_of: why */

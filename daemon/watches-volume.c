@@ -195,7 +195,7 @@ int volume_look_up(struct watches *watches, const struct superblock *sb,
 	}
 
 	request->where = mount->where;
-	request->mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	request->mount_id = mount_number(mount);
 	request->mount_id_is_unique = mount->unique_id;
 	request->btrfs = volume_is_btrfs(sb);
 	r = lookup_request_encode(request, &payload, &submission.n_payload);

@@ -36,6 +36,12 @@ struct mount {
 	uint64_t seen_us; /* monotonic time of the reading that brought it */
 };
 
+/* What it is known by: unique ids are above 2^31, and so none is one of the others. */
+static inline uint64_t mount_number(const struct mount *mount)
+{
+	return mount->unique_id ? mount->unique_id : mount->id;
+}
+
 /* Its address stays the same while it lives; what its members point to changes in updates. */
 struct superblock {
 	struct fs_key key;

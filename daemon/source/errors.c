@@ -264,7 +264,7 @@ int errors_member_new(struct errors_member **ret, struct errors *errors, const s
 	assert(ops && ops->error && ops->marked);
 
 	request.where = mount->where;
-	request.mount_id = mount->unique_id ? mount->unique_id : mount->id;
+	request.mount_id = mount_number(mount);
 	request.mount_id_is_unique = mount->unique_id != 0;
 	r = mark_request_encode(&request, &payload, &submission.n_payload);
 	if (r < 0)

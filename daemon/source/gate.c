@@ -370,7 +370,7 @@ static int member_submit(struct gate_member *member, const struct mount *mount,
 {
 	struct mark_request request = {
 		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+		.mount_id = mount_number(mount),
 		.mount_id_is_unique = mount->unique_id != 0,
 		.mask = GATE_MASK,
 	};

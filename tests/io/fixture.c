@@ -131,7 +131,7 @@ int submit_statfs(struct fixture *fixture, struct call *call, const struct mount
 {
 	struct statfs_request request = {
 		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+		.mount_id = mount_number(mount),
 		.mount_id_is_unique = mount->unique_id != 0,
 	};
 	struct pool_submission s = call_prepare(call, lane, key);

@@ -37,7 +37,7 @@ static void batch_init(const struct mount *mount)
 	batch = (struct batch){};
 	batch.request = (struct lookup_request){
 		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+		.mount_id = mount_number(mount),
 		.mount_id_is_unique = mount->unique_id != 0,
 		.credentials = batch.credentials,
 		.questions = batch.questions,

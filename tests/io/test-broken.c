@@ -60,7 +60,7 @@ static void ask_mark(struct fixture *fixture, const struct mount *mount, struct 
 	_cleanup_(call_deinit) struct call call = {};
 	struct pool_submission s = call_prepare(&call, POOL_LANE_LOCAL, 1);
 	struct mark_request request = { .where = mount->where,
-					.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+					.mount_id = mount_number(mount),
 					.mount_id_is_unique = mount->unique_id != 0,
 					.mask = FAN_CREATE };
 	_cleanup_close_ int fd = -1;

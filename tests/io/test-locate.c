@@ -37,7 +37,7 @@ static void request_init(struct locate_request *request, const struct mount *mou
 	assert_return_code(name_to_handle_at(AT_FDCWD, path, &file.handle, &mount_id, 0), errno);
 	*request = (struct locate_request){
 		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+		.mount_id = mount_number(mount),
 		.mount_id_is_unique = mount->unique_id != 0,
 		.handle_type = file.handle.handle_type,
 		.n_handle = file.handle.handle_bytes,

@@ -198,7 +198,7 @@ static int find_inode(const struct mount *mount, uint64_t inode, uint64_t subvol
 {
 	const struct watch_find_request request = {
 		.where = mount->where,
-		.mount_id = mount->unique_id ? mount->unique_id : mount->id,
+		.mount_id = mount_number(mount),
 		.mount_id_is_unique = mount->unique_id != 0,
 		.inode = inode,
 		.subvolume = subvolume,
