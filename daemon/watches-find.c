@@ -38,6 +38,16 @@ void watched_abandon(struct watched *watched)
 	watches_settle_later(watched->watches);
 }
 
+/* What bounds the marks: of three kinds. */
+static const char *marks_limit(const struct watched *watched)
+{
+	if (watched->by_path)
+		return "fs.inotify.max_user_watches";
+	if (watched->anchor && watched->anchor->side->by_module)
+		return "watches_max of the module";
+	return "fs.fanotify.max_user_marks";
+}
+
 /* One that stood is absent until the next filesystem comes. */
 void watched_give_up(struct watched *watched, const char *name, const char *format, ...)
 {
@@ -91,9 +101,7 @@ void watched_give_up_errno(struct watched *watched, int error)
 		return;
 	case -ENOSPC:
 		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
-				"The kernel allows no more marks: %s",
-				watched->by_path ? "fs.inotify.max_user_watches"
-						 : "fs.fanotify.max_user_marks");
+				"The kernel allows no more marks: %s", marks_limit(watched));
 		return;
 	case -EMFILE:
 		watched_give_up(watched, SD_BUS_ERROR_LIMITS_EXCEEDED,
